@@ -4,7 +4,7 @@ A `LinearOperator` maps a batch of images to a batch of measurements and back,
 
     A : (B, *domain) -> (B, *range),      A^H : (B, *range) -> (B, *domain),      <A u, v> = <u, A^H v>.
 
-A subclass writes two methods, `apply` and `apply_adjoint`; composition (`@`), sum (`+`), scaling (`*`), the adjoint
+A subclass writes two methods, `apply_forward` and `apply_adjoint`; composition (`@`), sum (`+`), scaling (`*`), the adjoint
 (`A.H`), the normal operator (`A.normal`, A^H A) and the operator norm are derived. The hand-written adjoint is the
 autograd backward, in both directions and to any order, so that projectors which know nothing of torch (ASTRA, NUFFT)
 can be differentiated through exactly (for a complex A the gradient of a real loss is A^H g, PyTorch's convention).
@@ -48,7 +48,7 @@ class LinearOperator(nn.Module):
         self.range_complex = range_complex
 
     # --- what a subclass writes
-    def apply(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def apply_forward(self, x: Tensor) -> Tensor:
         """A x: (B, *domain) -> (B, *range)."""
         raise NotImplementedError
 
@@ -133,7 +133,7 @@ class _Apply(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, operator: LinearOperator, adjoint: bool) -> Tensor:  # type: ignore[override]
         ctx.operator, ctx.adjoint, ctx.x_complex = operator, adjoint, x.is_complex()
-        return operator.apply_adjoint(x) if adjoint else operator.apply(x)
+        return operator.apply_adjoint(x) if adjoint else operator.apply_forward(x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
@@ -147,7 +147,7 @@ class Identity(LinearOperator):
     def __init__(self, domain: Sequence[int], *, is_complex: bool = False) -> None:
         super().__init__(domain, domain, domain_complex=is_complex, range_complex=is_complex)
 
-    def apply(self, x: Tensor) -> Tensor:
+    def apply_forward(self, x: Tensor) -> Tensor:
         return x.clone()
 
     def apply_adjoint(self, y: Tensor) -> Tensor:
@@ -166,11 +166,11 @@ class Adjoint(LinearOperator):
         )
         self.operator = operator
 
-    def apply(self, x: Tensor) -> Tensor:
+    def apply_forward(self, x: Tensor) -> Tensor:
         return self.operator.apply_adjoint(x)
 
     def apply_adjoint(self, y: Tensor) -> Tensor:
-        return self.operator.apply(y)
+        return self.operator.apply_forward(y)
 
     def repeat(self, n: int) -> LinearOperator:
         return Adjoint(self.operator.repeat(n))
@@ -197,8 +197,8 @@ class Composition(LinearOperator):
         )
         self.outer, self.inner = outer, inner
 
-    def apply(self, x: Tensor) -> Tensor:
-        return self.outer.apply(self.inner.apply(x))
+    def apply_forward(self, x: Tensor) -> Tensor:
+        return self.outer.apply_forward(self.inner.apply_forward(x))
 
     def apply_adjoint(self, y: Tensor) -> Tensor:
         x = self.outer.apply_adjoint(y)
@@ -228,8 +228,8 @@ class Sum(LinearOperator):
         )
         self.first, self.second = first, second
 
-    def apply(self, x: Tensor) -> Tensor:
-        return self.first.apply(x) + self.second.apply(x)
+    def apply_forward(self, x: Tensor) -> Tensor:
+        return self.first.apply_forward(x) + self.second.apply_forward(x)
 
     def apply_adjoint(self, y: Tensor) -> Tensor:
         parts = [operator.apply_adjoint(y) for operator in (self.first, self.second)]
@@ -258,8 +258,8 @@ class Scaled(LinearOperator):
         self.factor: Tensor
         self.register_buffer("factor", factor)
 
-    def apply(self, x: Tensor) -> Tensor:
-        return self.factor * self.operator.apply(x)
+    def apply_forward(self, x: Tensor) -> Tensor:
+        return self.factor * self.operator.apply_forward(x)
 
     def apply_adjoint(self, y: Tensor) -> Tensor:
         weighted = self.factor.conj() * y

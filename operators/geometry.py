@@ -1,0 +1,264 @@
+"""CT geometry in the plane: where the pixels and the rays lie. Values only; millimetres and radians.
+
+Axes. x points right, y points up, the rotation axis is the origin and lies at pixel ((H-1)/2, (W-1)/2): pixel (i, j)
+has its centre at x = (j - (W-1)/2) pixel, y = ((H-1)/2 - i) pixel.
+
+Views turn counter-clockwise. At view angle theta the detector axis is u = (cos theta, sin theta) and the beam travels
+along d = (-sin theta, cos theta). Element k of n has the detector coordinate
+
+    s_k = (k - (n-1)/2 - offset) spacing,
+
+so the rotation axis is seen at element (n-1)/2 + offset.
+
+    parallel       ray through s_k u, along d:  all (x, y) with x cos theta + y sin theta = s_k
+    fan, flat      source at -source_origin d; element at source + source_detector d + s_k u
+    fan, curved    the same source; elements on the circle of radius source_detector around it, s_k is the arc length:
+                   ray along cos(gamma) d + sin(gamma) u with gamma = s_k / source_detector
+
+A fan beam with a far source becomes the parallel beam of the same angles (up to the magnification).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixels of one slice, centred on the rotation axis.
+
+    Attributes:
+        matrix: (H, W), rows and columns.
+        pixel: edge of a square pixel [mm].
+    """
+
+    matrix: tuple[int, int]
+    pixel: float
+
+    def __post_init__(self) -> None:
+        matrix = tuple(int(n) for n in self.matrix)
+        if len(matrix) != 2 or min(matrix) < 1:
+            raise ValueError(f"Grid: got matrix {self.matrix}, expected (rows, columns), both at least 1")
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "pixel", _positive("Grid", "pixel", self.pixel))
+
+    @property
+    def radius(self) -> float:
+        """Half the diagonal [mm]: no ray further from the axis meets the grid."""
+        return 0.5 * self.pixel * math.hypot(*self.matrix)
+
+    def refine(self, factor: int) -> Grid:
+        """The same square of space with every pixel cut into factor x factor."""
+        return Grid((self.matrix[0] * factor, self.matrix[1] * factor), self.pixel / factor)
+
+
+@dataclass(frozen=True)
+class _Beam:
+    """What parallel and fan beams share.
+
+    Attributes:
+        angles: view angles [rad], any iterable of numbers; kept as a tuple.
+        detectors: elements in a view.
+        spacing: distance between elements [mm], measured on the detector (along the arc where it is curved).
+        offset: element (n-1)/2 + offset looks at the rotation axis [elements].
+    """
+
+    angles: tuple[float, ...]
+    detectors: int
+    spacing: float
+
+    def _validate(self, offset: float) -> None:
+        name = type(self).__name__
+        angles = tuple(float(a) for a in self.angles)
+        if not angles or not all(map(math.isfinite, angles)):
+            raise ValueError(f"{name}: got {len(angles)} angles, expected at least one and only finite ones [rad]")
+        if int(self.detectors) != self.detectors or self.detectors < 1:
+            raise ValueError(f"{name}: got detectors={self.detectors}, expected a whole number of at least 1")
+        if not math.isfinite(offset):
+            raise ValueError(f"{name}: got offset={offset}, expected a finite number of elements")
+        object.__setattr__(self, "angles", angles)
+        object.__setattr__(self, "detectors", int(self.detectors))
+        object.__setattr__(self, "spacing", _positive(name, "spacing", self.spacing))
+        object.__setattr__(self, "offset", float(offset))
+
+    @property
+    def views(self) -> int:
+        """Number of views."""
+        return len(self.angles)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(views, detectors): the shape of one sinogram."""
+        return self.views, self.detectors
+
+    def _axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Detector axis u and beam axis d of every view: (views, 1, 2) each."""
+        theta = np.asarray(self.angles)[:, None]
+        u = np.stack([np.cos(theta), np.sin(theta)], axis=-1)
+        return u, np.stack([-u[..., 1], u[..., 0]], axis=-1)
+
+
+@dataclass(frozen=True)
+class ParallelBeam(_Beam):
+    """Parallel rays (module docstring). `angles` [rad], `detectors`, `spacing` [mm], `offset` [elements]."""
+
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._validate(self.offset)
+
+    @classmethod
+    def covering(
+        cls, grid: Grid, views: int, *, arc: float = math.pi, spacing: float | None = None, offset: float = 0.0
+    ) -> ParallelBeam:
+        """A beam that sees the whole grid from `views` angles over `arc` [rad].
+
+        Elements are one pixel apart unless `spacing` [mm] says otherwise, and as many as the diagonal needs.
+        """
+        spacing = grid.pixel if spacing is None else _positive("ParallelBeam", "spacing", spacing)
+        return cls(parallel_views(views, arc), _elements(grid.radius, spacing, offset), spacing, offset)
+
+    def coordinates(self) -> np.ndarray:
+        """s_k [mm], (detectors,)."""
+        return _coordinates(self.detectors, self.spacing, self.offset)
+
+    def subset(self, index: slice | Sequence[int] | np.ndarray) -> ParallelBeam:
+        """The beam with only these views (slice, integers or a boolean mask)."""
+        return replace(self, angles=_pick(self.angles, index))
+
+    def refine(self, factor: int) -> ParallelBeam:
+        """The same detector with every element cut into `factor`."""
+        return replace(
+            self,
+            detectors=self.detectors * factor,
+            spacing=self.spacing / factor,
+            offset=self.offset * factor,
+        )
+
+    def rays(self) -> tuple[np.ndarray, np.ndarray]:
+        """A point on each ray [mm] and its unit direction, x and y: (views, detectors, 2) each."""
+        u, d = self._axes()
+        origin = self.coordinates()[None, :, None] * u
+        return origin, np.broadcast_to(d, origin.shape)
+
+
+@dataclass(frozen=True)
+class FanBeam(_Beam):
+    """Rays from a point source (module docstring).
+
+    Attributes:
+        angles, detectors, spacing, offset: see ParallelBeam; `spacing` is measured on the detector.
+        source_origin: source to rotation axis [mm].
+        source_detector: source to detector [mm].
+        curved: elements on an arc around the source (clinical CT) instead of a straight line.
+    """
+
+    source_origin: float
+    source_detector: float
+    curved: bool = False
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._validate(self.offset)
+        object.__setattr__(self, "source_origin", _positive("FanBeam", "source_origin", self.source_origin))
+        object.__setattr__(self, "source_detector", _positive("FanBeam", "source_detector", self.source_detector))
+        object.__setattr__(self, "curved", bool(self.curved))
+        reach = 0.5 * (self.detectors - 1) + abs(self.offset)
+        if self.curved and reach * self.spacing >= 0.5 * math.pi * self.source_detector:
+            raise ValueError(
+                f"FanBeam: got a curved detector of half length {reach * self.spacing:.4g} mm at {self.source_detector:.4g}"
+                " mm, a fan of more than 180 degrees; spacing is the arc length on the detector in mm, not an angle"
+            )
+
+    @classmethod
+    def covering(
+        cls,
+        grid: Grid,
+        views: int,
+        *,
+        source_origin: float,
+        source_detector: float,
+        curved: bool = False,
+        arc: float = 2 * math.pi,
+        spacing: float | None = None,
+        offset: float = 0.0,
+    ) -> FanBeam:
+        """A fan that sees the whole grid from `views` angles over `arc` [rad].
+
+        Elements are one pixel apart at the rotation axis unless `spacing` [mm, on the detector] says otherwise.
+        Raises ValueError where the source would lie inside the circle around the grid.
+        """
+        R = _positive("FanBeam", "source_origin", source_origin)
+        D = _positive("FanBeam", "source_detector", source_detector)
+        if grid.radius >= R:
+            raise ValueError(
+                f"FanBeam: got source_origin={R:.4g} mm, inside the grid's circle of radius {grid.radius:.4g} mm; "
+                "move the source out or make the grid smaller"
+            )
+        spacing = grid.pixel * D / R if spacing is None else _positive("FanBeam", "spacing", spacing)
+        gamma = math.asin(grid.radius / R)
+        detectors = _elements(D * (gamma if curved else math.tan(gamma)), spacing, offset)
+        return cls(parallel_views(views, arc), detectors, spacing, R, D, curved, offset)
+
+    def coordinates(self) -> np.ndarray:
+        """s_k on the detector [mm], along the arc where it is curved: (detectors,)."""
+        return _coordinates(self.detectors, self.spacing, self.offset)
+
+    def fan_angles(self) -> np.ndarray:
+        """gamma_k, between the ray and the central ray [rad]: (detectors,)."""
+        s = self.coordinates() / self.source_detector
+        return s if self.curved else np.arctan(s)
+
+    def subset(self, index: slice | Sequence[int] | np.ndarray) -> FanBeam:
+        """The beam with only these views (slice, integers or a boolean mask)."""
+        return replace(self, angles=_pick(self.angles, index))
+
+    def refine(self, factor: int) -> FanBeam:
+        """The same detector with every element cut into `factor`."""
+        return replace(
+            self,
+            detectors=self.detectors * factor,
+            spacing=self.spacing / factor,
+            offset=self.offset * factor,
+        )
+
+    def rays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The source [mm] of each ray and its unit direction, x and y: (views, detectors, 2) each."""
+        u, d = self._axes()
+        gamma = self.fan_angles()[None, :, None]
+        direction = np.cos(gamma) * d + np.sin(gamma) * u
+        return np.broadcast_to(-self.source_origin * d, direction.shape), direction
+
+
+Geometry = ParallelBeam | FanBeam
+
+
+def parallel_views(views: int, arc: float = math.pi) -> tuple[float, ...]:
+    """`views` equispaced angles on [0, arc) [rad]; the end point, which would repeat the first view, is left out."""
+    if views < 1:
+        raise ValueError(f"parallel_views: got {views} views, expected at least 1")
+    return tuple(float(a) for a in np.linspace(0.0, arc, views, endpoint=False))
+
+
+def _coordinates(detectors: int, spacing: float, offset: float) -> np.ndarray:
+    return (np.arange(detectors) - 0.5 * (detectors - 1) - offset) * spacing
+
+
+def _elements(half_width: float, spacing: float, offset: float) -> int:
+    """Elements that reach from -half_width to half_width although the centre is shifted."""
+    return math.ceil(2 * (half_width / spacing + abs(offset)) - 1e-9)
+
+
+def _pick(angles: tuple[float, ...], index: slice | Sequence[int] | np.ndarray | Iterable[int]) -> tuple[float, ...]:
+    chosen = index if isinstance(index, slice) else np.asarray(index)
+    return tuple(float(a) for a in np.atleast_1d(np.asarray(angles)[chosen]))
+
+
+def _positive(owner: str, field: str, value: float) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{owner}: got {field}={value}, expected a positive number [mm]")
+    return float(value)

@@ -1,0 +1,395 @@
+"""The house's rules, read from the files (docs/architecture.md): who may import whom, no cycles, short files,
+heavy packages lazily and in one place, and a wheel that holds the whole library and nothing else.
+
+Every rule is a function `(root) -> list of violations`; it is asserted on this repository, and below on small
+trees that break it, so that a rule which stopped seeing anything would fail too.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("operators", "priors", "formats", "pretrained", "recon", "cli")
+ARROWS = {
+    "operators": set(),
+    "priors": set(),
+    "formats": set(),
+    "pretrained": {"priors"},
+    "recon": {"operators", "priors"},
+    "cli": {"operators", "priors", "formats", "pretrained", "recon"},
+}
+WIDER = {"recon.study": {"formats", "pretrained"}, "recon.bench": {"formats", "pretrained"}}  # also
+HEAVY = {"astra", "sigpy", "finufft", "matplotlib", "pydicom", "ismrmrd", "nibabel", "skimage"}
+# Heavy packages are imported in one file of a folder, or in the files listed here.
+SHARED = {"formats": {"pydicom": {"dicom.py", "dicom_ctpd.py", "write.py"}}}
+NEVER = {"formats": {"torch"}}  # not even lazily: `scanprior info` must not load it
+LONGEST = 400
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement's target, e.g. ours: ("operators", "linear"), theirs: ("numpy", "linalg")."""
+
+    file: Path  # relative to the root
+    line: int
+    ours: bool
+    target: tuple[str, ...]
+    eager: bool  # runs when the module is imported
+
+
+# --- reading
+def library(root: Path) -> list[Path]:
+    """The library's Python files, relative to the root, without the root's own __init__.py."""
+    return sorted(path.relative_to(root) for folder in FOLDERS for path in (root / folder).rglob("*.py"))
+
+
+def name_of(file: Path) -> tuple[str, ...]:
+    """operators/linear.py -> (operators, linear); operators/__init__.py -> (operators,)."""
+    parts = file.with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imports(root: Path, file: Path) -> Iterator[Import]:
+    """Every import of a file: at the top, inside functions, under TYPE_CHECKING, by import_module."""
+    package = name_of(file) if file.name == "__init__.py" else name_of(file)[:-1]
+
+    def resolve(module: str, level: int) -> tuple[bool, tuple[str, ...]]:
+        parts = tuple(part for part in module.split(".") if part)
+        if level:
+            return True, package[: len(package) - (level - 1)] + parts
+        return (True, parts[1:]) if parts[:1] == ("scanprior",) else (False, parts)
+
+    def walk(node: ast.AST, eager: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(file, child.lineno, *resolve(alias.name, 0), eager)
+            elif isinstance(child, ast.ImportFrom):
+                ours, base = resolve(child.module or "", child.level)
+                for alias in child.names:
+                    below = (*base, alias.name)
+                    path = root.joinpath(*below)
+                    deeper = ours and (path.is_dir() or path.with_suffix(".py").is_file())
+                    yield Import(file, child.lineno, ours, below if deeper else base, eager)
+            elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith(
+                ("import_module", "__import__")
+            ):
+                first = child.args[0] if child.args else None
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    module = first.value.lstrip(".")
+                    yield Import(file, child.lineno, *resolve(module, len(first.value) - len(module)), eager)
+            lazy = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                yield from walk(ast.Module(child.body, []), False)
+                child = ast.Module(child.orelse, [])
+            yield from walk(child, eager and not lazy)
+
+    yield from walk(ast.parse((root / file).read_text(encoding="utf-8"), str(file)), True)
+
+
+# --- the rules
+def forbidden_arrows(root: Path) -> list[str]:
+    """A folder imports only the folders below it."""
+    bad = []
+    for file in library(root):
+        name, folder = ".".join(name_of(file)), file.parts[0]
+        allowed = {folder} | ARROWS[folder]
+        for module, more in WIDER.items():
+            if name == module or name.startswith(f"{module}."):
+                allowed |= more
+        for item in imports(root, file):
+            if item.ours and item.target and item.target[0] not in allowed:
+                bad.append(
+                    f"{file}:{item.line} imports {'.'.join(item.target)}; {name} may import {sorted(allowed)}"
+                )
+    return bad
+
+
+def cycles(root: Path) -> list[str]:
+    """No module needs, while it is imported, one that needs it."""
+    files = [*library(root), Path("__init__.py")]
+    known = {name_of(file) for file in files}
+    graph = {
+        name_of(file): {
+            item.target
+            for item in imports(root, file)
+            if item.ours and item.eager and item.target in known and item.target != name_of(file)
+        }
+        for file in files
+        if (root / file).is_file()
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return ["cycle: " + " -> ".join(".".join(name) or "scanprior" for name in error.args[1])]
+    return []
+
+
+def long_files(root: Path) -> list[str]:
+    """No library or test file is longer than LONGEST lines."""
+    tests = [path.relative_to(root) for path in (root / "tests").rglob("*.py")]
+    lengths = {
+        file: len((root / file).read_text(encoding="utf-8").splitlines()) for file in [*library(root), *tests]
+    }
+    return [
+        f"{file} has {n} lines, at most {LONGEST}: split it by idea"
+        for file, n in lengths.items()
+        if n > LONGEST
+    ]
+
+
+def misplaced_heavy_imports(root: Path) -> list[str]:
+    """Heavy packages are imported inside functions, in one file of a folder (or those of SHARED)."""
+    bad, users = [], {}
+    for file in library(root):
+        for item in imports(root, file):
+            package = item.target[0] if item.target and not item.ours else ""
+            if package in NEVER.get(file.parts[0], ()):
+                bad.append(f"{file}:{item.line} imports {package}, which {file.parts[0]} never does")
+            if package in HEAVY:
+                users.setdefault((file.parent.as_posix(), package), set()).add(file.name)
+                if item.eager:
+                    bad.append(
+                        f"{file}:{item.line} imports {package} at the top; import it inside the function"
+                    )
+    for (folder, package), files in users.items():
+        if len(files) > 1 and not files <= SHARED.get(folder, {}).get(package, set()):
+            bad.append(
+                f"{folder}: {package} is imported in {sorted(files)}; in one file only, or widen SHARED"
+            )
+    return bad
+
+
+def unlisted_packages(root: Path) -> list[str]:
+    """pyproject's package list is the tree's; nothing but __init__.py lies at the root."""
+    listed = set(tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    inside = {".".join(("scanprior", *file.parent.parts)) for file in library(root)} | {"scanprior"}
+    without = {file.parent for file in library(root)} - {
+        file.parent for file in library(root) if file.name == "__init__.py"
+    }
+    return [
+        *(
+            f"{name} is missing from pyproject's packages, so from the wheel"
+            for name in sorted(inside - listed)
+        ),
+        *(f"{name} is in pyproject's packages but not in the tree" for name in sorted(listed - inside)),
+        *(f"{folder} has no __init__.py" for folder in sorted(without)),
+        *(
+            f"{path.name} lies at the root and would ship"
+            for path in root.glob("*.py")
+            if path.name != "__init__.py"
+        ),
+    ]
+
+
+def undocumented_claims(root: Path) -> list[str]:
+    """docs/architecture.md's table of folders names only files that exist, or says (planned)."""
+    block = re.search(
+        r"^## Folders.*?```\n(.*?)```", (root / "docs/architecture.md").read_text(), re.S | re.M
+    )
+    if block is None:
+        return ["docs/architecture.md has no table under '## Folders'"]
+    bad, stack = [], []
+    for line in block[1].splitlines():
+        head = re.match(r"( *)((?:[\w.*-]+(?:/[\w.*-]+)*/?)(?: [\w.*-]+\.\w+)*)(?:  |$)", line)
+        if head is None or "(planned" in line:
+            continue
+        depth, names = len(head[1]) // 2, head[2].split()
+        stack[depth:] = [names[0]] if names[0].endswith("/") else []
+        bad += [
+            f"docs/architecture.md names {''.join(stack[:depth])}{name}, which does not exist"
+            for name in names
+            if not any(root.glob("".join(stack[:depth]) + name.rstrip("/")))
+        ]
+    return bad
+
+
+# --- the wheel
+def build_wheel(root: Path, work: Path) -> set[str]:
+    """The wheel's files without its metadata, built from a copy of the tree, so that no build/ is left."""
+    copy = work / "tree"
+    for folder in FOLDERS:
+        if (root / folder).is_dir():
+            shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in root.iterdir():
+        if path.is_file():
+            shutil.copy2(path, copy)
+    code = f"from setuptools.build_meta import build_wheel; build_wheel({str(work)!r})"
+    built = subprocess.run(
+        [sys.executable, "-c", code], cwd=copy, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    (wheel,) = work.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+def shipped(root: Path) -> set[str]:
+    """The wheel should hold every file of the library folders (code, cards, weights), but notes (.md)."""
+    files = [path for folder in FOLDERS for path in (root / folder).rglob("*") if path.is_file()]
+    kept = [path.relative_to(root) for path in files if path.suffix not in {".md", ".pyc"}]
+    return {f"scanprior/{path.as_posix()}" for path in kept} | {"scanprior/__init__.py"}
+
+
+# --- this repository
+RULES = [
+    forbidden_arrows,
+    cycles,
+    long_files,
+    misplaced_heavy_imports,
+    unlisted_packages,
+    undocumented_claims,
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_repository_keeps(rule) -> None:
+    bad = rule(ROOT)
+    assert not bad, f"{rule.__doc__}\n" + "\n".join(bad)
+
+
+def test_the_library_is_found() -> None:
+    """Against a reader that sees nothing."""
+    assert len(library(ROOT)) >= 10
+    assert Path("operators/linear.py") in library(ROOT)
+
+
+def test_the_wheel_holds_the_library(tmp_path: Path) -> None:
+    assert build_wheel(ROOT, tmp_path) == shipped(ROOT)
+
+
+@pytest.mark.skipif(not (ROOT / "cli/main.py").is_file(), reason="cli/main.py is not written yet")
+def test_the_command_line_starts_without_the_heavy_packages() -> None:
+    heavy = ["torch", "scipy", "h5py", *sorted(HEAVY)]
+    code = f"import sys, scanprior.cli.main; print(*[name for name in {heavy} if name in sys.modules])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not loaded, f"importing scanprior.cli.main loads {loaded}"
+
+
+# --- trees that break a rule
+PYPROJECT = """
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "scanprior"
+version = "0"
+[tool.setuptools]
+package-dir = { "scanprior" = "." }
+packages = ["scanprior", "scanprior.operators", "scanprior.formats", "scanprior.recon"]
+include-package-data = false
+[tool.setuptools.package-data]
+"scanprior.recon" = ["cards/*.toml"]
+"""
+DOCS = "## Folders\n\n```\noperators/  physics\n  linear.py  A\n  nufft.py   (planned) F\n```\n"
+SOUND = {
+    "pyproject.toml": PYPROJECT,
+    "__init__.py": "",
+    "docs/architecture.md": DOCS,
+    "operators/__init__.py": "from .linear import A\n",
+    "operators/linear.py": "if TYPE_CHECKING:\n    from .radon import B\n",
+    "operators/radon.py": "from . import linear\ndef f():\n    import astra\n    return astra, linear\n",
+    "formats/__init__.py": "",
+    "formats/dicom.py": "def f():\n    import pydicom\n",
+    "formats/write.py": "def f():\n    from pydicom.uid import UID\n",
+    "recon/__init__.py": "from ..operators import A\n",
+    "recon/study.py": "from ..formats import dicom\n",
+    "recon/cards/one.toml": "",
+    "tests/test_a.py": "",
+}
+
+
+def tree(root: Path, **changes: str) -> Path:
+    for name, text in {**SOUND, **changes}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_a_sound_tree_breaks_no_rule(tmp_path: Path) -> None:
+    assert [bad for rule in RULES for bad in rule(tree(tmp_path))] == []
+
+
+LAZY = "def f():\n    "
+BROKEN = [
+    (forbidden_arrows, "operators/x.py", "from ..formats import dicom", "operators/x.py:1 imports formats"),
+    (forbidden_arrows, "recon/x.py", LAZY + "from ..formats.dicom import g", "recon/x.py:2 imports formats"),
+    (forbidden_arrows, "formats/x.py", "import scanprior.operators.linear", "imports operators.linear"),
+    (forbidden_arrows, "formats/x.py", "from .. import operators", "formats/x.py:1 imports operators"),
+    (
+        forbidden_arrows,
+        "formats/x.py",
+        LAZY + "import_module('..recon', 'a')",
+        "formats/x.py:2 imports recon",
+    ),
+    (forbidden_arrows, "formats/x.py", "if TYPE_CHECKING:\n    from ..recon import A", "formats/x.py:2"),
+    (
+        forbidden_arrows,
+        "recon/posterior/x.py",
+        "from ...formats import dicom",
+        "recon.posterior.x may import",
+    ),
+    (forbidden_arrows, "recon/study_of.py", "from ..formats import dicom", "recon.study_of may import"),
+    (cycles, "operators/linear.py", "from .radon import f", "cycle: operators."),
+    (
+        cycles,
+        "operators/linear.py",
+        "try:\n    from . import radon\nexcept E:\n    pass",
+        "cycle: operators.",
+    ),
+    (long_files, "operators/x.py", "\n" * 401, "operators/x.py has 401 lines"),
+    (long_files, "tests/a/test_b.py", "\n" * 500, "tests/a/test_b.py has 500 lines"),
+    (
+        misplaced_heavy_imports,
+        "operators/radon.py",
+        "import astra.projector",
+        "radon.py:1 imports astra at the top",
+    ),
+    (
+        misplaced_heavy_imports,
+        "operators/radon.py",
+        "class A:\n    import astra",
+        "radon.py:2 imports astra at",
+    ),
+    (misplaced_heavy_imports, "operators/x.py", LAZY + "import astra", "imported in ['radon.py', 'x.py']"),
+    (misplaced_heavy_imports, "formats/x.py", LAZY + "import pydicom", "or widen SHARED"),
+    (misplaced_heavy_imports, "formats/x.py", LAZY + "from torch import nn", "formats never does"),
+    (unlisted_packages, "recon/bench/__init__.py", "", "scanprior.recon.bench is missing"),
+    (unlisted_packages, "recon/bench/run.py", "", "recon/bench has no __init__.py"),
+    (unlisted_packages, "pyproject.toml", PYPROJECT.replace(".recon", ".gone"), "scanprior.gone is in"),
+    (unlisted_packages, "setup.py", "", "setup.py lies at the root"),
+    (
+        undocumented_claims,
+        "docs/architecture.md",
+        DOCS.replace("linear.py", "a.py linear.py"),
+        "operators/a.py",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "file", "text", "expected"), BROKEN)
+def test_a_rule_sees_a_violation(tmp_path: Path, rule, file: str, text: str, expected: str) -> None:
+    assert any(expected in bad for bad in rule(tree(tmp_path, **{file: text}))), rule(tmp_path)
+
+
+def test_the_wheel_check_sees_what_is_missing(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path / "root", **{"recon/cards/two.json": "", "recon/bench/__init__.py": "", "recon/notes.md": ""}
+    )
+    lost = shipped(root) - build_wheel(root, tmp_path / "work")
+    assert lost == {"scanprior/recon/cards/two.json", "scanprior/recon/bench/__init__.py"}

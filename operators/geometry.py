@@ -1,19 +1,19 @@
 """CT geometry in the plane: where the pixels and the rays lie. Values only; millimetres and radians.
 
-Axes. x points right, y points up, the rotation axis is the origin and lies at pixel ((H-1)/2, (W-1)/2): pixel (i, j)
-has its centre at x = (j - (W-1)/2) pixel, y = ((H-1)/2 - i) pixel.
+Axes. x points right, y points up, the rotation axis is the origin and lies at pixel ((H-1)/2, (W-1)/2): pixel
+(i, j) has its centre at x = (j - (W-1)/2) pixel, y = ((H-1)/2 - i) pixel.
 
-Views turn counter-clockwise. At view angle theta the detector axis is u = (cos theta, sin theta) and the beam travels
-along d = (-sin theta, cos theta). Element k of n has the detector coordinate
+Views turn counter-clockwise. At view angle theta the detector axis is u = (cos theta, sin theta) and the beam
+travels along d = (-sin theta, cos theta). Element k of n has the detector coordinate
 
     s_k = (k - (n-1)/2 - offset) spacing,
 
 so the rotation axis is seen at element (n-1)/2 + offset.
 
-    parallel       ray through s_k u, along d:  all (x, y) with x cos theta + y sin theta = s_k
-    fan, flat      source at -source_origin d; element at source + source_detector d + s_k u
-    fan, curved    the same source; elements on the circle of radius source_detector around it, s_k is the arc length:
-                   ray along cos(gamma) d + sin(gamma) u with gamma = s_k / source_detector
+    parallel     the line along d through s_k u:  x cos theta + y sin theta = s_k
+    fan, flat    from the source at -source_origin d to its point source_detector d + s_k u further
+    fan, curved  elements on the circle of radius source_detector around the source, s_k is the arc length:
+                 from the source along cos(gamma) d + sin(gamma) u, gamma = s_k / source_detector
 
 A fan beam with a far source becomes the parallel beam of the same angles (up to the magnification).
 """
@@ -21,8 +21,9 @@ A fan beam with a far source becomes the parallel beam of the same angles (up to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
@@ -61,29 +62,32 @@ class _Beam:
     """What parallel and fan beams share.
 
     Attributes:
-        angles: view angles [rad], any iterable of numbers; kept as a tuple.
+        angles: view angles [rad]; any iterable of numbers is accepted and kept as a tuple.
         detectors: elements in a view.
         spacing: distance between elements [mm], measured on the detector (along the arc where it is curved).
-        offset: element (n-1)/2 + offset looks at the rotation axis [elements].
+        offset: the rotation axis is seen at element (n-1)/2 + offset [elements]; by keyword.
     """
 
     angles: tuple[float, ...]
     detectors: int
     spacing: float
+    offset: float = field(default=0.0, kw_only=True)
 
-    def _validate(self, offset: float) -> None:
+    def __post_init__(self) -> None:
         name = type(self).__name__
         angles = tuple(float(a) for a in self.angles)
         if not angles or not all(map(math.isfinite, angles)):
-            raise ValueError(f"{name}: got {len(angles)} angles, expected at least one and only finite ones [rad]")
+            raise ValueError(
+                f"{name}: got {len(angles)} angles, expected at least one and only finite ones [rad]"
+            )
         if int(self.detectors) != self.detectors or self.detectors < 1:
             raise ValueError(f"{name}: got detectors={self.detectors}, expected a whole number of at least 1")
-        if not math.isfinite(offset):
-            raise ValueError(f"{name}: got offset={offset}, expected a finite number of elements")
+        if not math.isfinite(self.offset):
+            raise ValueError(f"{name}: got offset={self.offset}, expected a finite number of elements")
         object.__setattr__(self, "angles", angles)
         object.__setattr__(self, "detectors", int(self.detectors))
         object.__setattr__(self, "spacing", _positive(name, "spacing", self.spacing))
-        object.__setattr__(self, "offset", float(offset))
+        object.__setattr__(self, "offset", float(self.offset))
 
     @property
     def views(self) -> int:
@@ -94,6 +98,27 @@ class _Beam:
     def shape(self) -> tuple[int, int]:
         """(views, detectors): the shape of one sinogram."""
         return self.views, self.detectors
+
+    def coordinates(self) -> np.ndarray:
+        """s_k on the detector [mm], along the arc where it is curved: (detectors,)."""
+        return (np.arange(self.detectors) - 0.5 * (self.detectors - 1) - self.offset) * self.spacing
+
+    def subset(self, index: slice | Sequence[int] | np.ndarray) -> Self:
+        """The beam with only these views (slice, integers or a boolean mask)."""
+        chosen = index if isinstance(index, slice) else np.asarray(index)
+        return replace(self, angles=tuple(np.asarray(self.angles)[chosen]))
+
+    def refine(self, factor: int) -> Self:
+        """The same detector with every element cut into `factor`."""
+        return replace(
+            self,
+            detectors=self.detectors * factor,
+            spacing=self.spacing / factor,
+            offset=self.offset * factor,
+        )
+
+    def check_outside(self, grid: Grid) -> None:
+        """ValueError where a source lies inside the circle around the grid; parallel rays come from afar."""
 
     def _axes(self) -> tuple[np.ndarray, np.ndarray]:
         """Detector axis u and beam axis d of every view: (views, 1, 2) each."""
@@ -106,37 +131,23 @@ class _Beam:
 class ParallelBeam(_Beam):
     """Parallel rays (module docstring). `angles` [rad], `detectors`, `spacing` [mm], `offset` [elements]."""
 
-    offset: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._validate(self.offset)
-
     @classmethod
     def covering(
-        cls, grid: Grid, views: int, *, arc: float = math.pi, spacing: float | None = None, offset: float = 0.0
+        cls,
+        grid: Grid,
+        views: int,
+        *,
+        arc: float = math.pi,
+        spacing: float | None = None,
+        offset: float = 0.0,
     ) -> ParallelBeam:
         """A beam that sees the whole grid from `views` angles over `arc` [rad].
 
         Elements are one pixel apart unless `spacing` [mm] says otherwise, and as many as the diagonal needs.
         """
         spacing = grid.pixel if spacing is None else _positive("ParallelBeam", "spacing", spacing)
-        return cls(parallel_views(views, arc), _elements(grid.radius, spacing, offset), spacing, offset)
-
-    def coordinates(self) -> np.ndarray:
-        """s_k [mm], (detectors,)."""
-        return _coordinates(self.detectors, self.spacing, self.offset)
-
-    def subset(self, index: slice | Sequence[int] | np.ndarray) -> ParallelBeam:
-        """The beam with only these views (slice, integers or a boolean mask)."""
-        return replace(self, angles=_pick(self.angles, index))
-
-    def refine(self, factor: int) -> ParallelBeam:
-        """The same detector with every element cut into `factor`."""
-        return replace(
-            self,
-            detectors=self.detectors * factor,
-            spacing=self.spacing / factor,
-            offset=self.offset * factor,
+        return cls(
+            parallel_views(views, arc), _elements(grid.radius, spacing, offset), spacing, offset=offset
         )
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
@@ -160,18 +171,19 @@ class FanBeam(_Beam):
     source_origin: float
     source_detector: float
     curved: bool = False
-    offset: float = 0.0
 
     def __post_init__(self) -> None:
-        self._validate(self.offset)
+        super().__post_init__()
         object.__setattr__(self, "source_origin", _positive("FanBeam", "source_origin", self.source_origin))
-        object.__setattr__(self, "source_detector", _positive("FanBeam", "source_detector", self.source_detector))
+        object.__setattr__(
+            self, "source_detector", _positive("FanBeam", "source_detector", self.source_detector)
+        )
         object.__setattr__(self, "curved", bool(self.curved))
-        reach = 0.5 * (self.detectors - 1) + abs(self.offset)
-        if self.curved and reach * self.spacing >= 0.5 * math.pi * self.source_detector:
+        reach = np.abs(self.coordinates()).max()
+        if self.curved and reach >= 0.5 * math.pi * self.source_detector:
             raise ValueError(
-                f"FanBeam: got a curved detector of half length {reach * self.spacing:.4g} mm at {self.source_detector:.4g}"
-                " mm, a fan of more than 180 degrees; spacing is the arc length on the detector in mm, not an angle"
+                f"FanBeam: got a curved detector that reaches {reach:.4g} mm along an arc of radius "
+                f"{self.source_detector:.4g} mm, a fan of over 180 degrees; spacing is a length [mm]"
             )
 
     @classmethod
@@ -189,42 +201,29 @@ class FanBeam(_Beam):
     ) -> FanBeam:
         """A fan that sees the whole grid from `views` angles over `arc` [rad].
 
-        Elements are one pixel apart at the rotation axis unless `spacing` [mm, on the detector] says otherwise.
-        Raises ValueError where the source would lie inside the circle around the grid.
+        Elements are one pixel apart at the rotation axis unless `spacing` [mm, on the detector] says
+        otherwise. Raises ValueError where the source would lie inside the circle around the grid.
         """
         R = _positive("FanBeam", "source_origin", source_origin)
         D = _positive("FanBeam", "source_detector", source_detector)
-        if grid.radius >= R:
-            raise ValueError(
-                f"FanBeam: got source_origin={R:.4g} mm, inside the grid's circle of radius {grid.radius:.4g} mm; "
-                "move the source out or make the grid smaller"
-            )
+        cls((0.0,), 1, 1.0, R, D).check_outside(grid)
         spacing = grid.pixel * D / R if spacing is None else _positive("FanBeam", "spacing", spacing)
         gamma = math.asin(grid.radius / R)
         detectors = _elements(D * (gamma if curved else math.tan(gamma)), spacing, offset)
-        return cls(parallel_views(views, arc), detectors, spacing, R, D, curved, offset)
-
-    def coordinates(self) -> np.ndarray:
-        """s_k on the detector [mm], along the arc where it is curved: (detectors,)."""
-        return _coordinates(self.detectors, self.spacing, self.offset)
+        return cls(parallel_views(views, arc), detectors, spacing, R, D, curved, offset=offset)
 
     def fan_angles(self) -> np.ndarray:
         """gamma_k, between the ray and the central ray [rad]: (detectors,)."""
         s = self.coordinates() / self.source_detector
         return s if self.curved else np.arctan(s)
 
-    def subset(self, index: slice | Sequence[int] | np.ndarray) -> FanBeam:
-        """The beam with only these views (slice, integers or a boolean mask)."""
-        return replace(self, angles=_pick(self.angles, index))
-
-    def refine(self, factor: int) -> FanBeam:
-        """The same detector with every element cut into `factor`."""
-        return replace(
-            self,
-            detectors=self.detectors * factor,
-            spacing=self.spacing / factor,
-            offset=self.offset * factor,
-        )
+    def check_outside(self, grid: Grid) -> None:
+        """ValueError where the source lies inside the circle around the grid."""
+        if self.source_origin <= grid.radius:
+            raise ValueError(
+                f"FanBeam: got source_origin={self.source_origin:.4g} mm, inside the grid's circle of radius "
+                f"{grid.radius:.4g} mm; move the source out or make the grid smaller"
+            )
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
         """The source [mm] of each ray and its unit direction, x and y: (views, detectors, 2) each."""
@@ -238,24 +237,15 @@ Geometry = ParallelBeam | FanBeam
 
 
 def parallel_views(views: int, arc: float = math.pi) -> tuple[float, ...]:
-    """`views` equispaced angles on [0, arc) [rad]; the end point, which would repeat the first view, is left out."""
+    """`views` equispaced angles on [0, arc) [rad]; the end point would repeat the first view."""
     if views < 1:
         raise ValueError(f"parallel_views: got {views} views, expected at least 1")
     return tuple(float(a) for a in np.linspace(0.0, arc, views, endpoint=False))
 
 
-def _coordinates(detectors: int, spacing: float, offset: float) -> np.ndarray:
-    return (np.arange(detectors) - 0.5 * (detectors - 1) - offset) * spacing
-
-
 def _elements(half_width: float, spacing: float, offset: float) -> int:
     """Elements that reach from -half_width to half_width although the centre is shifted."""
     return math.ceil(2 * (half_width / spacing + abs(offset)) - 1e-9)
-
-
-def _pick(angles: tuple[float, ...], index: slice | Sequence[int] | np.ndarray | Iterable[int]) -> tuple[float, ...]:
-    chosen = index if isinstance(index, slice) else np.asarray(index)
-    return tuple(float(a) for a in np.atleast_1d(np.asarray(angles)[chosen]))
 
 
 def _positive(owner: str, field: str, value: float) -> float:

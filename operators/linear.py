@@ -188,7 +188,9 @@ class Composition(LinearOperator):
 
     def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
         if outer.domain != inner.range or (inner.range_complex and not outer.domain_complex):
-            raise ValueError(f"cannot compose {outer!r} @ {inner!r}: the range of the second is not the first's domain")
+            raise ValueError(
+                f"cannot compose {outer!r} @ {inner!r}: the range of the second is not the first's domain"
+            )
         super().__init__(
             inner.domain,
             outer.range,
@@ -218,8 +220,9 @@ class Sum(LinearOperator):
     """A + B."""
 
     def __init__(self, first: LinearOperator, second: LinearOperator) -> None:
-        if (first.domain, first.range) != (second.domain, second.range):
-            raise ValueError(f"cannot add {first!r} and {second!r}: their shapes differ")
+        spaces = [(operator.domain, operator.domain_complex, operator.range) for operator in (first, second)]
+        if spaces[0] != spaces[1]:
+            raise ValueError(f"cannot add {first!r} and {second!r}: their domains or shapes differ")
         super().__init__(
             first.domain,
             first.range,
@@ -232,8 +235,11 @@ class Sum(LinearOperator):
         return self.first.apply_forward(x) + self.second.apply_forward(x)
 
     def apply_adjoint(self, y: Tensor) -> Tensor:
-        parts = [operator.apply_adjoint(y) for operator in (self.first, self.second)]
-        return parts[0] + parts[1]
+        first, second = (
+            operator.apply_adjoint(y if operator.range_complex or not y.is_complex() else y.real)
+            for operator in (self.first, self.second)
+        )
+        return first + second
 
     def repeat(self, n: int) -> LinearOperator:
         return Sum(self.first.repeat(n), self.second.repeat(n))

@@ -1,13 +1,14 @@
-"""The X-ray transform as a sparse matrix: any 2-D ray geometry, on CPU and CUDA, with an exactly matched adjoint.
+"""The X-ray transform as a sparse matrix: any 2-D rays, on CPU and CUDA, with an exactly matched adjoint.
 
-Joseph's method (P. M. Joseph, IEEE Trans. Med. Imaging 1, 192, 1982): a ray steps along the axis it is most aligned
-with, pixel by pixel; at each step the image is interpolated linearly between the two nearest pixels of the other axis
-and weighted with the length of the step,
+Joseph's method (P. M. Joseph, IEEE Trans. Med. Imaging 1, 192, 1982): a ray steps along the axis it is most
+aligned with, pixel by pixel; at each step the image is interpolated linearly between the two nearest pixels
+of the other axis and weighted with the length of the step,
 
-    (A x)_r = sum_k  l_r [ (1 - f_rk) x[k, floor(p_rk)] + f_rk x[k, floor(p_rk) + 1] ],     l_r = pixel / |main_r|,
+    (A x)_r = sum_k l_r ((1 - f_rk) x[k, n_rk] + f_rk x[k, n_rk + 1]),      l_r = pixel / |main_r|,
 
-p_rk = the ray's position on the other axis, main_r = the direction's component along the stepping axis. Outside the
-grid the image is zero. A and its transpose are both stored (CSR), so that both directions run at the same speed.
+where n_rk + f_rk (whole part and fraction) is the ray's position on the other axis and main_r its direction's
+component along the stepping axis. Outside the grid the image is zero. A and its transpose are both stored
+(CSR), so that both directions run at the same speed.
 """
 
 from __future__ import annotations
@@ -23,40 +24,34 @@ from torch import Tensor
 from .geometry import Geometry, Grid
 from .linear import LinearOperator
 
+_FORWARD = ("crow", "col", "value")  # CSR of A: where rows start, columns, values
+_ADJOINT = ("crow_t", "col_t", "value_t")  # of its transpose
 _CHUNK = 1 << 20  # ray-steps built at once: bounds the memory of the temporaries to some 60 MB
 
 
 class RadonSparse(LinearOperator):
     """Line integrals through a stored matrix: (B, H, W) [1/mm] -> (B, views, detectors) [dimensionless].
 
-    Memory is 16 bytes for each of about 1.3 * views * detectors * max(H, W) entries (512 x 512, 23 views: 175 MB);
-    the last few matrices built on the CPU are kept and shared between operators of equal geometry.
+    Memory is 16 bytes for each of about 1.3 * views * detectors * max(H, W) entries (512 x 512, 23 views: 175
+    MB); the last few matrices built on the CPU are kept and shared between operators of equal geometry.
 
     Raises:
         ValueError: when the source lies inside the circle around the grid.
     """
 
-    crow: Tensor
-    col: Tensor
-    value: Tensor
-    crow_t: Tensor
-    col_t: Tensor
-    value_t: Tensor
-
     def __init__(self, geometry: Geometry, grid: Grid) -> None:
         super().__init__(grid.matrix, geometry.shape)
         self.geometry, self.grid = geometry, grid
-        names = ("crow", "col", "value", "crow_t", "col_t", "value_t")
-        for name, tensor in zip(names, _both_directions(geometry, grid), strict=True):
+        for name, tensor in zip(_FORWARD + _ADJOINT, _both_directions(geometry, grid), strict=True):
             self.register_buffer(name, tensor, persistent=False)
 
     def apply_forward(self, x: Tensor) -> Tensor:
-        size = (self.geometry.views * self.geometry.detectors, self.grid.matrix[0] * self.grid.matrix[1])
-        return _multiply(self.crow, self.col, self.value, size, x).view(-1, *self.range)
+        matrix = tuple(self.get_buffer(name) for name in _FORWARD)
+        return multiply(matrix, self.range, x)
 
     def apply_adjoint(self, y: Tensor) -> Tensor:
-        size = (self.grid.matrix[0] * self.grid.matrix[1], self.geometry.views * self.geometry.detectors)
-        return _multiply(self.crow_t, self.col_t, self.value_t, size, y).view(-1, *self.domain)
+        matrix = tuple(self.get_buffer(name) for name in _ADJOINT)
+        return multiply(matrix, self.domain, y)
 
 
 def joseph_matrix(geometry: Geometry, grid: Grid) -> csr_array:
@@ -65,12 +60,7 @@ def joseph_matrix(geometry: Geometry, grid: Grid) -> csr_array:
     Raises:
         ValueError: when the source lies inside the circle around the grid.
     """
-    source = getattr(geometry, "source_origin", np.inf)
-    if source <= grid.radius:
-        raise ValueError(
-            f"got source_origin={source:.4g} mm, inside the grid's circle of radius {grid.radius:.4g} mm; "
-            "move the source out or make the grid smaller"
-        )
+    geometry.check_outside(grid)
     H, W = grid.matrix
     origin, direction = (part.reshape(-1, 2) for part in geometry.rays())
     # in pixel coordinates: columns to the right, rows downwards
@@ -114,16 +104,23 @@ def joseph_matrix(geometry: Geometry, grid: Grid) -> csr_array:
 def _both_directions(geometry: Geometry, grid: Grid) -> tuple[Tensor, ...]:
     """Row starts, columns and values of A, then of its transpose."""
     matrix = joseph_matrix(geometry, grid)
-    transpose = csr_array(matrix.T)
-    return tuple(torch.from_numpy(a) for m in (matrix, transpose) for a in (m.indptr, m.indices, m.data))
+    return to_torch(matrix) + to_torch(csr_array(matrix.T))
 
 
-def _multiply(crow: Tensor, col: Tensor, value: Tensor, size: tuple[int, int], x: Tensor) -> Tensor:
-    """M x for every item: (B, ...) of size[1] numbers -> (B, size[0]), in x's precision."""
+def to_torch(matrix: csr_array) -> tuple[Tensor, ...]:
+    """Row starts, columns and values, sharing the matrix's memory."""
+    return tuple(torch.from_numpy(a) for a in (matrix.indptr, matrix.indices, matrix.data))
+
+
+def multiply(csr: tuple[Tensor, ...], shape: tuple[int, ...], x: Tensor) -> Tensor:
+    """M x for every item: (B, ...) -> (B, *shape), in x's precision; `csr` from `to_torch`."""
+    crow, col, value = csr
+    flat = x.reshape(len(x), -1).to(value.dtype)  # (B, n)
+    size = (len(crow) - 1, flat.shape[1])
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", message="Sparse CSR tensor support is in beta", category=UserWarning
+        )
         matrix = torch.sparse_csr_tensor(crow, col, value, size=size, check_invariants=False)
-    flat = x.reshape(x.shape[0], -1).to(value.dtype)  # (B, n)
-    if len(flat) == 1:
-        return (matrix @ flat[0])[None].to(x.dtype)
-    return (matrix @ flat.T.contiguous()).T.contiguous().to(x.dtype)
+    out = matrix @ flat[0] if len(flat) == 1 else (matrix @ flat.T.contiguous()).T
+    return out.reshape(len(x), *shape).to(x.dtype)

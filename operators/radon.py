@@ -1,0 +1,75 @@
+"""The CT operator by name, and data simulated with another discretisation than the reconstruction's.
+
+`Radon` is a function that picks the projector; both projectors mean the same by every axis (geometry.py), and
+their images are attenuation [1/mm], their line integrals dimensionless.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .geometry import Geometry, Grid
+from .linear import LinearOperator
+from .radon_sparse import RadonSparse, joseph_matrix, multiply, to_torch
+
+_VIEWS_AT_ONCE = 8  # of the fine matrix in `simulate_sinogram`
+
+
+def Radon(geometry: Geometry, grid: Grid, backend: str = "auto") -> LinearOperator:
+    """Line integrals: (B, H, W) [1/mm] -> (B, views, detectors).
+
+    Args:
+        geometry: ParallelBeam or FanBeam.
+        grid: the pixels.
+        backend: "sparse" (stored matrix, exact adjoint, any geometry), "astra" (computed on the fly: slower,
+            but without the matrix's memory), or "auto", the sparse one.
+
+    Raises:
+        ValueError: for an unknown backend, a source inside the grid, or a curved detector with ASTRA.
+    """
+    if backend in ("auto", "sparse"):
+        return RadonSparse(geometry, grid)
+    if backend == "astra":
+        from .radon_astra import RadonAstra
+
+        return RadonAstra(geometry, grid)
+    raise ValueError(f"Radon: got backend={backend!r}, expected 'auto', 'sparse' or 'astra'")
+
+
+def simulate_sinogram(image: Tensor, geometry: Geometry, grid: Grid, oversample: int = 2) -> Tensor:
+    """Clean line integrals of a piecewise constant object, from finer pixels and finer detector elements.
+
+    Every pixel and every element is cut into `oversample` parts, and the parts of an element are averaged
+    (the mean of the line integrals, not of the intensities): data that the reconstruction's own operator did
+    not make.
+
+    Args:
+        image: (B, H, W) attenuation [1/mm] on `grid`.
+        geometry: of the measurement wanted.
+        grid: of the image.
+        oversample: 1 or more; 1 gives `RadonSparse`'s own data.
+
+    Returns:
+        (B, views, detectors) in the image's precision.
+
+    Raises:
+        ValueError: for a wrong shape, complex data or oversample < 1.
+    """
+    if image.ndim != 3 or tuple(image.shape[1:]) != grid.matrix or image.is_complex():
+        raise ValueError(
+            f"simulate_sinogram: got an image of shape {tuple(image.shape)} and type {image.dtype}, expected "
+            f"real (batch, {grid.matrix[0]}, {grid.matrix[1]})"
+        )
+    if oversample < 1:
+        raise ValueError(f"simulate_sinogram: got oversample={oversample}, expected at least 1")
+    fine = image.repeat_interleave(oversample, 1).repeat_interleave(oversample, 2)
+    fine_grid, parts = grid.refine(oversample), []
+    for first in range(0, geometry.views, _VIEWS_AT_ONCE):
+        part = geometry.subset(slice(first, first + _VIEWS_AT_ONCE)).refine(oversample)
+        matrix = joseph_matrix(part, fine_grid)
+        lines = multiply(
+            tuple(t.to(image.device) for t in to_torch(matrix)), part.shape, fine
+        )  # (B, views of the part * fine elements)
+        parts.append(lines.view(len(image), part.views, geometry.detectors, oversample).mean(-1))
+    return torch.cat(parts, 1)

@@ -1,0 +1,68 @@
+"""Compressed sensing with wavelets (Lustig, Donoho & Pauly, MRM 2007), slice by slice, by sigpy:
+
+    min_x 1/2 ||A x - y||^2 + lambda ||Psi x||_1,        Psi: Daubechies-4 wavelets,
+
+by FISTA with the step 1/||A||^2. lambda = weight * max |A^H y|: y is divided by the largest magnitude of the
+zero-filled image before and the result multiplied by it after, so that one weight serves scans of any scale.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ...operators.mri import CartesianMRI
+from ..problem import Problem
+
+_MARGIN = 1.05  # on ||A||^2, as the power method comes from below
+
+
+@torch.no_grad()
+def l1_wavelet(problem: Problem, weight: float = 1e-3, iterations: int = 100) -> Tensor:
+    """Every item of the batch by itself, on the CPU.
+
+    Args:
+        problem: of a `CartesianMRI` operator, whose mask and maps are used.
+        weight: lambda relative to the largest magnitude of the zero-filled image.
+        iterations: of FISTA.
+
+    Returns:
+        (B, H, W) complex64 on the device of y, in the units of k-space.
+
+    Raises:
+        ValueError: for another operator, a negative weight or no iterations.
+    """
+    A = problem.operator
+    if not isinstance(A, CartesianMRI):
+        raise ValueError(f"l1_wavelet: got {A!r}, expected a CartesianMRI operator; use fista_tv for others")
+    if weight < 0 or iterations < 1:
+        raise ValueError(
+            f"l1_wavelet: got weight={weight}, iterations={iterations}; expected at least 0 and 1"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sigpy and numba while they are imported
+        from sigpy.mri.app import L1WaveletRecon
+
+    images = []
+    for b in range(len(problem.y)):
+        item = cast(CartesianMRI, A.items(slice(b, b + 1)))
+        y = problem.y[b : b + 1]
+        scale = item.adjoint(y).abs().max()
+        if scale == 0:  # nothing was measured
+            images.append(torch.zeros(item.domain, dtype=torch.complex64))
+            continue
+        maps, mask = item.maps.view(item.range), item.mask.view(item.domain)
+        image = L1WaveletRecon(
+            (y[0] / scale).cpu().numpy(),
+            maps.cpu().numpy(),
+            weight,
+            weights=mask.float().cpu().numpy(),
+            alpha=1 / (_MARGIN * item.norm() ** 2),
+            max_iter=iterations,
+            show_pbar=False,
+        ).run()
+        images.append(torch.from_numpy(image) * scale.cpu())
+    return torch.stack(images).to(problem.y.device)

@@ -1,0 +1,17 @@
+"""Zero-filled reconstruction: x = A^H y, what the scanner shows when the missing k-space is taken as zero.
+
+No density compensation: with maps normalised to sum_c |S_c|^2 = 1 and full sampling it is the image itself.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..problem import Problem
+
+
+@torch.no_grad()
+def zero_filled(problem: Problem) -> Tensor:
+    """A^H y: (B, H, W) complex, in the units of k-space."""
+    return problem.operator.adjoint(problem.y)

@@ -1,0 +1,122 @@
+"""Stored DICOM pixels -> HU or magnitude. The one file that imports pydicom."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .scan import FormatError
+
+AIR_HU = -1024.0
+
+
+@contextmanager
+def pydicom_quietly() -> Iterator[Any]:
+    """pydicom, imported when needed; its remarks about other people's headers are not our user's business."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pydicom")
+        import pydicom
+
+        yield pydicom
+
+
+@dataclass(frozen=True)
+class DicomSlice:
+    """One image: its file, its frame in it (None for classic objects) and what the header says of it."""
+
+    path: Path
+    frame: int | None
+    header: Any  # classic pydicom Dataset without pixels
+    position: np.ndarray | None
+    orientation: np.ndarray | None
+    spacing: tuple[float, float] | None
+
+
+def pixels(images: list[DicomSlice], modality: str) -> np.ndarray:
+    """(Z, H, W) float32, HU (CT) or magnitude (MR), of sorted slices of one size."""
+    rows, columns = int(images[0].header.Rows), int(images[0].header.Columns)
+    out = np.empty((len(images), rows, columns), dtype=np.float32)
+    opened, decoded = None, np.empty(0)
+    for i, image in enumerate(images):
+        if opened != image.path:
+            opened, decoded = image.path, _decode(image.path)
+        stored = decoded if image.frame is None else decoded.reshape(-1, rows, columns)[image.frame]
+        if stored.shape != (rows, columns):
+            raise FormatError(
+                f"{image.path.name}: pixels of shape {stored.shape}, expected {(rows, columns)} from its "
+                "header"
+            )
+        out[i] = _rescaled(stored, image, modality)
+    return out
+
+
+def _decode(path: Path) -> np.ndarray:
+    with pydicom_quietly() as pydicom:
+        try:
+            dataset = pydicom.dcmread(path, force=True)
+            if not any(
+                keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+            ):
+                raise FormatError(f"{path.name}: DICOM without pixel data; expected CT or MR images")
+            if not dataset.file_meta.get("TransferSyntaxUID"):
+                dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+            return dataset.pixel_array
+        except FormatError:
+            raise
+        except Exception as error:  # pydicom and its plugins raise many types
+            syntax = _syntax(path)
+            if isinstance(error, (RuntimeError, NotImplementedError)) and syntax is not None:
+                raise FormatError(
+                    f"{path.name}: compressed as {syntax}, which nothing installed here decodes; "
+                    "pip install scanprior[dicom]"
+                ) from error
+            raise FormatError(
+                f"{path.name}: pixels cannot be read ({error}); the file is damaged: copy it again"
+            ) from error
+
+
+def _syntax(path: Path) -> str | None:
+    """The name of the compression, None where there is none."""
+    with pydicom_quietly() as pydicom:
+        meta = pydicom.dcmread(path, stop_before_pixels=True, force=True).file_meta
+        uid = meta.get("TransferSyntaxUID")
+        return uid.name if uid is not None and uid.is_compressed else None
+
+
+def _rescaled(stored: np.ndarray, image: DicomSlice, modality: str) -> np.ndarray:
+    header = image.header
+    if "ModalityLUTSequence" in header:
+        with pydicom_quietly() as pydicom:
+            values = np.asarray(pydicom.pixels.apply_modality_lut(stored, header), dtype=np.float64)
+    else:
+        slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
+        slope, intercept = (
+            (1.0 if slope is None else float(slope)),
+            (0.0 if intercept is None else float(intercept)),
+        )
+        values = slope * stored.astype(np.float64) + intercept
+    if modality != "CT":
+        return values.astype(np.float32)
+    kind = str(header.get("RescaleType", "HU") or "HU")
+    if kind not in ("HU", "US"):
+        raise FormatError(
+            f"{image.path.name}: CT with values in {kind!r}, expected HU; pass the standard reconstruction"
+        )
+    if "PixelPaddingValue" in header:
+        edges = [_padding(header, k) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit") if k in header]
+        values[(stored >= min(edges)) & (stored <= max(edges))] = AIR_HU
+    return np.maximum(values, AIR_HU).astype(np.float32)
+
+
+def _padding(header: Any, keyword: str) -> int:
+    """Stored as US or SS; where the dictionary's choice and the pixels' sign disagree, the bits count."""
+    value = header[keyword].value
+    value = int.from_bytes(value[:2], "little") if isinstance(value, bytes) else int(value)
+    signed = int(header.get("PixelRepresentation", 0)) == 1
+    return value - 65536 if signed and value > 32767 else value + 65536 if not signed and value < 0 else value

@@ -1,0 +1,121 @@
+"""fastMRI's HDF5 (https://github.com/facebookresearch/fastMRI): kspace (slices, coils, height, width) or,
+single-coil, (slices, height, width); test files carry a mask of length width; the acquisition's geometry
+stands in ismrmrd_header.
+
+The readout runs along the height and is oversampled; it is cut to the reconstruction's height, exactly (the
+readout is fully sampled). Columns that hold only zeros were not measured. A fully sampled file gets its
+root-sum-of-squares picture as `truth`: the file's reconstruction_rss before its crop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .hdf5 import Slices, choose, dataset, open_hdf5, take, text
+from .kspace import crop_readout, root_sum_of_squares
+from .mr_header import MRHeader, parse_header
+from .scan import FormatError, Header, Scan
+
+
+def is_fastmri(file: h5py.File) -> bool:
+    kspace = file.get("kspace")
+    if not isinstance(kspace, h5py.Dataset):
+        return False
+    mask = file.get("mask")
+    flat = isinstance(mask, h5py.Dataset) and mask.size == kspace.shape[-1]
+    return "ismrmrd_header" in file or "reconstruction_rss" in file or kspace.ndim == 3 or flat
+
+
+def read_fastmri(path: str | Path, slices: Slices = None) -> Scan:
+    """Read a fastMRI file. Raises FormatError for real k-space, another number of axes, a mask of the wrong
+    length, or a header that is no XML."""
+    source = Path(path).name
+    with open_hdf5(path) as file:
+        data = dataset(file, "kspace", source)
+        if data.ndim not in (3, 4) or data.dtype.kind != "c":
+            raise FormatError(
+                f"{source}: got kspace of shape {data.shape} and type {data.dtype}, expected complex "
+                "(slices, [coils,] height, "
+                "width)"
+            )
+        kspace = take(data, choose(len(data), slices, source)).astype(np.complex64)
+        stored = np.ravel(dataset(file, "mask", source)[()]) != 0 if "mask" in file else None
+        acquisition = _acquisition(file, source)
+        header: Header = {"modality": "MR"}
+        if "acquisition" in file.attrs:
+            header["acquisition"] = text(file.attrs["acquisition"])
+    if kspace.ndim == 3:
+        kspace = kspace[:, None]
+    height, width = kspace.shape[-2:]
+    if stored is not None and len(stored) != width:
+        raise FormatError(
+            f"{source}: got a mask of length {len(stored)}, expected the width {width} of kspace"
+        )
+    pixel = 1.0
+    if acquisition is None:
+        header["pixel_size"] = "not stored; 1 mm assumed"
+    else:
+        pixel = acquisition.pixel_mm[0]
+        header |= acquisition.facts
+        header["recon_matrix"] = f"{acquisition.recon[0]} x {acquisition.recon[1]}"
+        keep = acquisition.readout(height)
+        if keep < height:
+            header["readout"] = f"oversampled, cut from {height} to {keep}"
+            kspace = crop_readout(kspace, keep, -2)
+    columns = np.any(kspace != 0, axis=(0, 1, 2))
+    inside = _encoded(acquisition, width)
+    complete = stored is None and bool(columns[inside].all())
+    if stored is not None:
+        columns = stored & columns if columns.any() else stored
+    rows = kspace.shape[-2]
+    return Scan(
+        "mri",
+        kspace,
+        (rows, width),
+        pixel,
+        mask=None if columns.all() else np.repeat(columns[None], rows, 0),
+        truth=root_sum_of_squares(kspace)
+        if complete and kspace.any() and np.isfinite(kspace).all()
+        else None,
+        header=header,
+        source=source,
+    )
+
+
+def describe_fastmri(path: Path) -> dict[str, Any]:
+    """Shapes and the header's matrix; no k-space is read."""
+    with open_hdf5(path) as file:
+        kspace = dataset(file, "kspace", path.name)
+        acquisition = _acquisition(file, path.name)
+        facts: dict[str, Any] = {
+            "kind": "mri",
+            "kspace": kspace.shape,
+            "axes": "slice, coil, height, width" if kspace.ndim == 4 else "slice, height, width",
+            "mask": int(np.count_nonzero(dataset(file, "mask", path.name)[()]))
+            if "mask" in file
+            else "none stored",
+            "acquisition": text(file.attrs.get("acquisition", "not stored")),
+        }
+    if acquisition is not None:
+        facts |= {"encoded": acquisition.encoded, "recon": acquisition.recon}
+        facts["pixel_mm"] = round(acquisition.pixel_mm[0], 5)
+    return facts
+
+
+def _encoded(acquisition: MRHeader | None, width: int) -> slice:
+    """The columns inside the zero padding (fastMRI's padding_left, padding_right); all where nothing is
+    known."""
+    if acquisition is None or acquisition.centre is None or acquisition.last is None:
+        return slice(0, width)
+    left = acquisition.encoded[1] // 2 - acquisition.centre
+    return slice(max(left, 0), min(left + acquisition.last + 1, width))
+
+
+def _acquisition(file: h5py.File, source: str) -> MRHeader | None:
+    if "ismrmrd_header" not in file:
+        return None
+    return parse_header(text(dataset(file, "ismrmrd_header", source)), source)

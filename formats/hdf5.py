@@ -1,0 +1,109 @@
+"""What every HDF5 layout needs: opening with one clear error, text out of attributes, whole slices at a
+time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .scan import FormatError
+
+Slices = slice | list[int] | None
+
+
+@contextmanager
+def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    """Open for reading. A truncated file, on opening or later when its data are read, is a FormatError."""
+    path = Path(path)
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except OSError as error:
+        raise FormatError(
+            f"{path.name}: the HDF5 file cannot be read ({str(error).splitlines()[0]}); it is truncated or "
+            "damaged: "
+            "copy it again from where it came from"
+        ) from error
+
+
+def text(value: Any) -> str:
+    """An attribute or a scalar string dataset as str."""
+    if isinstance(value, h5py.Dataset):
+        value = value[()]
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def datasets(file: h5py.Group) -> dict[str, h5py.Dataset]:
+    """Every dataset of the file by its full name."""
+    found: dict[str, h5py.Dataset] = {}
+    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def dataset(file: h5py.Group, name: str, source: str) -> h5py.Dataset:
+    """The dataset `name`. Raises FormatError where it is missing."""
+    item = file.get(name)
+    if not isinstance(item, h5py.Dataset):
+        raise FormatError(
+            f"{source}: got no dataset {name!r}, only {', '.join(datasets(file)) or 'none'}; see "
+            "docs/formats.md for the layout"
+        )
+    return item
+
+
+def number(file: h5py.Group, name: str, source: str, default: float | None = None) -> float:
+    """The attribute `name` as a number. Raises FormatError where it is missing (and has no default) or no
+    number."""
+    value = file.attrs.get(name, default)
+    if value is None:
+        raise FormatError(f"{source}: got no attribute {name!r}; add it (docs/formats.md)")
+    try:
+        return float(np.asarray(value).reshape(()))
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"{source}: got {name} = {value!r}, expected one number") from error
+
+
+def numbers(file: h5py.Group, name: str, source: str, count: int) -> list[float]:
+    """The attribute `name` as `count` numbers. Raises FormatError where it is missing or otherwise."""
+    try:
+        values = [float(value) for value in np.ravel(np.asarray(file.attrs[name]))]
+    except (KeyError, ValueError, TypeError) as error:
+        raise FormatError(
+            f"{source}: got no attribute {name!r} of {count} numbers; add it (docs/formats.md)"
+        ) from error
+    if len(values) != count:
+        raise FormatError(f"{source}: got {name} = {values}, expected {count} numbers")
+    return values
+
+
+def choose(count: int, slices: Slices, source: str) -> np.ndarray:
+    """Indices of the chosen slices. Raises FormatError for an index outside or an empty choice."""
+    if slices is None:
+        return np.arange(count)
+    if isinstance(slices, slice):
+        index = np.arange(count)[slices]
+    else:
+        index = np.asarray(slices, dtype=int)
+        if index.size and (index.min() < -count or index.max() >= count):
+            raise FormatError(f"{source}: got slices {list(slices)}, expected 0 to {count - 1}")
+        index = index % max(count, 1)
+    if not index.size:
+        raise FormatError(
+            f"{source}: got slices {slices}, which choose none of the {count}; expected 0 to {count - 1}"
+        )
+    return index
+
+
+def take(data: h5py.Dataset, index: np.ndarray) -> np.ndarray:
+    """`data[index]` along the first axis, reading no more than that; any order, repetitions allowed."""
+    if len(index) == len(data) and np.array_equal(index, np.arange(len(data))):
+        return data[()]
+    unique, inverse = np.unique(index, return_inverse=True)
+    return data[unique][inverse] if len(unique) else data[:0]

@@ -1,0 +1,273 @@
+"""What a file holds, once read: a `Scan` (raw measurements) or a `Volume` (images). numpy only.
+
+Axes and units. CT data are line integrals -log(I/I0), dimensionless, (slices, views, detectors); angles in
+radians, counter-clockwise; lengths in mm. MRI data are k-space, (slices, coils, ky, kx), zero frequency at
+index n // 2 of both axes, related to the image by the centred orthonormal FFT, so that the image of a k-space
+of (ky, kx) samples has (ky, kx) pixels; `matrix` is that grid, or its centre crop where a smaller picture is
+asked for. Volumes are (Z, H, W), rows downwards.
+
+Headers hold only what does not identify a person. `problems` lists everything that is wrong with a scan,
+`check` raises the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Header = dict[str, str | float | int]
+
+_PERSONAL = ("patient", "birth", "institution", "physician", "operator", "accession", "studydate", "studyid")
+
+
+class FormatError(ValueError):
+    """A file that cannot be read or written: names the file, what was got, what was expected, what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Measured (or simulated) data with all that a reconstruction needs to know about them.
+
+    Attributes:
+        kind: "ct" or "mri".
+        data: ct (slices, views, detectors) float32, line integrals; mri (slices, coils, ky, kx) complex64.
+        matrix: (H, W), the grid asked for.
+        pixel_mm: side of its square pixels [mm].
+        geometry: ct only: {"type": "parallel" | "fan", "angles": (views,) float64 [rad], "detector_spacing":
+            [mm], "detector_offset": [elements], and for "fan" "source_origin": [mm], "source_detector": [mm],
+            "curved": bool}.
+        mask: mri only: (ky, kx) bool, True where measured; None for a fully sampled k-space.
+        maps: mri only: (slices, coils, H, W) complex64 coil sensitivities.
+        noise: {"type": "gaussian" | "complex_gaussian", "sigma": float} or {"type": "photon", "photons":
+            float, "electronic": float}; None where unknown.
+        counts: ct only: measured photon counts, the shape of data.
+        truth: (slices, H, W), for metrics only: what a simulation started from (1/mm or complex), or the
+            reference of a fully sampled measurement.
+        header: non-identifying facts (manufacturer, sequence, mu_water, …).
+        source: name of the file, without its folder.
+    """
+
+    kind: Literal["ct", "mri"]
+    data: np.ndarray
+    matrix: tuple[int, int]
+    pixel_mm: float
+    geometry: dict[str, Any] | None = None
+    mask: np.ndarray | None = None
+    maps: np.ndarray | None = None
+    noise: dict[str, Any] | None = None
+    counts: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    header: Header = field(default_factory=dict)
+    source: str = "scan"
+
+    @property
+    def slices(self) -> int:
+        return int(self.data.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Images. `dicom` keeps the source's pydicom Datasets without their pixels, slice by slice, for DICOM
+    output.
+
+    Attributes:
+        data: (Z, H, W) float32.
+        units: "HU", "magnitude" or "1/mm".
+        modality: "CT" or "MR".
+        spacing: (dz, dy, dx) [mm].
+    """
+
+    data: np.ndarray
+    units: Literal["HU", "magnitude", "1/mm"]
+    modality: Literal["CT", "MR"]
+    spacing: tuple[float, float, float]
+    header: Header = field(default_factory=dict)
+    source: str = "volume"
+    dicom: tuple[Any, ...] | None = None
+
+
+def check(item: Scan | Volume) -> None:
+    """Raise FormatError with the first of `problems(item)`, if there is any."""
+    for problem in _find(item):
+        raise FormatError(f"{item.source}: {problem}")
+
+
+def problems(item: Scan | Volume) -> list[str]:
+    """Everything that is wrong with a scan or a volume, in words: what was got, what was expected, what to
+    do."""
+    return list(_find(item))
+
+
+def _find(item: Scan | Volume) -> Iterator[str]:
+    if isinstance(item, Volume):
+        yield from _volume(item)
+    elif item.kind == "ct":
+        yield from _ct(item)
+    elif item.kind == "mri":
+        yield from _mri(item)
+    else:
+        yield f"got kind {item.kind!r}, expected 'ct' or 'mri'"
+    for key in item.header:
+        if any(word in key.lower().replace("_", "").replace(" ", "") for word in _PERSONAL):
+            yield f"got header key {key!r}, which can identify a person; remove it"
+
+
+def _volume(volume: Volume) -> Iterator[str]:
+    yield from _array("the volume", volume.data, 3, "(slices, rows, columns)", is_complex=False)
+    if volume.units not in ("HU", "magnitude", "1/mm"):
+        yield f"got units {volume.units!r}, expected 'HU', 'magnitude' or '1/mm'"
+    if len(volume.spacing) != 3 or not all(np.isfinite(s) and s > 0 for s in volume.spacing):
+        yield f"got spacing {volume.spacing}, expected three positive lengths (dz, dy, dx) in mm"
+    if volume.dicom is not None and len(volume.dicom) != len(volume.data):
+        yield f"got {len(volume.dicom)} DICOM headers for {len(volume.data)} slices; expected one a slice"
+
+
+def _ct(scan: Scan) -> Iterator[str]:
+    yield from _array("the sinogram", scan.data, 3, "(slices, views, detectors)", is_complex=False)
+    yield from _grid(scan)
+    if scan.data.ndim != 3 or not scan.data.size:
+        return
+    if scan.geometry is None:
+        yield "got no geometry, expected its type, angles and detector spacing; add them (docs/formats.md)"
+    else:
+        yield from _geometry(scan.geometry, scan.data.shape[1], scan.data.shape[2])
+    if not scan.data.any():
+        yield "the sinogram is zero everywhere, expected line integrals; check the export"
+    elif np.median(scan.data) > 20:
+        yield (
+            f"the sinogram's median is {np.median(scan.data):.3g}, expected line integrals (a ray with 20 "
+            "keeps 2 photons of "
+            "10^9); these look like detector counts: take -log(counts / flat field) first"
+        )
+    if scan.counts is not None:
+        if scan.counts.shape != scan.data.shape:
+            yield f"got counts of shape {scan.counts.shape}, expected the sinogram's {scan.data.shape}"
+        elif not np.isfinite(scan.counts).all() or (scan.counts < 0).any():
+            yield (
+                "got negative or non-finite photon counts, expected numbers >= 0; subtract the dark field "
+                "and clip"
+            )
+    yield from _images("truth", scan.truth, (scan.slices, *scan.matrix))
+    for name in ("mask", "maps"):
+        if getattr(scan, name) is not None:
+            yield f"got {name} in a CT scan, expected none; they belong to MRI"
+
+
+def _geometry(geometry: dict[str, Any], views: int, detectors: int) -> Iterator[str]:
+    kind = geometry.get("type")
+    if kind not in ("parallel", "fan"):
+        yield f"got geometry type {kind!r}, expected 'parallel' or 'fan'"
+    angles = np.asarray(geometry.get("angles", ()), dtype=np.float64)
+    if angles.shape != (views,):
+        yield (
+            f"got {angles.size} angles for {views} views, expected as many; the axes may be swapped "
+            "(expected slices, "
+            "views, detectors) or views were dropped from one of the two"
+        )
+    elif not np.isfinite(angles).all():
+        yield (
+            f"got {np.count_nonzero(~np.isfinite(angles))} angles that are not finite; repair or drop "
+            "these views"
+        )
+    elif np.ptp(angles) > 8 * np.pi:
+        yield (
+            f"got angles over {np.ptp(angles):.4g} rad, expected at most 8 pi; they may be degrees: "
+            "convert them"
+        )
+    lengths = ["detector_spacing"] + (["source_origin", "source_detector"] if kind == "fan" else [])
+    for name in lengths:
+        value = geometry.get(name)
+        if not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or value <= 0:
+            yield f"got {name} = {value!r}, expected a positive length in mm"
+    if kind == "fan" and "curved" not in geometry:
+        yield (
+            "got a fan beam without 'curved', expected True for an arc-shaped detector, False for a flat one"
+        )
+    try:
+        if kind == "fan" and geometry["source_detector"] <= geometry["source_origin"]:
+            yield (
+                f"got source_detector {geometry['source_detector']:g} mm <= source_origin "
+                f"{geometry['source_origin']:g} mm, "
+                "expected the detector behind the rotation centre; the two may be swapped"
+            )
+    except (KeyError, TypeError):
+        pass
+    offset = geometry.get("detector_offset", 0.0)
+    if not np.isfinite(offset) or abs(offset) >= detectors / 2:
+        yield (
+            f"got detector_offset {offset!r}, expected less than half of the {detectors} elements; it "
+            "counts elements "
+            "from the middle of the detector to the centre of rotation"
+        )
+
+
+def _mri(scan: Scan) -> Iterator[str]:
+    yield from _array("k-space", scan.data, 4, "(slices, coils, ky, kx)", is_complex=True)
+    yield from _grid(scan)
+    if scan.data.ndim != 4 or not scan.data.size:
+        return
+    slices, coils, *grid = scan.data.shape
+    if len(scan.matrix) == 2 and (scan.matrix[0] > grid[0] or scan.matrix[1] > grid[1]):
+        yield (
+            f"got matrix {tuple(scan.matrix)}, expected at most the k-space grid {tuple(grid)}; zero-fill "
+            "the k-space"
+        )
+    if not scan.data.any():
+        yield "k-space is zero everywhere, expected samples; check the export"
+    if scan.mask is not None:
+        mask = np.asarray(scan.mask)
+        if mask.shape != tuple(grid):
+            yield f"got a mask of shape {mask.shape}, expected the k-space grid {tuple(grid)} (ky, kx)"
+        elif not mask.any():
+            yield "the mask samples nothing, expected True where k-space was measured"
+        elif np.any(scan.data[..., ~mask.astype(bool)]):
+            yield (
+                "k-space is not zero where the mask says it was not measured; multiply it by the mask or "
+                "repair the mask"
+            )
+    yield from _images("maps", scan.maps, (slices, coils, *scan.matrix))
+    yield from _images("truth", scan.truth, (slices, *scan.matrix))
+    for name in ("geometry", "counts"):
+        if getattr(scan, name) is not None:
+            yield f"got {name} in an MRI scan, expected none; it belongs to CT"
+
+
+def _array(what: str, data: np.ndarray, ndim: int, axes: str, *, is_complex: bool) -> Iterator[str]:
+    if data.ndim != ndim:
+        yield f"got {what} of shape {data.shape}, expected {ndim} axes {axes}; add or remove an axis"
+    elif not data.size:
+        yield f"got {what} of shape {data.shape}, which is empty; expected at least one element in {axes}"
+    if np.iscomplexobj(data) != is_complex:
+        got, expected = ("real", "complex") if is_complex else ("complex", "real")
+        yield f"got {got} numbers in {what}, expected {expected} ones; check which dataset was read"
+    bad = [
+        tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
+        for part in data
+        if not np.isfinite(part).all()
+    ]
+    if bad:
+        slices = len(data)
+        yield (
+            f"got NaN or Inf in {len(bad)} of {slices} slices of {what} (there first at {bad[0]}), expected "
+            "finite "
+            "numbers; mask or interpolate these elements before"
+        )
+
+
+def _grid(scan: Scan) -> Iterator[str]:
+    if len(scan.matrix) != 2 or min(scan.matrix) < 1:
+        yield f"got matrix {scan.matrix}, expected (rows, columns), both positive"
+    if not np.isfinite(scan.pixel_mm) or scan.pixel_mm <= 0:
+        yield f"got pixel_mm {scan.pixel_mm}, expected a positive length"
+
+
+def _images(name: str, images: np.ndarray | None, shape: tuple[int, ...]) -> Iterator[str]:
+    if images is None:
+        return
+    if images.shape != shape:
+        yield f"got {name} of shape {images.shape}, expected {shape}"
+    elif not np.isfinite(images).all():
+        yield f"got NaN or Inf in {name}, expected finite numbers"

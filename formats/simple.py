@@ -1,0 +1,127 @@
+"""Two plain HDF5 layouts for raw data from anywhere (docs/formats.md).
+
+simple sinogram   sinogram ([slices,] views, detectors), angles_deg (views,); attributes geometry ("parallel
+                  …" or "fan …", with "curved" for an arc-shaped detector), detector_pixel_mm,
+                  source_origin_mm, source_detector_mm, detector_offset [elements], angle_direction
+                  ("counter-clockwise", the default, or "clockwise"), object_pixel_mm and matrix (or
+                  object_pixel_mm_at_N for an N x N matrix)
+simple k-space    kspace ([slices, coils,] ky, kx) complex, centred; mask (ky, kx), optional; attributes
+                  pixel_mm
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from .hdf5 import Slices, choose, dataset, number, open_hdf5, take, text
+from .kspace import measured
+from .scan import FormatError, Header, Scan
+
+
+def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | None = None) -> Scan:
+    """Read a simple sinogram.
+
+    Args:
+        angle_sign: +1 where the listed angles grow counter-clockwise (ours), -1 where they grow clockwise; by
+            default what the attribute angle_direction says.
+
+    Raises:
+        FormatError: a missing dataset or attribute, or a geometry that is neither parallel nor fan.
+    """
+    source = Path(path).name
+    with open_hdf5(path) as file:
+        data = dataset(file, "sinogram", source)
+        views_only = data.ndim == 2
+        index = choose(1 if views_only else len(data), slices, source)
+        sinogram = data[()][None][index] if views_only else take(data, index)
+        sign = _sign(file, source) if angle_sign is None else angle_sign
+        if sign not in (1, -1):
+            raise FormatError(f"{source}: got angle_sign {angle_sign}, expected 1 or -1")
+        words = text(file.attrs.get("geometry", ""))
+        kind = next((k for k in ("fan", "parallel") if k in words.lower()), None)
+        if kind is None:
+            raise FormatError(
+                f"{source}: got the attribute geometry = {words!r}, expected a text with 'parallel' or 'fan'"
+            )
+        spacing = number(file, "detector_pixel_mm", source)
+        geometry = {
+            "type": kind,
+            "angles": sign
+            * np.deg2rad(np.asarray(dataset(file, "angles_deg", source)[()], dtype=np.float64)),
+            "detector_spacing": spacing,
+            "detector_offset": number(file, "detector_offset", source, 0.0),
+        }
+        magnification = 1.0
+        if kind == "fan":
+            geometry["source_origin"] = number(file, "source_origin_mm", source)
+            geometry["source_detector"] = number(file, "source_detector_mm", source)
+            geometry["curved"] = "curved" in words.lower()
+            magnification = geometry["source_detector"] / geometry["source_origin"]
+        matrix, pixel = _object_grid(file, source, data.shape[-1], spacing / magnification)
+        header: Header = {"modality": "CT"}
+        if "kv" in file.attrs:
+            header["kv"] = number(file, "kv", source)
+    return Scan(
+        "ct", sinogram.astype(np.float32), matrix, pixel, geometry=geometry, header=header, source=source
+    )
+
+
+def _sign(file: h5py.File, source: str) -> int:
+    direction = text(file.attrs.get("angle_direction", "counter-clockwise")).lower()
+    signs = {"counter-clockwise": 1, "counterclockwise": 1, "clockwise": -1}
+    if direction not in signs:
+        raise FormatError(
+            f"{source}: got angle_direction {direction!r}, expected 'clockwise' or 'counter-clockwise'"
+        )
+    return signs[direction]
+
+
+def _object_grid(file: h5py.File, source: str, detectors: int, pixel: float) -> tuple[tuple[int, int], float]:
+    """(H, W) and the pixel [mm]; by default as many pixels as detectors, of a detector's size at the rotation
+    centre."""
+    matrix = (detectors, detectors)
+    if "matrix" in file.attrs:
+        sides = [int(n) for n in np.ravel(np.asarray(file.attrs["matrix"]))]
+        matrix = (sides[0], sides[-1])
+        pixel = pixel * detectors / sides[-1]
+    for name in file.attrs:
+        if found := re.fullmatch(r"object_pixel_mm_at_(\d+)", name):
+            matrix, pixel = (int(found[1]), int(found[1])), number(file, name, source)
+    return matrix, number(file, "object_pixel_mm", source, pixel)
+
+
+def read_kspace(path: str | Path, slices: Slices = None) -> Scan:
+    """Read a simple k-space. Without a mask, points that are zero in all slices and coils count as not
+    measured.
+
+    Raises:
+        FormatError: k-space that is real or has another number of axes.
+    """
+    source = Path(path).name
+    with open_hdf5(path) as file:
+        data = dataset(file, "kspace", source)
+        if data.ndim not in (2, 4) or data.dtype.kind != "c":
+            raise FormatError(
+                f"{source}: got kspace of shape {data.shape} and type {data.dtype}, expected complex "
+                "(slice, coil, ky, kx) "
+                "or (ky, kx); add the missing axes or join real and imaginary part"
+            )
+        index = choose(1 if data.ndim == 2 else len(data), slices, source)
+        kspace = (data[()][None, None] if data.ndim == 2 else take(data, index)).astype(np.complex64)
+        header: Header = {"modality": "MR"}
+        if "mask" in file:
+            mask = np.asarray(dataset(file, "mask", source)[()]) != 0
+        else:
+            mask = measured(kspace)
+            header["mask"] = (
+                "none stored; fully sampled" if mask is None else "none stored; zeros count as not measured"
+            )
+        if "pixel_mm" not in file.attrs:
+            header["pixel_size"] = "not stored; 1 mm assumed"
+        pixel = number(file, "pixel_mm", source, 1.0)
+    rows, columns = kspace.shape[-2:]
+    return Scan("mri", kspace, (rows, columns), pixel, mask=mask, header=header, source=source)

@@ -1,0 +1,328 @@
+"""Our own HDF5 layouts (docs/formats.md): a scan in, a reconstruction with its samples out, and sets of
+images for training.
+
+scan             attributes format="scanprior", content="scan"; datasets data, mask, maps, counts, truth;
+                 groups geometry, noise, header
+reconstruction   format="scanprior", content="reconstruction"; mean, std, samples (n, Z, H, W); attribute
+provenance (JSON) image set        images (N, H, W) with the attribute units; px_mm (N,); patient or subject
+                                   (N,); any further columns
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .hdf5 import Slices, choose, dataset, number, numbers, open_hdf5, take, text
+from .scan import FormatError, Scan, Volume, check
+from .write import atomic
+
+VERSION = 1
+_GROUP_COLUMNS = ("patient", "subject")
+_AXES = {"ct": "slice, view, detector", "mri": "slice, coil, ky, kx"}
+
+
+# --- scans
+def write_scan(path: str | Path, scan: Scan) -> None:
+    """Write a scan. Raises FormatError for a defective scan (nothing is written then)."""
+    check(scan)
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(
+            {
+                "format": "scanprior",
+                "version": VERSION,
+                "content": "scan",
+                "kind": scan.kind,
+                "source": Path(scan.source).name,
+            }
+        )
+        file.attrs["matrix"] = np.asarray(scan.matrix, dtype=np.int64)
+        file.attrs["pixel_mm"] = float(scan.pixel_mm)
+        for name in ("data", "maps", "counts", "truth"):
+            array = getattr(scan, name)
+            if array is not None:
+                _images(file, name, array)
+        file["data"].attrs["axes"] = _AXES[scan.kind]
+        file["data"].attrs["units"] = "line integral, dimensionless" if scan.kind == "ct" else "arbitrary"
+        if scan.mask is not None:
+            file.create_dataset("mask", data=np.asarray(scan.mask, dtype=bool), compression="gzip")
+        for name in ("geometry", "noise", "header"):
+            _write_group(file, name, getattr(scan, name))
+
+
+def read_scan(path: str | Path, slices: Slices = None) -> Scan:
+    """Read what `write_scan` wrote, `slices` of it. Raises FormatError for another or a newer layout."""
+    source = Path(path).name
+    with open_hdf5(path) as file:
+        _expect(file, "scan", source)
+        data = dataset(file, "data", source)
+        index = choose(len(data), slices, source)
+
+        def part(name: str) -> np.ndarray | None:
+            return take(dataset(file, name, source), index) if name in file else None
+
+        rows, columns = (int(n) for n in numbers(file, "matrix", source, 2))
+        header = _read_group(file, "header")
+        kind = text(file.attrs["kind"])
+        return Scan(
+            kind=kind,  # pyright: ignore[reportArgumentType]  (check() refuses another kind)
+            data=take(data, index),
+            matrix=(rows, columns),
+            pixel_mm=number(file, "pixel_mm", source),
+            geometry=_read_group(file, "geometry"),
+            mask=dataset(file, "mask", source)[()] if "mask" in file else None,
+            maps=part("maps"),
+            noise=_read_group(file, "noise"),
+            counts=part("counts"),
+            truth=part("truth"),
+            header=header or {},
+            source=source,
+        )
+
+
+def _write_group(file: h5py.File, name: str, values: dict[str, Any] | None) -> None:
+    if values is None:
+        return
+    group = file.create_group(name)
+    for key, value in values.items():
+        if isinstance(value, np.ndarray):
+            group.create_dataset(key, data=value)
+        else:
+            group.attrs[key] = value
+
+
+def _read_group(file: h5py.File, name: str) -> dict[str, Any] | None:
+    group = file.get(name)
+    if not isinstance(group, h5py.Group):
+        return None
+    values: dict[str, Any] = {key: _plain(value) for key, value in group.attrs.items()}
+    return values | {key: item[()] for key, item in group.items() if isinstance(item, h5py.Dataset)}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _images(file: h5py.File, name: str, array: np.ndarray) -> None:
+    """A dataset chunked by slices (at most 4 MB a chunk, the limit of a sensible cache)."""
+    lead = tuple(1 for _ in array.shape[:-2])
+    file.create_dataset(
+        name,
+        data=array,
+        chunks=(*lead, *array.shape[-2:]),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+    )
+
+
+def _expect(file: h5py.File, content: str, source: str) -> None:
+    got = (text(file.attrs.get("format", "")), text(file.attrs.get("content", "")))
+    if got != ("scanprior", content):
+        raise FormatError(
+            f"{source}: got the layout {got}, expected ('scanprior', {content!r}); see docs/formats.md"
+        )
+    if number(file, "version", source) > VERSION:
+        raise FormatError(
+            f"{source}: written by a newer scanprior (layout {file.attrs['version']}); upgrade scanprior"
+        )
+
+
+# --- reconstructions
+@dataclass(frozen=True, eq=False)
+class StoredReconstruction:
+    """What `write_reconstruction` wrote: mean (Z, H, W), std (Z, H, W) or None, samples (n, Z, H, W) or
+    None."""
+
+    mean: np.ndarray
+    std: np.ndarray | None
+    samples: np.ndarray | None
+    units: str
+    pixel_mm: tuple[float, float, float]
+    attrs: dict[str, Any]
+    source: str
+
+
+def write_reconstruction(
+    path: str | Path,
+    mean: np.ndarray,
+    std: np.ndarray | None,
+    samples: np.ndarray | None,
+    units: str,
+    pixel_mm: float | tuple[float, float, float],
+    attrs: dict[str, Any],
+) -> None:
+    """Write a reconstruction.
+
+    Args:
+        mean: (Z, H, W), real or complex.
+        std: (Z, H, W) real, or None for a method that gives one picture.
+        samples: (n, Z, H, W), or None.
+        units: "HU", "1/mm", "magnitude", …
+        pixel_mm: (dz, dy, dx) [mm], or the side of a cube.
+        attrs: provenance, anything JSON can hold.
+
+    Raises:
+        FormatError: shapes that do not fit, NaN or Inf, provenance that JSON cannot hold.
+    """
+    name = Path(path).name
+    if mean.ndim != 3 or not mean.size:
+        raise FormatError(f"{name}: got a mean of shape {mean.shape}, expected (slices, rows, columns)")
+    for what, array, shape in (("std", std, mean.shape), ("samples", samples, mean.shape)):
+        if array is not None and (array.shape if what == "std" else array.shape[1:]) != shape:
+            raise FormatError(
+                f"{name}: got {what} of shape {array.shape} for a mean of shape {shape}; they must agree"
+            )
+    for what, array in (("mean", mean), ("std", std), ("samples", samples)):
+        if array is not None and not np.isfinite(array).all():
+            raise FormatError(
+                f"{name}: got NaN or Inf in {what}, expected finite numbers; the reconstruction diverged"
+            )
+    try:
+        provenance = json.dumps(attrs, allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise FormatError(
+            f"{name}: the provenance is not JSON ({error}); pass text, numbers, lists and dicts"
+        ) from error
+    spacing = (
+        (float(pixel_mm),) * 3 if isinstance(pixel_mm, (int, float)) else tuple(float(s) for s in pixel_mm)
+    )
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(
+            {"format": "scanprior", "version": VERSION, "content": "reconstruction", "units": units}
+        )
+        file.attrs["spacing_mm"] = spacing
+        file.attrs["provenance"] = provenance
+        file.attrs["note"] = "research use only, not for diagnosis"
+        for what, array in (("mean", mean), ("std", std), ("samples", samples)):
+            if array is not None:
+                _images(file, what, array)
+                file[what].attrs["units"] = units
+
+
+def read_reconstruction(path: str | Path) -> StoredReconstruction:
+    """Read what `write_reconstruction` wrote. Raises FormatError for another layout."""
+    source = Path(path).name
+    with open_hdf5(path) as file:
+        _expect(file, "reconstruction", source)
+        dz, dy, dx = numbers(file, "spacing_mm", source, 3)
+        arrays = {
+            name: dataset(file, name, source)[()] if name in file else None for name in ("std", "samples")
+        }
+        return StoredReconstruction(
+            mean=dataset(file, "mean", source)[()],
+            **arrays,
+            units=text(file.attrs["units"]),
+            pixel_mm=(dz, dy, dx),
+            attrs=json.loads(text(file.attrs["provenance"])),
+            source=source,
+        )
+
+
+# --- image sets
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images for training and tests, read when asked for.
+
+    Attributes:
+        path: the HDF5 file.
+        shape: (N, H, W).
+        units: "HU" or "magnitude".
+        groups: (N,) str, the patient (an anonymous label) an image is of: split and sample by it.
+        pixel_mm: (N,) float32 [mm].
+        columns: all other columns of length N (collection, kernel, contrast, z, …).
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    units: str
+    groups: np.ndarray
+    pixel_mm: np.ndarray
+    columns: dict[str, np.ndarray]
+    offset: float = 0.0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """One image, (H, W) float32 in `units`."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.load([index])[0]
+
+    def load(self, slices: Slices = None) -> np.ndarray:
+        """Images, (n, H, W) float32 in `units`; all by default."""
+        with open_hdf5(self.path) as file:
+            images = dataset(file, "images", self.path.name)
+            stored = take(images, choose(len(self), slices, self.path.name))
+        return stored.astype(np.float32) - np.float32(self.offset)
+
+    def volume(self, slices: Slices = None) -> Volume:
+        """Chosen images as a Volume. Raises FormatError where their pixel sizes differ by more than 1 %."""
+        index = choose(len(self), slices, self.path.name)
+        sizes = self.pixel_mm[index]
+        if np.ptp(sizes) > 0.01 * sizes.mean():
+            raise FormatError(
+                f"{self.path.name}: got images with pixels of {sizes.min():.3g} to {sizes.max():.3g} mm, "
+                "expected one size "
+                "for a volume; choose slices of one patient"
+            )
+        side = float(sizes.mean())
+        thickness = self.columns.get("thick")
+        dz = float(thickness[index[0]]) if thickness is not None else side
+        return Volume(
+            data=self.load([int(i) for i in index]),
+            units="HU" if self.units == "HU" else "magnitude",
+            modality="CT" if self.units == "HU" else "MR",
+            spacing=(dz if np.isfinite(dz) and dz > 0 else side, side, side),
+            header={"images": len(index), "groups": len(set(self.groups[index]))},
+            source=self.path.name,
+        )
+
+
+def read_images(path: str | Path) -> ImageSet:
+    """Open an image set; the images are read later. Raises FormatError for missing columns or unknown
+    units."""
+    path = Path(path)
+    with open_hdf5(path) as file:
+        images = dataset(file, "images", path.name)
+        if images.ndim != 3 or not images.size:
+            raise FormatError(
+                f"{path.name}: got images of shape {images.shape}, expected (images, rows, columns)"
+            )
+        stated = text(images.attrs.get("units", file.attrs.get("units", "none")))
+        known = {"HU + 1024": ("HU", 1024.0), "HU": ("HU", 0.0)}
+        units, offset = known.get(stated, ("magnitude", 0.0))
+        if stated not in known and not stated.startswith("magnitude"):
+            raise FormatError(
+                f"{path.name}: got images with units {stated!r}, expected 'HU', 'HU + 1024' or "
+                "'magnitude…'; set the attribute"
+            )
+        columns = {
+            name: np.asarray(item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()])
+            for name, item in file.items()
+            if isinstance(item, h5py.Dataset) and name != "images" and item.shape == images.shape[:1]
+        }
+        groups = next((columns.pop(name) for name in _GROUP_COLUMNS if name in columns), None)
+        pixels = columns.pop("px_mm", None)
+        if groups is None or pixels is None:
+            raise FormatError(
+                f"{path.name}: got the columns {sorted(columns)}, expected px_mm and patient or subject, "
+                "one entry an "
+                "image; add them (docs/formats.md)"
+            )
+        rows, columns_ = images.shape[1:]
+        return ImageSet(
+            path=path,
+            shape=(len(images), rows, columns_),
+            units=units,
+            groups=np.asarray(groups, dtype=str),
+            pixel_mm=np.asarray(pixels, dtype=np.float32),
+            columns=columns,
+            offset=offset,
+        )

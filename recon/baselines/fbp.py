@@ -1,0 +1,172 @@
+"""Filtered backprojection: the reconstruction of clinical scanners, for parallel, flat and curved fan beams.
+
+Kak & Slaney, Principles of Computerized Tomographic Imaging, 1988, chapter 3. With the axes of
+operators/geometry.py: the view beta has u = (cos beta, sin beta), d = (-sin beta, cos beta) and its
+source at -R d; p is the measured ray at the fan angle gamma, r the pixel,
+
+    parallel  f(r) = sum_v  Delta_v  q_v(r.u),                  q = tau   p * h                  (3.2)
+    curved    f(r) = sum_v  Delta_v  1/ell²  q_v(atan(r.u/L)),  q = alpha [w p R cos gamma] * g  (3.4.1)
+    flat      f(r) = sum_v  Delta_v  (R/L)²  q_v(R r.u / L),    q = tau   [w p cos gamma] * h    (3.4.2)
+
+with L = R + r.d, ell = |r + R d| (the flat detector is scaled to the rotation axis, tau is the element
+there), the band-limited ramp h(0) = 1/(4 tau²), h(n tau) = -1/(n pi tau)² for odd n, 0 for even n (eq.
+3.61), and g(n alpha) = (n alpha / sin n alpha)² h(n alpha). The convolutions are linear (zero-padded
+FFT).
+
+Delta_v is the angle that a view stands for, half the gaps to its two neighbours; a gap more than twice as
+wide as any other is an arc that nobody measured, and counts as the next widest. Parallel views repeat
+after 180 degrees. Fan rays are measured twice in a full circle and once or twice in an arc: the weights w
+of the two equal rays, in the views beta and beta + pi - 2 gamma, sum to one and are smooth (Noo, Defrise,
+Clackdoyle & Kudo, Phys. Med. Biol. 47, 2525, 2002); in the full circle both are ½.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...operators.geometry import FanBeam, Geometry, Grid
+
+# Windows on the ramp, of the frequency in cycles per element (0 ... ½).
+FILTERS = {
+    "ramp": torch.ones_like,
+    "shepp-logan": torch.sinc,
+    "cosine": lambda f: torch.cos(math.pi * f),
+    "hann": lambda f: 0.5 * (1 + torch.cos(2 * math.pi * f)),
+}
+_TAPER = math.radians(10)  # of the redundancy weight at the ends of an arc
+
+
+def fbp(sinogram: Tensor, geometry: Geometry, grid: Grid, filter: str = "ramp") -> Tensor:
+    """The image whose line integrals are `sinogram`.
+
+    Args:
+        sinogram: line integrals, (B, views, detectors), dimensionless.
+        geometry: ParallelBeam or FanBeam; the angles in any order, evenly spaced or not.
+        grid: the pixels to reconstruct.
+        filter: "ramp", or, ever smoother, "shepp-logan", "cosine", "hann".
+
+    Returns:
+        (B, H, W) attenuation [1/mm]. Zero elements are assumed beyond the detector's ends.
+
+    Raises:
+        ValueError: for an unknown filter, a sinogram that does not fit, a source inside the grid.
+    """
+    if filter not in FILTERS:
+        raise ValueError(f"fbp: got filter {filter!r}, expected one of {', '.join(FILTERS)}")
+    if sinogram.ndim != 3 or tuple(sinogram.shape[1:]) != geometry.shape or not sinogram.is_floating_point():
+        raise ValueError(
+            f"fbp: got a sinogram of shape {tuple(sinogram.shape)} and {sinogram.dtype}, expected real "
+            f"line integrals (batch, {geometry.views}, {geometry.detectors}); add the batch dimension, or "
+            "rebuild the geometry"
+        )
+    step, curved = geometry.spacing, False  # step: of the function that is filtered
+    if isinstance(geometry, FanBeam):
+        R, D, curved = geometry.source_origin, geometry.source_detector, geometry.curved
+        if grid.radius >= R:
+            raise ValueError(
+                f"fbp: got source_origin={R:.4g} mm, inside the grid's circle of radius "
+                f"{grid.radius:.4g} mm; make the grid smaller"
+            )
+        gamma, (Delta, arc) = geometry.fan_angles(), view_angles(geometry.angles, 2 * math.pi)
+        step *= 1 / D if curved else R / D
+        weight = redundancy(np.asarray(geometry.angles), gamma, arc) * np.cos(gamma) * (R if curved else 1)
+    else:
+        Delta, _ = view_angles(geometry.angles, math.pi)
+        weight = np.ones((1, geometry.detectors))
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values, dtype=sinogram.dtype, device=sinogram.device)
+
+    kernel = _ramp(geometry.detectors, step, curved)
+    q = _convolve(sinogram * tensor(weight), tensor(kernel), filter) * tensor(step * Delta)[:, None]
+    return _backproject(q, geometry, grid, step)
+
+
+def view_angles(angles: tuple[float, ...], period: float) -> tuple[np.ndarray, tuple[float, float]]:
+    """The angle each view stands for, and the arc (start, length) that was measured, all [rad].
+
+    Args:
+        angles: in any order; they repeat after `period`.
+        period: pi for parallel rays, 2 pi for a fan.
+    """
+    phi = np.mod(np.asarray(angles, dtype=np.float64), period)
+    order = np.argsort(phi, kind="stable")
+    gaps = np.diff(phi[order], append=phi[order[0]] + period)  # gaps[i] follows view order[i]
+    start, length = 0.0, period
+    widest = int(gaps.argmax())
+    following = np.delete(gaps, widest).max(initial=0.0)
+    if 0 < 2 * following < gaps[widest]:
+        start = float(phi[order[(widest + 1) % len(gaps)]] - following / 2)
+        length = float(period - gaps[widest] + following)
+        gaps[widest] = following
+    Delta = np.empty_like(gaps)
+    Delta[order] = (gaps + np.roll(gaps, 1)) / 2
+    return Delta, (start, length)
+
+
+def redundancy(beta: np.ndarray, gamma: np.ndarray, arc: tuple[float, float]) -> np.ndarray:
+    """w of the module's docstring, c(beta) / (c(beta) + c(beta + pi - 2 gamma)): (views, detectors).
+
+    c is one within the measured arc, falls to zero at its ends, and is one everywhere for a full circle.
+    """
+    start, length = arc
+
+    def c(phi: np.ndarray) -> np.ndarray:
+        if length >= 2 * math.pi:
+            return np.ones_like(phi)
+        inside = np.mod(phi - start, 2 * math.pi)
+        end = np.minimum(inside, length - inside).clip(0)
+        return np.sin(0.5 * math.pi * np.minimum(end / min(_TAPER, length / 2), 1)) ** 2
+
+    own = c(np.broadcast_to(beta[:, None], (len(beta), len(gamma))))
+    return own / (own + c(beta[:, None] + math.pi - 2 * gamma))
+
+
+def _ramp(n: int, step: float, curved: bool) -> np.ndarray:
+    """h (or g) at the lags 0, 1, ..., ..., -2, -1 elements: wrapped for an FFT of at least 2 n - 1 points."""
+    size = 1 << (2 * n - 2).bit_length()
+    k = np.minimum(np.arange(size), size - np.arange(size))
+    x = np.maximum(k, 1) * step
+    if curved:
+        x = np.sin(np.minimum(x, max(n - 1, 1) * step))  # lags of n and more meet only the padding
+    h = np.where(k % 2 == 1, -1 / (math.pi * x) ** 2, 0.0)
+    h[0] = 1 / (4 * step**2)
+    return h
+
+
+def _convolve(p: Tensor, kernel: Tensor, filter: str) -> Tensor:
+    """p * kernel along the detector, with the filter's window."""
+    size = len(kernel)
+    window = FILTERS[filter](torch.fft.rfftfreq(size, dtype=p.dtype, device=p.device))
+    spectrum = torch.fft.rfft(p, size) * (torch.fft.rfft(kernel).real * window)
+    return torch.fft.irfft(spectrum, size)[..., : p.shape[-1]]
+
+
+def _backproject(q: Tensor, geometry: Geometry, grid: Grid, step: float) -> Tensor:
+    """sum_v (distance weight) q_v(position of the pixel's ray), by linear interpolation: (B, H, W)."""
+    H, W = grid.matrix
+    x = (torch.arange(W, dtype=q.dtype, device=q.device) - 0.5 * (W - 1)) * grid.pixel
+    y = (0.5 * (H - 1) - torch.arange(H, dtype=q.dtype, device=q.device))[:, None] * grid.pixel
+    n, centre = geometry.detectors, 0.5 * (geometry.detectors - 1) + geometry.offset
+    padded = torch.nn.functional.pad(q, (1, 1))  # a zero beyond each end
+    image = q.new_zeros(q.shape[0], H, W)
+    for v, beta in enumerate(geometry.angles):
+        along_u = x * math.cos(beta) + y * math.sin(beta)
+        factor: Tensor | float = 1.0
+        if isinstance(geometry, FanBeam):
+            L = geometry.source_origin + y * math.cos(beta) - x * math.sin(beta)
+            if geometry.curved:
+                factor = 1 / (L * L + along_u * along_u)
+                along_u = torch.atan2(along_u, L)
+            else:
+                factor = (geometry.source_origin / L) ** 2
+                along_u = geometry.source_origin * along_u / L
+        k = (along_u / step + (centre + 1)).clamp(0, n + 1)
+        k0 = k.long().clamp_max(n)
+        view = padded[:, v]
+        image += factor * torch.lerp(view[:, k0], view[:, k0 + 1], k - k0)
+    return image

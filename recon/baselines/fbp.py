@@ -13,11 +13,11 @@ there), the band-limited ramp h(0) = 1/(4 tau²), h(n tau) = -1/(n pi tau)² for
 3.61), and g(n alpha) = (n alpha / sin n alpha)² h(n alpha). The convolutions are linear (zero-padded
 FFT).
 
-Delta_v is the angle that a view stands for, half the gaps to its two neighbours; a gap more than twice as
-wide as any other is an arc that nobody measured, and counts as the next widest. Parallel views repeat
-after 180 degrees. Fan rays are measured twice in a full circle and once or twice in an arc: the weights w
-of the two equal rays, in the views beta and beta + pi - 2 gamma, sum to one and are smooth (Noo, Defrise,
-Clackdoyle & Kudo, Phys. Med. Biol. 47, 2525, 2002); in the full circle both are ½.
+Delta_v is the angle that a view stands for, half the gaps to its two neighbours; a gap that nobody measured
+(more than twice its neighbours, more than four times the median) counts as the wider of these. Parallel
+views repeat after 180 degrees. Fan rays are measured twice in a full circle and once or twice in arcs: the
+weights w of the two equal rays, in the views beta and beta + pi - 2 gamma, sum to one and are smooth (Noo,
+Defrise, Clackdoyle & Kudo, Phys. Med. Biol. 47, 2525, 2002); in the full circle both are ½.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def fbp(sinogram: Tensor, geometry: Geometry, grid: Grid, filter: str = "ramp") 
                 f"fbp: got source_origin={R:.4g} mm, inside the grid's circle of radius "
                 f"{grid.radius:.4g} mm; make the grid smaller"
             )
-        gamma, (Delta, arc) = geometry.fan_angles(), view_angles(geometry.angles, 2 * math.pi)
+        gamma, (Delta, wedges) = geometry.fan_angles(), view_angles(geometry.angles, 2 * math.pi)
         step *= 1 / D if curved else R / D
-        weight = redundancy(np.asarray(geometry.angles), gamma, arc) * np.cos(gamma) * (R if curved else 1)
+        weight = redundancy(np.asarray(geometry.angles), gamma, wedges) * np.cos(gamma) * (R if curved else 1)
     else:
         Delta, _ = view_angles(geometry.angles, math.pi)
         weight = np.ones((1, geometry.detectors))
@@ -86,8 +86,8 @@ def fbp(sinogram: Tensor, geometry: Geometry, grid: Grid, filter: str = "ramp") 
     return _backproject(q, geometry, grid, step)
 
 
-def view_angles(angles: tuple[float, ...], period: float) -> tuple[np.ndarray, tuple[float, float]]:
-    """The angle each view stands for, and the arc (start, length) that was measured, all [rad].
+def view_angles(angles: tuple[float, ...], period: float) -> tuple[np.ndarray, np.ndarray]:
+    """The angle each view stands for, (views,), and the gaps nobody measured, (gaps, 2): start, width [rad].
 
     Args:
         angles: in any order; they repeat after `period`.
@@ -96,31 +96,28 @@ def view_angles(angles: tuple[float, ...], period: float) -> tuple[np.ndarray, t
     phi = np.mod(np.asarray(angles, dtype=np.float64), period)
     order = np.argsort(phi, kind="stable")
     gaps = np.diff(phi[order], append=phi[order[0]] + period)  # gaps[i] follows view order[i]
-    start, length = 0.0, period
-    widest = int(gaps.argmax())
-    following = np.delete(gaps, widest).max(initial=0.0)
-    if 0 < 2 * following < gaps[widest]:
-        start = float(phi[order[(widest + 1) % len(gaps)]] - following / 2)
-        length = float(period - gaps[widest] + following)
-        gaps[widest] = following
+    beside = np.maximum(np.roll(gaps, 1), np.roll(gaps, -1))
+    median = np.sort(gaps)[(len(gaps) - 1) // 2]
+    missing = (beside > 0) & (gaps > 2 * beside) & (gaps > 4 * median)
+    wedges = np.stack([phi[order] + beside / 2, gaps - beside], axis=1)[missing]
+    gaps = np.where(missing, beside, gaps)
     Delta = np.empty_like(gaps)
     Delta[order] = (gaps + np.roll(gaps, 1)) / 2
-    return Delta, (start, length)
+    return Delta, wedges
 
 
-def redundancy(beta: np.ndarray, gamma: np.ndarray, arc: tuple[float, float]) -> np.ndarray:
+def redundancy(beta: np.ndarray, gamma: np.ndarray, wedges: np.ndarray) -> np.ndarray:
     """w of the module's docstring, c(beta) / (c(beta) + c(beta + pi - 2 gamma)): (views, detectors).
 
-    c is one within the measured arc, falls to zero at its ends, and is one everywhere for a full circle.
+    c is one in the measured arcs, falls to zero at their ends, and is one everywhere for a full circle.
     """
-    start, length = arc
 
     def c(phi: np.ndarray) -> np.ndarray:
-        if length >= 2 * math.pi:
-            return np.ones_like(phi)
-        inside = np.mod(phi - start, 2 * math.pi)
-        end = np.minimum(inside, length - inside).clip(0)
-        return np.sin(0.5 * math.pi * np.minimum(end / min(_TAPER, length / 2), 1)) ** 2
+        inside = np.full(phi.shape, _TAPER)  # how far inside the measured arc
+        for start, width in wedges:
+            after = np.mod(phi - start, 2 * math.pi)
+            inside = np.minimum(inside, np.minimum(after - width, 2 * math.pi - after).clip(0))
+        return np.sin(0.5 * math.pi * inside / _TAPER) ** 2
 
     own = c(np.broadcast_to(beta[:, None], (len(beta), len(gamma))))
     return own / (own + c(beta[:, None] + math.pi - 2 * gamma))

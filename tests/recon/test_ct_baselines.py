@@ -42,6 +42,7 @@ def fan(views=360, arc=FULL, curved=False, **more):
     return FanBeam.covering(GRID, views, arc=arc, curved=curved, **FAN, **more)
 
 
+TWO_ARCS = [v for v in range(720) if not (200 <= v < 240 or 400 <= v < 440)]  # every ray at least once
 SHORT = math.pi + 2 * math.asin(GRID.radius / FAN["source_origin"]) + 0.2
 BEAMS = {
     "parallel": parallel(),
@@ -51,6 +52,7 @@ BEAMS = {
     "flat": fan(),
     "flat, offset": fan(offset=-3.3),
     "flat, short scan": fan(arc=SHORT),
+    "flat, two arcs": fan(720).subset(TWO_ARCS),
     "curved": fan(curved=True),
     "curved, offset": fan(curved=True, offset=5.25),
     "curved, short scan": fan(arc=SHORT, curved=True),
@@ -101,24 +103,30 @@ def test_view_angles_know_the_circle_and_the_arc() -> None:
         view_angles(closed, math.pi)[0], np.array([0.5, 1, 1, 1, 1, 1, 0.5]) * math.pi / 6
     )
     limited = tuple(np.deg2rad([100, 0, 20, 40, 60, 80]))
-    weights, arc = view_angles(limited, math.pi)
+    weights, wedges = view_angles(limited, FULL)
     np.testing.assert_allclose(weights, math.radians(20))
-    np.testing.assert_allclose(np.rad2deg(arc), (-10, 120))
+    np.testing.assert_allclose(np.rad2deg(wedges), [(110, 240)])
+    arcs = (*range(27, 166), *range(184, 255), *range(269, 335))
+    weights, wedges = view_angles(tuple(np.deg2rad(arcs)), FULL)
+    np.testing.assert_allclose(weights, math.radians(1))
+    np.testing.assert_allclose(np.rad2deg(wedges), [(165.5, 18), (254.5, 14), (334.5, 52)])
     np.testing.assert_allclose(view_angles((0.3,), math.pi)[0], math.pi)
 
 
 def test_redundant_rays_share_one_weight() -> None:
     """A ray measured at beta and at beta + pi - 2 gamma counts once, one measured once counts once."""
     gamma = np.linspace(-0.3, 0.3, 41)
-    beta, arc = np.linspace(0.001, SHORT - 0.001, 500), (0.0, SHORT)
-    w = redundancy(beta, gamma, arc)
+    beta, wedges = np.linspace(0.001, SHORT - 0.001, 500), np.array([[SHORT, FULL - SHORT]])
+    w = redundancy(beta, gamma, wedges)
     for k in (0, 7, 20, 33):
         conjugate = np.mod(beta + math.pi - 2 * gamma[k], FULL)
         seen = conjugate < SHORT
-        w2 = np.array([redundancy(np.array([phi]), -gamma[k : k + 1], arc)[0, 0] for phi in conjugate[seen]])
+        w2 = np.array(
+            [redundancy(np.array([phi]), -gamma[k : k + 1], wedges)[0, 0] for phi in conjugate[seen]]
+        )
         np.testing.assert_allclose(w[seen, k] + w2, 1, atol=1e-9)
         np.testing.assert_allclose(w[~seen, k], 1)
-    np.testing.assert_allclose(redundancy(beta, gamma, (0.0, FULL)), 0.5)
+    np.testing.assert_allclose(redundancy(beta, gamma, np.zeros((0, 2))), 0.5)
 
 
 def test_smoother_filters_carry_less_noise() -> None:

@@ -17,7 +17,7 @@ def gaussian(shape, widths, shift=(0.0, 0.0)):
 @pytest.mark.parametrize("shape", [(48, 64), (49, 63), (64, 51)])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (3.0, -5.0)])
 def test_a_gaussian_has_its_analytic_transform(shape, shift):
-    """G[k] = w exp(-pi w^2 (k - c)^2/N), with a phase ramp exp(-2 pi i (k - c) d/N) when it is displaced by d."""
+    """G[k] = w exp(-pi w^2 (k - c)^2/N), and a ramp exp(-2 pi i (k - c) d/N) if displaced by d."""
     w = (0.8, 1.3)
     expected = w[0] * w[1] * gaussian(shape, (1 / w[0], 1 / w[1])).to(torch.complex128)
     for axis, (n, d) in enumerate(zip(shape, shift, strict=True)):

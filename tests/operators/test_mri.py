@@ -113,7 +113,7 @@ def test_simulation_with_one_uniform_coil_measures_the_image(shape, oversample):
 
 
 def test_simulation_on_the_same_grid_is_the_operator_and_on_a_finer_one_nearly():
-    """The finer grid is no inverse crime: it differs, by little, and by what maps of finite smoothness fold in."""
+    """It differs by little: by what maps of finite smoothness fold in from beyond the matrix."""
     mask, maps, x = masks((64, 64), "lines"), some_maps((64, 64), True), objects((64, 64))
     y = cartesian_mri(mask, maps)(x)
     assert relative(simulate_kspace(x, maps, mask, oversample=1), y) < 1e-6

@@ -50,7 +50,11 @@ def test_equispaced_lines_are_equispaced():
 
 def test_gaussian_masks_are_denser_in_the_middle():
     """The density at one standard deviation is e^-1/2 of the centre's before the centre saturates."""
-    lines = torch.stack([make("gaussian_lines", 8, center_fraction=0.0, seed=s)[0] for s in range(200)]).float().mean(0)
+    lines = (
+        torch.stack([make("gaussian_lines", 8, center_fraction=0.0, seed=s)[0] for s in range(200)])
+        .float()
+        .mean(0)
+    )
     middle, flank, edge = lines[58:70].mean(), lines[80:92].mean(), lines[116:].mean()
     assert middle > 1.2 * flank > 1.2 * edge
     plane = make("gaussian_2d", 8).float()

@@ -26,13 +26,19 @@ Steps = tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter) parser.add_argument("--matrix", type=int,
-    default=320) parser.add_argument("--coils", type=int, default=15) parser.add_argument("--repeats",
-    type=int, default=20) parser.add_argument("--threads", type=int, default=1) options = parser.parse_args()
-    torch.set_num_threads(options.threads) shape = (options.matrix, options.matrix) maps =
-    smooth_maps(options.coils, shape) print(f"{options.coils} coils, {shape[0]} x {shape[1]}, complex64, CPU,
-    {options.threads} threads\n") for mask in (equispaced(shape, 4), gaussian_2d(shape, 4)):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--matrix", type=int, default=320)
+    parser.add_argument("--coils", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    shape = (options.matrix, options.matrix)
+    maps = smooth_maps(options.coils, shape)
+    print(f"{options.coils} coils, {shape[0]} x {shape[1]}, complex64, CPU, {options.threads} threads\n")
+    for mask in (equispaced(shape, 4), gaussian_2d(shape, 4)):
         kind = "columns" if bool((mask == mask[:1]).all()) else "2-D"
         print(f"mask: {kind}, acceleration {achieved_acceleration(mask):.2f}")
         table(mask, maps, options.repeats)
@@ -58,8 +64,10 @@ def table(mask: torch.Tensor, maps: torch.Tensor, repeats: int) -> None:
                 times[name][i].append(1e3 * (time.perf_counter() - start))
     medians = {name: [float(np.median(one[1:])) for one in each] for name, each in times.items()}
 
-    print(f"{'':16s}" + "".join(f"{step + ' ms':>12s}{'ratio':>7s}" for step in STEPS) + f"{'dot
-    defect':>12s}") ours = medians["ours, fused"] for name, (steps, u, v) in operators.items():
+    titles = "".join(f"{step + ' ms':>12s}{'ratio':>7s}" for step in STEPS)
+    print(f"{'':16s}{titles}{'dot defect':>12s}")
+    ours = medians["ours, fused"]
+    for name, (steps, u, v) in operators.items():
         row = "".join(f"{t:12.2f}{t / base:7.2f}" for t, base in zip(medians[name], ours, strict=True))
         print(f"{name:16s}{row}{dot_defect(steps, u, v):12.1e}")
     print()

@@ -1,0 +1,166 @@
+"""The run behind `scanprior train`: images -> crops -> trainer -> run folder.
+
+A run folder holds `checkpoint.safetensors` (everything needed to go on), `prior.safetensors` (the EMA weights in fp16
+with their card, for `--prior`), `log.jsonl` (loss, validation figures) and `config.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from .. import __version__
+from ..formats.store import read_images
+from ..pretrained import load as store
+from ..pretrained.card import Card
+from ..priors.crops import Augmentation, Crops
+from ..priors.train import TrainConfig, Trainer, denoising_psnr
+
+
+IN_MEMORY = 2 << 30  # bytes; larger image sets are read image by image
+
+
+class ImageSets:
+    """Several image sets as one (N, H, W) array in the network units of a card."""
+
+    def __init__(self, paths: list[Path], card: Card) -> None:
+        self.sets = [read_images(path) for path in paths]
+        units = "HU" if card.modality == "CT" else "magnitude"
+        for path, images in zip(paths, self.sets, strict=True):
+            if images.units != units:
+                raise ValueError(f"{path}: got images in {images.units}, the preset expects {units}")
+        self.card = card
+        small = sum(np.prod(s.shape) for s in self.sets) * 4 < IN_MEMORY
+        self.arrays = [s.load() if small else s for s in self.sets]
+        self.groups = [f"{k}:{g}" for k, s in enumerate(self.sets) for g in s.groups]
+        self.starts = np.cumsum([0] + [len(s) for s in self.sets])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        k = int(np.searchsorted(self.starts, index, side="right")) - 1
+        image = np.asarray(self.arrays[k][int(index - self.starts[k])], np.float32)
+        if self.card.modality == "CT":
+            return np.clip(image, *self.card.window) / self.card.intensity["hu_per_unit"]
+        scale, _ = store.intensity_of(self.card).affine(torch.from_numpy(image)[None])
+        return np.clip(image / float(scale), *self.card.window)
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        sizes = np.concatenate([np.atleast_1d(s.pixel_mm) for s in self.sets])
+        return float(sizes.min()), float(sizes.max())
+
+
+def run_training(
+    data: list[Path],
+    output: Path,
+    preset: dict[str, Any],
+    validation: list[Path],
+    steps: int | None,
+    start_from: str | None,
+    device: str,
+    checkpoint_minutes: float,
+) -> None:
+    """Train, or go on with, the run in `output`."""
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    config = TrainConfig(**{**preset["training"], **({"steps": steps} if steps else {})})
+    card = card_of(preset, config)
+    crops = dict(preset["crops"])
+    size, batch = crops.pop("size"), crops.pop("batch")
+    images = ImageSets(data, card)
+    batches = Crops(
+        images,
+        images.groups,
+        channels=card.channels,
+        size=size,
+        batch=batch,
+        seed=config.seed,
+        augmentation=Augmentation(**{k: tuple(v) if isinstance(v, list) else v for k, v in crops.items()}),
+    )
+    held_out = None
+    if validation:
+        other = ImageSets(validation, card)
+        held_out = Crops(
+            other,
+            other.groups,
+            channels=card.channels,
+            size=size,
+            batch=32,
+            augmentation=Augmentation(degrees=0, zoom=(1, 1)),
+        )(0)
+    prior = store.from_card(card)
+    output.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(prior, batches, config, output / "checkpoint.safetensors", device)
+    if trainer.checkpoint.is_file():
+        trainer.load()
+    elif start_from:
+        prior.load_state_dict(store.load(start_from)[0].state_dict())
+        trainer.ema = {k: v.clone() for k, v in prior.state_dict().items()}
+    card = Card.from_dict(
+        {
+            **card.to_dict(),
+            "pixel_mm": images.pixel_mm,
+            "matrix": images[0].shape,
+            "training": {**card.training, "images": len(images), "patients": len(set(images.groups))},
+        }
+    )
+    (output / "config.json").write_text(json.dumps({"preset": preset, "training": asdict(config)}, indent=1))
+    _loop(trainer, card, held_out, output, checkpoint_minutes)
+
+
+def card_of(preset: dict[str, Any], config: TrainConfig) -> Card:
+    """The card of a preset's prior."""
+    training = {**asdict(config), "scanprior": __version__, "crops": preset["crops"]}
+    return Card.from_dict(
+        {"name": preset["name"], **preset["prior"], "network": preset["network"], "training": training}
+    )
+
+
+def _loop(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, minutes: float) -> None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} steps  loss {task.fields[loss]:.4f}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    saved, losses = time.monotonic(), []
+    with Progress(*columns) as progress, (output / "log.jsonl").open("a") as log:
+        total = trainer.config.steps
+        task = progress.add_task("training", total=total, completed=trainer.step, loss=float("nan"))
+        for state in trainer:
+            losses.append(state.loss)
+            progress.update(task, completed=state.step, loss=float(np.mean(losses[-100:])))
+            if state.step % 50 == 0 or state.step == total:
+                entry = {"step": state.step, "loss": float(np.mean(losses[-50:])), "rate": state.learning_rate}
+                log.write(json.dumps({**entry, "seconds": round(state.seconds, 3)}) + "\n")
+                log.flush()
+            if time.monotonic() - saved > 60 * minutes or state.step == total:
+                trainer.save()
+                _export(trainer, card, held_out, output, log)
+                saved = time.monotonic()
+
+
+def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, log: Any) -> None:
+    """The shippable prior with its validation figures."""
+    figures = {}
+    if held_out is not None:
+        prior = store.from_card(card)
+        prior.load_state_dict(trainer.ema)
+        prior.for_inference(trainer.device)
+        psnr = denoising_psnr(prior, held_out.to(trainer.device))
+        figures = {"denoising_psnr": {str(k): round(v, 2) for k, v in psnr.items()}}
+        log.write(json.dumps({"step": trainer.step, "validation": figures["denoising_psnr"]}) + "\n")
+        log.flush()
+    training = {**card.training, "finished_steps": trainer.step, "date": datetime.now(UTC).date().isoformat()}
+    full = Card.from_dict({**card.to_dict(), "training": training, "validation": figures})
+    store.save(output / "prior.safetensors", trainer.ema, full)

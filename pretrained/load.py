@@ -1,0 +1,102 @@
+"""Card + weights -> a prior ready to denoise, and back. Weights are safetensors (fp16), never pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..priors.intensity import Attenuation, Intensity, RobustMaximum
+from ..priors.nets.build import build
+from ..priors.score import NetworkPrior
+from .card import Card
+
+CARDS = Path(__file__).parent / "cards"
+WEIGHTS = Path(__file__).parent / "weights"
+INTENSITIES = {"attenuation": Attenuation, "robust-maximum": RobustMaximum}
+
+
+def bundled() -> dict[str, Card]:
+    """The priors that come with the package: name -> card."""
+    return {path.stem: Card.read(path) for path in sorted(CARDS.glob("*.toml"))}
+
+
+def intensity_of(card: Card) -> Intensity:
+    """The map to network units that the card describes. Raises ValueError for an unknown kind."""
+    options: dict[str, Any] = dict(card.intensity)
+    kind = options.pop("kind", None)
+    if kind not in INTENSITIES:
+        raise ValueError(f"prior {card.name!r}: unknown intensity map {kind!r}; known: {', '.join(INTENSITIES)}")
+    return INTENSITIES[kind](**options)
+
+
+def from_card(card: Card) -> NetworkPrior:
+    """The untrained prior that a card describes, in float32."""
+    network = build({**card.network, "channels": card.channels})
+    return NetworkPrior(network, card.channels, card.sigma_data, intensity_of(card))
+
+
+def default_for(modality: str) -> str:
+    """The bundled prior of a modality. Raises ValueError where there is none."""
+    names = [name for name, card in bundled().items() if card.modality == modality]
+    if not names:
+        raise ValueError(f"no bundled prior for {modality}; train one with `scanprior train` and pass it with --prior")
+    return names[0]
+
+
+def load(name: str | Path) -> tuple[NetworkPrior, Card]:
+    """A prior and its card, by bundled name, or from a .safetensors file or a run folder of `scanprior train`.
+
+    Raises FileNotFoundError (missing, with the known names) and ValueError (damaged, hash or card wrong).
+    """
+    cards = bundled()
+    if str(name) in cards:
+        card = cards[str(name)]
+        path = WEIGHTS / card.file
+        if not path.is_file():
+            raise FileNotFoundError(f"prior {name!r}: its weights {path} are missing; reinstall scanprior")
+        got = hashlib.sha256(path.read_bytes()).hexdigest()
+        if got != card.sha256:
+            raise ValueError(f"{path}: sha256 is {got[:16]}…, its card says {card.sha256[:16]}…; reinstall scanprior")
+    else:
+        path = Path(name)
+        path = path / "prior.safetensors" if path.is_dir() else path
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"no prior {str(name)!r}: neither a file nor a bundled prior ({', '.join(cards) or 'none'}); "
+                "`scanprior priors` lists them"
+            )
+        card = None
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file, or cut off ({error}); train or fetch it again") from error
+    if card is None:
+        if "card" not in metadata:
+            raise ValueError(f"{path}: no card in its header; only weights written by `scanprior train` can be loaded")
+        card = Card.from_dict(json.loads(metadata["card"]))
+    prior = from_card(card)
+    try:
+        prior.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights do not fit the network on its card") from error
+    return prior, card
+
+
+def save(path: Path, weights: dict[str, Tensor], card: Card) -> str:
+    """Write weights as fp16 safetensors with the card in the header (temporary name, then renamed); returns sha256."""
+    tensors = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in weights.items()}
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, {"card": json.dumps(card.to_dict())})
+    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    os.replace(temporary, path)
+    return digest

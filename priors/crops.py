@@ -1,0 +1,135 @@
+"""From whole images to training crops: which image, which window, which augmentation.
+
+Few patients make a prior memorise them, so images are drawn patient by patient (weights ~ (images of the patient)^½,
+so that one patient with hundreds of slices does not drown the others); every crop is shifted and mirrored, and half of
+them are turned by a few degrees and zoomed, in one interpolation (the other half keep the scanner's own noise texture,
+which interpolation would smooth). Each batch is a function of (seed, step) alone: a resumed run sees
+exactly the batches an uninterrupted one would have seen.
+
+Complex (MRI) priors learn from magnitudes times a random smooth phase when only magnitudes exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Images(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random transform: [degrees], zoom factors, relative intensity jitter (multiplicative, additive in
+    network units)."""
+
+    degrees: float = 12.0
+    zoom: tuple[float, float] = (0.8, 1.2)
+    flip_rows: bool = False
+    gain: float = 0.0
+    offset: float = 0.0
+
+
+class Crops:
+    """Random crops of a set of images: `crops(step)` is the batch of that step.
+
+    Args:
+        images: (N, H, W) in network units; anything with a length that gives one (H, W) array per index.
+        groups: (N,) patient of each image.
+        channels: 1 real; 2 complex (magnitudes get a random phase).
+        size: side of the square crop [pixels].
+        batch: images a step.
+        seed: of everything random here.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        groups: Sequence[str],
+        *,
+        channels: int,
+        size: int,
+        batch: int,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        if len(images) != len(groups) or len(images) == 0:
+            raise ValueError(f"got {len(images)} images and {len(groups)} patients' names; expected as many, at least one")
+        self.images = images
+        self.channels, self.size, self.batch, self.seed = channels, size, batch, seed
+        self.augmentation = augmentation or Augmentation()
+        names, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+        self.members = [np.flatnonzero(index == k) for k in range(len(names))]
+        weight = np.sqrt([len(m) for m in self.members])
+        self.weight = weight / weight.sum()
+
+    def __call__(self, step: int) -> Tensor:
+        """The batch of `step`: (batch, C, size, size) in network units."""
+        rng = np.random.default_rng((self.seed, step))
+        patients = rng.choice(len(self.members), self.batch, p=self.weight)
+        chosen = [int(rng.choice(self.members[k])) for k in patients]
+        crops = [self._crop(np.asarray(self.images[i], np.float32), rng) for i in chosen]
+        x = torch.stack(crops)  # (B, size, size)
+        a = self.augmentation
+        if a.gain or a.offset:
+            u = torch.from_numpy(rng.uniform(-1, 1, (2, self.batch, 1, 1)).astype(np.float32))
+            x = x * (1 + a.gain * u[0]) + a.offset * u[1]
+        if self.channels == 1:
+            return x[:, None]
+        return torch.view_as_real(x * smooth_phase(self.batch, self.size, rng)).movedim(-1, 1)
+
+    def _crop(self, image: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """One random window of one image, turned and zoomed: (size, size)."""
+        a, size = self.augmentation, self.size
+        height, width = image.shape
+        zoom = rng.uniform(*a.zoom)
+        angle = math.radians(rng.uniform(-a.degrees, a.degrees))
+        mirror = rng.choice((-1.0, 1.0))
+        turn = rng.choice((-1.0, 1.0)) if a.flip_rows else 1.0
+        plain = rng.random() < 0.5
+        room = [max(0.0, n - size / (1.0 if plain else zoom)) / 2 for n in (height, width)]
+        centre = [(n - 1) / 2 + rng.uniform(-r, r) for n, r in zip((height, width), room, strict=True)]
+        fill = float(image.min())
+        if plain:
+            return torch.from_numpy(_cut(image, centre, size, fill)[:: int(turn), :: int(mirror)].copy())
+        window = _cut(image, centre, math.ceil(1.5 * size / zoom) + 2, fill)  # only what the window can touch
+        side = window.shape[0]
+        cos, sin = size / (zoom * side) * math.cos(angle), size / (zoom * side) * math.sin(angle)
+        theta = torch.tensor([[[mirror * cos, -sin * turn, 0.0], [mirror * sin, cos * turn, 0.0]]])
+        grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
+        source = torch.from_numpy(window - fill)[None, None]
+        return F.grid_sample(source, grid.float(), mode="bicubic", align_corners=False)[0, 0] + fill
+
+
+def _cut(image: np.ndarray, centre: Sequence[float], side: int, fill: float) -> np.ndarray:
+    """The side x side window around a centre, filled where it leaves the image."""
+    out = np.full((side, side), fill, np.float32)
+    top, left = (round(c - (side - 1) / 2) for c in centre)
+    r0, r1 = max(top, 0), min(top + side, image.shape[0])
+    c0, c1 = max(left, 0), min(left + side, image.shape[1])
+    if r1 > r0 and c1 > c0:
+        out[r0 - top : r1 - top, c0 - left : c1 - left] = image[r0:r1, c0:c1]
+    return out
+
+
+def smooth_phase(batch: int, size: int, rng: np.random.Generator, degree: int = 3, turns: float = 0.6) -> Tensor:
+    """exp(i phi), phi a random low-order polynomial of position plus a constant: (batch, size, size) complex64.
+
+    Stands in for the phase of a real scan (field inhomogeneity, coil and flow phase), which magnitude images lost.
+    """
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
+    basis = [np.outer(axis**i, axis**j) for i in range(degree + 1) for j in range(degree + 1 - i) if i + j > 0]
+    strength = rng.uniform(0, turns, (batch, 1))
+    coefficients = (rng.standard_normal((batch, len(basis))) * strength * np.pi).astype(np.float32)
+    phase = np.tensordot(coefficients, np.stack(basis), 1) + rng.uniform(-np.pi, np.pi, (batch, 1, 1))
+    return torch.polar(torch.ones(batch, size, size), torch.from_numpy(phase.astype(np.float32)))

@@ -1,0 +1,47 @@
+"""The map between physical units and a prior's network units, owned by the prior's card:
+
+    physical = scale * x + offset.
+
+Nobody else scales. Wrong scaling is the commonest way to fool a prior (docs/priors.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Intensity(Protocol):
+    def affine(self, image: Tensor, water: float | None = None) -> tuple[Tensor, float]:
+        """(scale (B,), offset) in the units of `image` (B, H, W), a classical reconstruction of the scan at hand."""
+        ...
+
+
+@dataclass(frozen=True)
+class Attenuation:
+    """CT: x = HU / hu_per_unit, HU = 1000 (mu / mu_water - 1). Images in 1/mm; `water` overrides the card's mu_water
+    [1/mm], which depends on the tube's spectrum."""
+
+    hu_per_unit: float = 1000.0
+    mu_water: float = 0.0193
+
+    def affine(self, image: Tensor, water: float | None = None) -> tuple[Tensor, float]:
+        mu = water or self.mu_water
+        return torch.full((image.shape[0],), mu * self.hu_per_unit / 1000, device=image.device), mu
+
+
+@dataclass(frozen=True)
+class RobustMaximum:
+    """MRI: x = image / (factor * quantile of |image|); arbitrary receiver units go away."""
+
+    quantile: float = 0.998
+    factor: float = 1.25
+
+    def affine(self, image: Tensor, water: float | None = None) -> tuple[Tensor, float]:
+        magnitude = image.abs().flatten(1)
+        k = max(1, round(self.quantile * magnitude.shape[1]))
+        scale = self.factor * magnitude.kthvalue(k, dim=1).values
+        return scale.clamp_min(1e-12), 0.0

@@ -1,0 +1,173 @@
+"""The training loop of a prior: EMA, atomic checkpoints, exact resume.
+
+    theta <- AdamW(theta, grad denoising loss),   theta_EMA <- mu theta_EMA + (1 - mu) theta
+
+with a linear warm-up and a linear decay over the last part of the run. Everything random in step n is a function of
+(seed, n): a run that was killed and resumed gives the same losses as one that was not. Checkpoints are one safetensors
+file (weights, EMA, optimiser state) with the run's numbers as JSON in its header; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .losses import denoising
+from .score import NetworkPrior
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a run; the field's usual values for small medical sets."""
+
+    steps: int = 20_000
+    learning_rate: float = 5e-4
+    warmup: int = 200
+    decay: float = 0.5  # the last part of the run, with the learning rate falling linearly to zero
+    ema: float = 0.999
+    clip: float = 1.0
+    weight_decay: float = 1e-3
+    p_mean: float = -1.4
+    p_std: float = 1.4
+    seed: int = 0
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step."""
+        remaining = (self.steps - step) / max(1.0, self.decay * self.steps)
+        return self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup), remaining)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the loop tells its caller after each step."""
+
+    step: int  # finished steps
+    loss: float
+    learning_rate: float
+    seconds: float  # of this step
+
+
+class Trainer:
+    """Trains a `NetworkPrior` on batches (B, C, H, W) in network units.
+
+    Args:
+        prior: trained in place; `ema` holds the averaged weights to be shipped.
+        batches: step -> batch of that step (e.g. `Crops`).
+        config: settings.
+        checkpoint: file of the checkpoint.
+        device: "cpu" or "cuda"; autocast to bfloat16 on both.
+    """
+
+    def __init__(
+        self,
+        prior: NetworkPrior,
+        batches: Callable[[int], Tensor],
+        config: TrainConfig,
+        checkpoint: Path,
+        device: str = "cpu",
+        autocast: bool = True,
+    ) -> None:
+        self.prior = prior.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.batches, self.config, self.checkpoint = batches, config, checkpoint
+        self.device, self.autocast = device, autocast
+        self.optimizer = torch.optim.AdamW(
+            prior.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+        )
+        self.ema = {name: value.detach().clone() for name, value in prior.state_dict().items()}
+        self.step = 0
+
+    def __iter__(self) -> Iterator[Step]:
+        """Run the remaining steps, one at a time."""
+        while self.step < self.config.steps:
+            yield self._one_step()
+
+    def _one_step(self) -> Step:
+        began, config = time.perf_counter(), self.config
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
+        x = self.batches(self.step).to(self.device).to(memory_format=torch.channels_last)
+        rate = config.learning_rate_at(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.autocast):
+            loss = denoising(self.prior, x, generator, config.p_mean, config.p_std).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.prior.parameters(), config.clip)
+        self.optimizer.step()
+        self.step += 1
+        mu = min(config.ema, self.step / (self.step + 9))
+        with torch.no_grad():
+            for name, value in self.prior.state_dict().items():
+                self.ema[name].lerp_(value, 1 - mu) if value.is_floating_point() else self.ema[name].copy_(value)
+        value = float(loss.detach())
+        if value != value:  # NaN
+            raise FloatingPointError(
+                f"the loss is not a number at step {self.step}; resume from {self.checkpoint} with a lower learning rate"
+            )
+        return Step(self.step, value, rate, time.perf_counter() - began)
+
+    def save(self) -> None:
+        """Write the checkpoint: to a temporary name first, then renamed over the old one."""
+        tensors = {f"model.{k}": v for k, v in self.prior.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        metadata = {"step": str(self.step), "config": json.dumps(asdict(self.config))}
+        temporary = self.checkpoint.with_suffix(".tmp")
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
+        os.replace(temporary, self.checkpoint)
+
+    def load(self) -> None:
+        """Go on from the checkpoint. Raises ValueError where it belongs to another network."""
+        with safe_open(self.checkpoint, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            self.step = int(file.metadata()["step"])
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        try:
+            self.prior.load_state_dict(part("model."))
+        except RuntimeError as error:
+            raise ValueError(
+                f"{self.checkpoint} holds another network than the preset describes; give another output folder"
+            ) from error
+        self.ema = {k: v.to(self.device) for k, v in part("ema.").items()}
+        state: dict[int, dict[str, Any]] = {}
+        for key, value in part("optimizer.").items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The EMA weights."""
+        return self.ema
+
+
+@torch.no_grad()
+def denoising_psnr(
+    prior: NetworkPrior, images: Tensor, levels: tuple[float, ...] = (0.02, 0.1, 0.5, 2.0), data_range: float = 2.0
+) -> dict[float, float]:
+    """Validation: PSNR [dB] of D(x + sigma z, sigma) against x at each noise level; images (B, C, H, W) in network
+    units, the noise seeded. `data_range` in network units."""
+    out = {}
+    for sigma in levels:
+        errors = []
+        for k in range(len(images)):  # one by one: the figure does not depend on a batch size
+            generator = torch.Generator().manual_seed(k)
+            x = images[k : k + 1]
+            noisy = x + sigma * torch.randn(x.shape, generator=generator).to(x.device)
+            errors.append((prior.denoise(noisy, sigma) - x).square().mean())
+        mse = torch.stack(errors)
+        out[sigma] = float((10 * torch.log10(data_range**2 / mse)).mean())
+    return out

@@ -1,0 +1,189 @@
+"""What every posterior method shares: the problem in the prior's units, the loop over slices and samples.
+
+A method writes `trajectory(posed, noise)`, a generator that yields its estimate of the clean image after each network
+evaluation or pair of them; the last one is the sample. In the prior's units, with white noise of unit variance,
+
+    y = A x + n,    A <- W^½ A_phys scale,    y <- W^½ (y - A_phys offset),    image = offset + scale x.
+
+W is the inverse variance of the measurement's noise plus that of a model error of `MODEL_ERROR` of y's rms: no scan
+follows its discretised model better, and noise-free data would otherwise be fitted beyond it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...operators.solve import conjugate_gradients
+from ...priors.sampling.loop import ItemNoise, item_seeds
+from ...priors.score import Prior, from_channels, to_channels
+from ..problem import Problem, Reconstruction
+
+MODEL_ERROR = 2e-3
+Callback = Callable[[int, int], None]  # (steps done, steps in all)
+
+
+class Posed:
+    """A batch of one problem in a prior's units. Images x are (B, H, W), real or complex.
+
+    Args:
+        problem: in physical units.
+        prior: its `channels` must suit the operator's domain (ValueError otherwise).
+        repeat: samples per item; items stand `repeat` times in a row.
+        initial: a classical reconstruction (B, H, W) in physical units; by default a few conjugate gradients.
+        model_error: relative model error, see the module.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        prior: Prior,
+        repeat: int = 1,
+        initial: Tensor | None = None,
+        model_error: float = MODEL_ERROR,
+    ) -> None:
+        if problem.operator.domain_complex != (prior.channels == 2):
+            got, needs = ("MRI", "complex") if problem.operator.domain_complex else ("CT", "real")
+            raise ValueError(
+                f"the measurement is {got} ({needs} images), but the prior has {prior.channels} channel(s): "
+                f"it belongs to another modality; choose a prior of {got} images"
+            )
+        self.prior, self.evaluations = prior, 0
+        if initial is None:
+            initial = least_squares(problem)
+        if repeat > 1:
+            initial = initial.repeat_interleave(repeat, 0)
+        self.operator = problem.operator.repeat(repeat)
+        self.y = problem.y.repeat_interleave(repeat, 0)
+        over = (-1, *[1] * (self.y.ndim - 1))  # (B, 1, ..., 1) over measurements
+        power = (self.y.abs() ** 2).flatten(1).mean(1).view(over)
+        variance = model_error**2 * power
+        if problem.noise is not None:
+            variance = variance + 1 / problem.noise.weights(self.y)
+        self.weights = (2.0 if self.y.is_complex() else 1.0) / variance.clamp_min(1e-30)
+        if prior.intensity is None:
+            scale, offset = torch.ones(len(initial), device=initial.device), 0.0
+        else:
+            scale, offset = prior.intensity.affine(initial, problem.water)
+        self.scale, self.offset = scale.view(-1, 1, 1), offset
+        if offset:
+            constant = torch.full_like(initial[:1], offset)
+            self.y = self.y - problem.operator.items(slice(0, 1))(constant)
+        self.initial = (initial - offset) / self.scale
+        self._measured = self.adjoint(self.y)  # A^H y, whitened
+
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        """D(x, sigma): the prior's posterior mean of x0, one network evaluation."""
+        self.evaluations += 1
+        return from_channels(self.prior.denoise(to_channels(x, self.prior.channels), sigma))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A x in the units of y, not whitened."""
+        return self.operator(x * self.scale)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """A^H W y: the whitened adjoint of something in the units of y."""
+        return self.scale * self.operator.adjoint(self.weights * y)
+
+    def normal(self, x: Tensor) -> Tensor:
+        """A^H A x, whitened."""
+        if self.weights[0].numel() == 1:  # one weight an item: the operator's own normal is faster
+            weight = self.weights.view(-1, 1, 1) * self.scale**2
+            return weight * self.operator.normal(x)
+        return self.adjoint(self.forward(x))
+
+    def proximal(self, x: Tensor, variance: float, iterations: int, y: Tensor | None = None) -> Tensor:
+        """argmin_u ½ |A u - y|² + |u - x|² / (2 variance), by conjugate gradients from x.
+
+        `y` (units of the measurement) replaces the measured one, as in the projection sampler.
+        """
+        measured = self._measured if y is None else self.adjoint(y)
+        step = conjugate_gradients(
+            lambda d: d + variance * self.normal(d), variance * (measured - self.normal(x)), iterations=iterations
+        )
+        return x + step
+
+    def physical(self, x: Tensor) -> Tensor:
+        """x in the units of the scan."""
+        return self.offset + self.scale * x
+
+
+def least_squares(problem: Problem, iterations: int = 12) -> Tensor:
+    """A few conjugate gradients on the normal equations: a scale, and a start where nothing better is at hand."""
+    return conjugate_gradients(problem.operator.normal, problem.operator.adjoint(problem.y), iterations=iterations)
+
+
+class PosteriorMethod:
+    """Base of the methods; a subclass is a frozen dataclass of its settings with a `trajectory`."""
+
+    def trajectory(self, posed: Posed, noise: ItemNoise) -> Iterator[Tensor]:
+        """Yield the estimate of x0 after each step; the last is the sample."""
+        raise NotImplementedError
+
+    def steps_in_all(self) -> int:
+        """How many estimates `trajectory` yields."""
+        raise NotImplementedError
+
+    def initial(self, problem: Problem) -> Tensor | None:
+        """A classical reconstruction to start or scale from, (B, H, W) in physical units; None: least squares."""
+        return None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Name and settings, JSON-able."""
+        fields = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}  # type: ignore[call-overload]
+        return {"method": type(self).__name__, **{k: v for k, v in fields.items() if not callable(v)}}
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        problem: Problem,
+        prior: Prior,
+        samples: int = 1,
+        seed: int = 0,
+        batch: int = 8,
+        callback: Callback | None = None,
+    ) -> Reconstruction:
+        """Draw `samples` from the posterior of each slice.
+
+        Args:
+            problem: B slices, on the device where the prior is.
+            prior: e.g. from `scanprior.load_prior`.
+            samples: S per slice.
+            seed: slice b, sample s is a function of (seed, b, s): never of `batch`.
+            batch: images denoised at once.
+            callback: called with (steps done, steps in all).
+        """
+        began, evaluations, chunks = time.perf_counter(), 0, []
+        B, at_once = len(problem.y), min(samples, batch)
+        slices = max(1, batch // samples)
+        total = -(-B // slices) * -(-samples // at_once) * self.steps_in_all()
+        done = 0
+        for first in range(0, B, slices):
+            part = problem.items(slice(first, first + slices))
+            initial = self.initial(part)
+            drawn = []
+            for start in range(0, samples, at_once):
+                count = min(at_once, samples - start)
+                seeds = [
+                    item_seed
+                    for b in range(first, first + len(part.y))
+                    for item_seed in item_seeds(seed, b, start, count)
+                ]
+                posed = Posed(part, prior, count, initial)
+                x = posed.initial
+                for x in self.trajectory(posed, ItemNoise(seeds)):
+                    done += 1
+                    if callback is not None:
+                        callback(done, total)
+                evaluations = posed.evaluations
+                drawn.append(posed.physical(x).cpu().unflatten(0, (len(part.y), count)))
+            chunks.append(torch.cat(drawn, 1))
+        seconds = time.perf_counter() - began
+        provenance = {**self.settings, "seed": seed, "samples": samples}
+        return Reconstruction.of(torch.cat(chunks), evaluations, seconds, provenance)

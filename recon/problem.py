@@ -1,0 +1,82 @@
+"""The question and the answer: `Problem(y, operator, noise)` in, `Reconstruction(mean, std, samples, ...)` out.
+
+A problem is all a method sees: no file, no task name, no truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..operators.linear import LinearOperator
+
+
+class Noise(Protocol):
+    def weights(self, y: Tensor) -> Tensor:
+        """Inverse variance of each measurement, broadcastable to y (of the complex number, where y is complex)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """y = A x + noise.
+
+    Attributes:
+        y: measurement, (B, *operator.range).
+        operator: A, from images (B, H, W) in physical units (1/mm; units of k-space).
+        noise: its law; None for noise-free data.
+        water: attenuation of water [1/mm] that turns 1/mm into HU (CT); None: the prior's.
+    """
+
+    y: Tensor
+    operator: LinearOperator
+    noise: Noise | None = None
+    water: float | None = None
+
+    def __post_init__(self) -> None:
+        if tuple(self.y.shape[1:]) != self.operator.range:
+            raise ValueError(
+                f"the measurement has shape {tuple(self.y.shape)}, but {self.operator!r} measures "
+                f"(batch, {', '.join(map(str, self.operator.range))}); the geometry or mask belongs to another scan"
+            )
+        if not bool(torch.isfinite(torch.view_as_real(self.y) if self.y.is_complex() else self.y).all()):
+            raise ValueError("the measurement holds NaN or infinite values; mask or repair those samples first")
+
+    def items(self, index: slice) -> Problem:
+        """A part of the batch."""
+        return Problem(self.y[index], self.operator.items(index), self.noise, self.water)
+
+    def to(self, device: torch.device | str) -> Problem:
+        """The problem on another device (the operator is moved in place)."""
+        return Problem(self.y.to(device), self.operator.to(device), self.noise, self.water)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Samples of the posterior and what they say together, in physical units, on the CPU.
+
+    Attributes:
+        mean: (B, H, W), real or complex.
+        std: standard deviation over the samples, (B, H, W) real (of the magnitude, for complex images); None for S = 1.
+        samples: (B, S, H, W).
+        nfe: network evaluations per sample.
+        seconds: wall time of the whole call.
+        provenance: method, its settings, seed: JSON-able.
+    """
+
+    mean: Tensor
+    std: Tensor | None
+    samples: Tensor
+    nfe: int
+    seconds: float
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def of(samples: Tensor, nfe: int, seconds: float, provenance: dict[str, Any]) -> Reconstruction:
+        """From samples (B, S, H, W)."""
+        values = samples.abs() if samples.is_complex() else samples
+        std = values.std(1) if samples.shape[1] > 1 else None
+        return Reconstruction(samples.mean(1), std, samples, nfe, seconds, provenance)

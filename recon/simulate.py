@@ -1,0 +1,167 @@
+"""From images to measured data, for retrospective studies: `Volume -> Scan`.
+
+The data never come from the operator that will invert them: objects are projected on a grid twice as fine as the
+reconstruction's, detector elements and pixels have a size, and noise is drawn from its law (no inverse crime).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..formats.scan import FormatError, Scan, Volume
+from ..operators.attenuation import MU_WATER, mu_from_hu
+from ..operators.coils import smooth_maps, smooth_phase
+from ..operators.geometry import FanBeam, Grid, ParallelBeam
+from ..operators.mri import sigma_for_snr, simulate_kspace
+from ..operators.noise import Photon
+from ..operators.radon import simulate_sinogram
+from ..operators.sampling import equispaced, gaussian_2d, gaussian_lines, poisson_disc, random_lines
+
+MASKS = {
+    "equispaced": equispaced,
+    "random": random_lines,
+    "gaussian1d": gaussian_lines,
+    "gaussian2d": gaussian_2d,
+    "poisson": poisson_disc,
+}
+LARGEST_MATRIX = 400  # images above it are reconstructed at half their matrix, the size the bundled priors know
+
+
+@dataclass(frozen=True)
+class CTSimulation:
+    """A CT scan of an image.
+
+    Attributes:
+        views: number of views.
+        photons: per ray; 0 for noise-free data.
+        fan: fan beam (flat detector; `curved` for an arc) instead of parallel rays.
+        arc: covered angle [degrees]; 0 for the usual 180 (parallel) or 360 (fan).
+        electronic: readout noise [photons].
+        source_origin, source_detector: of the fan [mm].
+        matrix: of the reconstruction; 0 for the image's (half of it above 400).
+    """
+
+    views: int = 23
+    photons: float = 0.0
+    fan: bool = False
+    curved: bool = False
+    arc: float = 0.0
+    electronic: float = 0.0
+    source_origin: float = 595.0
+    source_detector: float = 1085.6
+    matrix: int = 0
+
+
+@dataclass(frozen=True)
+class MRISimulation:
+    """A multi-coil Cartesian scan of a magnitude image.
+
+    Attributes:
+        accel: acceleration.
+        center: fully sampled part of the lines; 0 for .08 (accel < 8) or .04.
+        coils: simulated coils, smooth maps around the head.
+        snr: of the sampled k-space [dB]; 0 for noise-free data.
+        mask: equispaced, random, gaussian1d, gaussian2d or poisson.
+    """
+
+    accel: float = 4
+    center: float = 0.0
+    coils: int = 8
+    snr: float = 30.0
+    mask: str = "equispaced"
+
+
+def simulate(volume: Volume, settings: CTSimulation | MRISimulation, seed: int = 0) -> Scan:
+    """Measure a volume: a scan with its truth. Raises FormatError for images of the wrong kind."""
+    if isinstance(settings, CTSimulation):
+        return simulate_ct(volume, settings, seed)
+    return simulate_mri(volume, settings, seed)
+
+
+def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
+    """Line integrals of a CT volume in HU. The truth is in 1/mm on the reconstruction's grid."""
+    if volume.units != "HU":
+        raise FormatError(f"{volume.source}: got {volume.units} images, expected CT in HU; for MR use an mri simulation")
+    if abs(volume.spacing[1] / volume.spacing[2] - 1) > 0.01:
+        raise FormatError(f"{volume.source}: pixels of {volume.spacing[1:]} mm are not square; resample them first")
+    mu = torch.from_numpy(np.maximum(mu_from_hu(volume.data.astype(np.float32)), 0))
+    H, W = mu.shape[1:]
+    factor = max(1, round(H / settings.matrix)) if settings.matrix else (2 if min(H, W) > LARGEST_MATRIX else 1)
+    mu = mu[:, : H - H % factor, : W - W % factor]
+    grid = Grid((mu.shape[1] // factor, mu.shape[2] // factor), volume.spacing[2] * factor)
+    truth = torch.nn.functional.avg_pool2d(mu[:, None], factor)[:, 0] if factor > 1 else mu
+    arc = math.radians(settings.arc) or (2 * math.pi if settings.fan else math.pi)
+    if settings.fan:
+        geometry = FanBeam.covering(
+            grid,
+            settings.views,
+            source_origin=settings.source_origin,
+            source_detector=settings.source_detector,
+            curved=settings.curved,
+            arc=arc,
+        )
+    else:
+        geometry = ParallelBeam.covering(grid, settings.views, arc=arc)
+    clean = simulate_sinogram(mu, geometry.refine(factor), grid.refine(factor), oversample=1 if factor > 1 else 2)
+    clean = clean.unflatten(-1, (geometry.detectors, factor)).mean(-1)
+    noise: dict | None = {"type": "gaussian", "sigma": 0.0}
+    if settings.photons:
+        model = Photon(settings.photons, settings.electronic)
+        clean = model.sample(clean, torch.Generator().manual_seed(seed))
+        noise = {"type": "photon", "photons": settings.photons, "electronic": settings.electronic}
+    facts = {"angles": np.asarray(geometry.angles), "detector_spacing": geometry.spacing, "detector_offset": 0.0}
+    if isinstance(geometry, FanBeam):
+        facts |= {"source_origin": geometry.source_origin, "source_detector": geometry.source_detector}
+        facts |= {"curved": geometry.curved}
+    return Scan(
+        kind="ct",
+        data=clean.numpy().astype(np.float32),
+        matrix=grid.matrix,
+        pixel_mm=grid.pixel,
+        geometry={"type": "fan" if settings.fan else "parallel", **facts},
+        noise=noise,
+        truth=truth.numpy(),
+        header={**volume.header, "mu_water": MU_WATER, "simulated": "yes"},
+        source=volume.source,
+    )
+
+
+def simulate_mri(volume: Volume, settings: MRISimulation, seed: int = 0) -> Scan:
+    """Multi-coil k-space of magnitude images with a smooth random phase. The truth is complex; the maps are the true
+    ones (remove them from the scan to have them estimated)."""
+    if volume.units != "magnitude":
+        raise FormatError(f"{volume.source}: got {volume.units} images, expected MR magnitudes; for CT use a ct simulation")
+    if settings.mask not in MASKS:
+        raise ValueError(f"got mask={settings.mask!r}, expected one of {', '.join(MASKS)}")
+    magnitude = torch.from_numpy(volume.data.astype(np.float32))
+    phase = torch.stack([smooth_phase(magnitude.shape[1:], seed=1000 * seed + k) for k in range(len(magnitude))])
+    image = torch.polar(magnitude, phase)
+    maps = smooth_maps(settings.coils, magnitude.shape[1:], seed=seed)
+    accel = int(settings.accel) if settings.accel == int(settings.accel) else settings.accel
+    center = settings.center or (0.08 if settings.accel < 8 else 0.04)
+    if settings.mask == "poisson":
+        mask = poisson_disc(magnitude.shape[1:], accel, seed=seed)
+    else:
+        mask = MASKS[settings.mask](magnitude.shape[1:], accel, center, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    sigma = 0.0
+    if settings.snr:
+        clean = simulate_kspace(image, maps, mask)
+        sigma = float(sigma_for_snr(clean, mask, settings.snr).mean())
+    kspace = simulate_kspace(image, maps, mask, sigma, generator=generator)
+    return Scan(
+        kind="mri",
+        data=kspace.numpy().astype(np.complex64),
+        matrix=(magnitude.shape[1], magnitude.shape[2]),
+        pixel_mm=volume.spacing[2],
+        mask=mask.numpy(),
+        maps=maps[None].expand(len(image), *maps.shape).numpy(),
+        noise={"type": "complex_gaussian", "sigma": sigma},
+        truth=image.numpy(),
+        header={**volume.header, "simulated": "yes"},
+        source=volume.source,
+    )

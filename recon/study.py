@@ -1,0 +1,107 @@
+"""From a scan to a problem: the geometry or mask becomes an operator, what is known of the noise a noise model.
+
+What a scan does not say is estimated from its own data: coil maps by ESPIRiT from the fully sampled centre, the noise
+level of k-space from its corners, the noise of line integrals from their differences along the detector.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..formats.scan import FormatError, Scan
+from ..operators.coils import espirit_maps
+from ..operators.geometry import FanBeam, Geometry, Grid, ParallelBeam
+from ..operators.mri import cartesian_mri
+from ..operators.noise import ComplexGaussian, Gaussian, Photon
+from ..operators.radon import Radon
+from ..operators.sampling import acs_size
+from .problem import Noise, Problem
+
+MAX_CALIBRATION = 24  # width of ESPIRiT's calibration square
+
+
+def problem_of(scan: Scan, device: torch.device | str = "cpu") -> Problem:
+    """The reconstruction problem of a scan, all its slices, on `device`.
+
+    Raises:
+        FormatError: where the scan lacks what an operator needs (geometry, calibration lines).
+    """
+    problem = _ct(scan) if scan.kind == "ct" else _mri(scan)
+    return problem.to(device)
+
+
+def geometry_of(scan: Scan) -> tuple[Geometry, Grid]:
+    """The geometry and the pixels of a CT scan. Raises FormatError without a geometry."""
+    if scan.geometry is None:
+        raise FormatError(f"{scan.source}: has no geometry; `scanprior validate` says what is missing")
+    g = scan.geometry
+    angles, spacing = tuple(np.asarray(g["angles"], float)), float(g["detector_spacing"])
+    detectors, offset = scan.data.shape[-1], float(g.get("detector_offset", 0.0))
+    grid = Grid(scan.matrix, scan.pixel_mm)
+    if g["type"] == "parallel":
+        return ParallelBeam(angles, detectors, spacing, offset=offset), grid
+    source, detector = float(g["source_origin"]), float(g["source_detector"])
+    fan = FanBeam(angles, detectors, spacing, source, detector, bool(g.get("curved", False)), offset=offset)
+    return fan, grid
+
+
+def _ct(scan: Scan) -> Problem:
+    geometry, grid = geometry_of(scan)
+    y = torch.from_numpy(np.ascontiguousarray(scan.data, np.float32))
+    water = scan.header.get("mu_water")
+    return Problem(y, Radon(geometry, grid), _noise_of(scan, y), None if water is None else float(water))
+
+
+def _mri(scan: Scan) -> Problem:
+    y = torch.from_numpy(np.ascontiguousarray(scan.data, np.complex64))
+    mask = torch.ones(y.shape[-2:], dtype=torch.bool) if scan.mask is None else torch.from_numpy(np.array(scan.mask))
+    if scan.maps is not None:
+        maps = torch.from_numpy(np.ascontiguousarray(scan.maps, np.complex64))
+    else:
+        size = min(*acs_size(mask), MAX_CALIBRATION)
+        if y.shape[1] > 1 and size < 6:
+            raise FormatError(
+                f"{scan.source}: the fully sampled centre of k-space is {size} lines wide, ESPIRiT needs at least 6; "
+                "store coil maps in the file (`maps`), or acquire calibration lines"
+            )
+        maps = espirit_maps(y, calibration=size)
+    if len(maps) == 1 and len(y) > 1:
+        maps = maps[0]
+    return Problem(y * mask, cartesian_mri(mask, maps), _noise_of(scan, y, mask))
+
+
+def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Noise | None:
+    """The scan's noise model, or one estimated from its data; None for data stated to be noise-free."""
+    stated = scan.noise
+    if stated is None:
+        if mask is not None:
+            return ComplexGaussian(kspace_noise(y, mask))
+        return Gaussian(sinogram_noise(y))
+    kind = stated["type"]
+    if kind == "photon":
+        return Photon(float(stated["photons"]), float(stated.get("electronic", 0.0)))
+    sigma = float(stated["sigma"])
+    if sigma == 0:
+        return None
+    return ComplexGaussian(sigma) if kind == "complex_gaussian" else Gaussian(sigma)
+
+
+def kspace_noise(y: Tensor, mask: Tensor) -> float:
+    """Standard deviation of the complex noise, from the outermost sampled tenth of k-space, where the object's signal is
+    least: the median of |k|² is ln 2 sigma² for noise alone."""
+    ky, kx = mask.shape
+    radius = torch.hypot((torch.arange(ky) - ky // 2)[:, None] / ky, (torch.arange(kx) - kx // 2)[None] / kx)
+    outer = mask & (radius >= torch.quantile(radius[mask], 0.9))
+    power = y[..., outer].abs().square().flatten()
+    return max(float((power.median() / np.log(2)).sqrt()), 1e-12)
+
+
+def sinogram_noise(y: Tensor) -> float:
+    """Standard deviation of the noise of line integrals (B, views, detectors), from their second differences along the
+    detector, which smooth objects leave small: median |d| / (0.6745 sqrt 6)."""
+    second = y[..., 2:] - 2 * y[..., 1:-1] + y[..., :-2]
+    inside = y[..., 1:-1] > 0.05 * y.max()
+    values = second[inside] if bool(inside.any()) else second.flatten()
+    return max(float(values.abs().median()) / (0.6745 * 6**0.5), 1e-6)

@@ -1,0 +1,119 @@
+"""Simple sinograms and DXchange files."""
+
+import h5py
+import numpy as np
+import pytest
+from scanprior.formats.read import describe, read, sniff
+from scanprior.formats.scan import FormatError
+
+
+def sinogram_file(path, data, angles, **attrs):
+    with h5py.File(path, "w") as file:
+        file["sinogram"], file["angles_deg"] = data, angles
+        file.attrs.update({"geometry": "fan beam, flat detector", "detector_pixel_mm": 0.4} | attrs)
+
+
+FAN = {"source_origin_mm": 400.0, "source_detector_mm": 800.0}
+
+
+def test_simple_sinogram(tmp_path):
+    data = np.random.default_rng(0).random((5, 8), dtype=np.float32)
+    sinogram_file(tmp_path / "s.h5", data, np.arange(5) * 10.0, **FAN)
+    scan = read(tmp_path / "s.h5")
+    assert sniff(tmp_path / "s.h5") == "simple-sinogram" and np.array_equal(scan.data[0], data)
+    assert scan.matrix == (8, 8) and scan.pixel_mm == pytest.approx(0.2)  # a detector at the rotation centre
+    assert scan.geometry["type"] == "fan" and not scan.geometry["curved"]
+    assert np.allclose(scan.geometry["angles"], np.deg2rad(np.arange(5) * 10))
+    assert np.allclose(
+        read(tmp_path / "s.h5", angle_sign=-1).geometry["angles"], -np.deg2rad(np.arange(5) * 10)
+    )
+    sinogram_file(
+        tmp_path / "s.h5", data, np.arange(5.0), angle_direction="clockwise", matrix=[16, 16], **FAN
+    )
+    scan = read(tmp_path / "s.h5")
+    assert scan.geometry["angles"][1] < 0 and scan.matrix == (16, 16) and scan.pixel_mm == pytest.approx(0.1)
+    assert read(tmp_path / "s.h5", angle_sign=1).geometry["angles"][1] > 0
+
+
+@pytest.mark.parametrize(
+    ("attrs", "words"),
+    [
+        ({}, "source_origin_mm"),
+        (FAN | {"geometry": "helical"}, "parallel"),
+        (FAN | {"angle_direction": "left"}, "angle_direction"),
+        (FAN | {"source_detector_mm": 100.0}, "swapped"),
+    ],
+)
+def test_simple_sinogram_defects(attrs, words, tmp_path):
+    sinogram_file(tmp_path / "s.h5", np.ones((5, 8), np.float32), np.arange(5.0), **attrs)
+    with pytest.raises(FormatError, match=rf"s\.h5.*{words}"):
+        read(tmp_path / "s.h5")
+    sinogram_file(tmp_path / "s.h5", np.ones((5, 8), np.float32), np.arange(7.0), **FAN)
+    with pytest.raises(FormatError, match="7 angles for 5 views"):
+        read(tmp_path / "s.h5")
+
+
+def dxchange_file(path, line, *, theta=True, dead=False):
+    """Counts 1000 exp(-p) + 50 dark; frames averaged."""
+    with h5py.File(path, "w") as file:
+        counts = 50 + 1000 * np.exp(-line)
+        if dead:
+            counts[:, 0, 0] = 50
+        file["exchange/data"] = counts
+        file["exchange/data_white"] = (
+            np.full((2, *line.shape[1:]), 1050.0) + np.array([-10, 10])[:, None, None]
+        )
+        file["exchange/data_dark"] = np.full((3, *line.shape[1:]), 50.0)
+        if theta:
+            file["exchange/theta"] = np.linspace(0, 90, len(line))
+
+
+def test_dxchange(tmp_path):
+    line = np.random.default_rng(0).uniform(0, 3, (4, 5, 7))
+    dxchange_file(tmp_path / "d.h5", line)
+    scan = read(tmp_path / "d.h5")
+    assert np.allclose(scan.data, line.transpose(1, 0, 2), atol=1e-5) and scan.geometry["type"] == "parallel"
+    assert np.allclose(scan.geometry["angles"], np.deg2rad([0, 30, 60, 90]))
+    part = read(tmp_path / "d.h5", slices=[3, 1], center=4.0, drop_columns=2, pixel_mm=0.01)
+    assert (
+        np.array_equal(part.data, scan.data[[3, 1], :, 2:])
+        and part.pixel_mm == 0.01
+        and part.matrix == (5, 5)
+    )
+    assert part.geometry["detector_offset"] == 0.0  # column 4 is the middle of columns 2..6
+    assert read(tmp_path / "d.h5", center=4.0).geometry["detector_offset"] == 1.0
+    with pytest.raises(FormatError, match="center"):
+        read(tmp_path / "d.h5", center=90.0)
+
+
+def test_dxchange_floor_and_missing_angles(tmp_path):
+    dxchange_file(tmp_path / "d.h5", np.zeros((3, 2, 4)), theta=False, dead=True)
+    scan = read(tmp_path / "d.h5")
+    assert scan.header["floored"] == 3 and scan.data.max() == pytest.approx(np.log(1000), rel=1e-5)
+    assert (
+        np.allclose(scan.geometry["angles"], np.deg2rad([0, 90, 180])) and "assumed" in scan.header["angles"]
+    )
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        del file["exchange/data_white"]
+    with pytest.raises(FormatError, match="data_white"):
+        read(tmp_path / "d.h5")
+
+
+def test_real_sinograms(shared):
+    scan = read(shared / "ct/raw/htc2022_tb_fanbeam.h5", angle_sign=-1)
+    assert (
+        scan.data.shape == (1, 549, 560)
+        and scan.matrix == (512, 512)
+        and scan.pixel_mm == pytest.approx(0.1483)
+    )
+    assert scan.geometry["angles"].max() < 0
+    scan = read(shared / "ct/raw/savu24737_dxchange.h5", slices=slice(60, 62), center=86.0, drop_columns=1)
+    assert scan.data.shape == (2, 91, 159) and scan.geometry["detector_offset"] == 6.0
+    assert describe(shared / "ct/raw/savu24737_dxchange.h5")["flat_fields"] == 1
+    # opposite views of a parallel beam are mirror images about the right centre of rotation
+    first, last = scan.data[0, 0], scan.data[0, -1][::-1]
+    errors = {
+        c: np.abs(first[max(0, s) : 159 + min(0, s)] - last[max(0, -s) : 159 - max(0, s)]).mean()
+        for c, s in ((c, 2 * (c - 1) - 158) for c in range(76, 97))
+    }
+    assert abs(min(errors, key=errors.__getitem__) - 86) <= 1

@@ -1,0 +1,79 @@
+"""Every defect is found, named and explained; a healthy scan has none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scanprior.formats.scan import FormatError, Volume, check, problems
+
+
+def broken(array, value):
+    array = array.copy()
+    array[1, 2, 1] = value
+    return array
+
+
+def test_healthy(ct_scan, mri_scan):
+    assert problems(ct_scan) == problems(mri_scan) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: {"data": broken(s.data, np.nan)}, "NaN or Inf in 1 of 3 slices of the sinogram"),
+        (lambda s: {"data": broken(s.data, np.inf)}, "NaN or Inf"),
+        (lambda s: {"data": s.data[0]}, "expected 3 axes"),
+        (lambda s: {"data": s.data[:0], "counts": None, "truth": None}, "empty"),
+        (lambda s: {"data": s.data * 0}, "zero everywhere"),
+        (lambda s: {"data": s.data + 5000}, "detector counts"),
+        (lambda s: {"data": s.data[:, :4], "counts": None}, "6 angles for 4 views"),
+        (lambda s: {"geometry": None}, "no geometry"),
+        (lambda s: {"geometry": s.geometry | {"type": "cone"}}, "'cone'"),
+        (lambda s: {"geometry": s.geometry | {"angles": np.rad2deg(s.geometry["angles"])}}, "degrees"),
+        (lambda s: {"geometry": s.geometry | {"detector_spacing": 0.0}}, "detector_spacing = 0.0"),
+        (lambda s: {"geometry": s.geometry | {"source_detector": 400.0}}, "swapped"),
+        (lambda s: {"geometry": s.geometry | {"detector_offset": 4.0}}, "half of the 8 elements"),
+        (lambda s: {"counts": s.counts[:, :2]}, "counts of shape"),
+        (lambda s: {"counts": -s.counts - 1}, "negative"),
+        (lambda s: {"truth": s.truth[:, :2]}, "truth of shape"),
+        (lambda s: {"pixel_mm": float("nan")}, "pixel_mm"),
+        (lambda s: {"matrix": (0, 5), "truth": None}, "matrix"),
+        (lambda s: {"kind": "pet"}, "'pet'"),
+        (lambda s: {"header": {"PatientName": "Doe"}}, "identify a person"),
+    ],
+)
+def test_ct_defects(ct_scan, change, words):
+    scan = replace(ct_scan, **change(ct_scan))
+    assert any(words in problem for problem in problems(scan)), problems(scan)
+    with pytest.raises(FormatError, match=r"^scan\.h5: "):
+        check(scan)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: {"data": s.data.real}, "real numbers in k-space"),
+        (lambda s: {"data": s.data[0]}, "expected 4 axes"),
+        (lambda s: {"data": broken(s.data, np.nan), "mask": None}, "NaN or Inf in 1 of 2 slices of k-space"),
+        (lambda s: {"mask": s.mask[:, :3]}, "mask of shape (6, 3)"),
+        (lambda s: {"mask": s.mask[0]}, "mask of shape (4,)"),
+        (lambda s: {"mask": s.mask & False}, "samples nothing"),
+        (lambda s: {"mask": ~s.mask}, "not measured"),
+        (lambda s: {"maps": s.maps[:, :2]}, "maps of shape"),
+        (lambda s: {"matrix": (12, 12), "maps": None, "truth": None}, "zero-fill"),
+        (lambda s: {"geometry": {}}, "belongs to CT"),
+    ],
+)
+def test_mri_defects(mri_scan, change, words):
+    assert any(words in problem for problem in problems(replace(mri_scan, **change(mri_scan))))
+
+
+def test_all_defects_are_listed(ct_scan):
+    scan = replace(ct_scan, data=broken(ct_scan.data, np.nan), pixel_mm=-1, geometry=None)
+    assert len(problems(scan)) == 3
+
+
+def test_volume():
+    volume = Volume(np.zeros((2, 3, 3), np.float32), "HU", "CT", (1.0, 1.0, 1.0), source="v")
+    assert problems(volume) == []
+    assert len(problems(replace(volume, spacing=(1.0, 0.0, 1.0), dicom=(None,)))) == 2

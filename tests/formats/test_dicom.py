@@ -100,6 +100,15 @@ def test_several_series(ct_small, tmp_path):
         read(tmp_path / "s", series="bone")
 
 
+def test_large_folder_is_described_quickly(ct_small, tmp_path):
+    del ct_small.PixelData
+    (tmp_path / "s").mkdir()
+    for i in range(81):
+        ct_small.save_as(tmp_path / "s" / f"{i:03d}.dcm")
+    facts = describe(tmp_path / "s")
+    assert facts["frames"] == 81 and facts["headers_read"] == "27 of 81"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

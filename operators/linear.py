@@ -4,12 +4,14 @@ A `LinearOperator` maps a batch of images to a batch of measurements and back,
 
     A : (B, *domain) -> (B, *range),      A^H : (B, *range) -> (B, *domain),      <A u, v> = <u, A^H v>.
 
-A subclass writes two methods, `apply_forward` and `apply_adjoint`; composition (`@`), sum (`+`), scaling (`*`), the adjoint
-(`A.H`), the normal operator (`A.normal`, A^H A) and the operator norm are derived. The hand-written adjoint is the
-autograd backward, in both directions and to any order, so that projectors which know nothing of torch (ASTRA, NUFFT)
-can be differentiated through exactly (for a complex A the gradient of a real loss is A^H g, PyTorch's convention).
+A subclass writes two methods, `apply_forward` and `apply_adjoint`; composition (`@`), sum (`+`), scaling
+(`*`), the adjoint (`A.H`), the normal operator (`A.normal`, A^H A) and the operator norm are derived. The
+hand-written adjoint is the autograd backward, in both directions and to any order, so that projectors which
+know nothing of torch (ASTRA, NUFFT) can be differentiated through exactly (for a complex A the gradient of a
+real loss is A^H g, PyTorch's convention).
 
-Images are real or complex, never channels; a real-domain operator with a complex range takes the real part in A^H.
+Images are real or complex, never channels; a real-domain operator with a complex range takes the real part in
+A^H.
 """
 
 from __future__ import annotations
@@ -118,12 +120,14 @@ class LinearOperator(nn.Module):
     def _check(self, x: Tensor, expected: Shape, is_complex: bool, what: str) -> None:
         if x.ndim != len(expected) + 1 or tuple(x.shape[1:]) != expected:
             raise ValueError(
-                f"{type(self).__name__}: got {what} of shape {tuple(x.shape)}, expected (batch, "
-                f"{', '.join(map(str, expected))}); add or remove the batch dimension, or rebuild the operator"
+                f"{type(self).__name__}: got {what} of shape {tuple(x.shape)}, expected "
+                f"(batch, {', '.join(map(str, expected))}); "
+                "add or remove the batch dimension, or rebuild the operator"
             )
         if x.is_complex() and not is_complex:
             raise ValueError(
-                f"{type(self).__name__}: got complex data for {what} of a real operator; pass x.real or x.abs()"
+                f"{type(self).__name__}: got complex data for {what} of a real operator; "
+                "pass x.real or x.abs()"
             )
 
 

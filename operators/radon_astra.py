@@ -2,7 +2,8 @@
 
 Nothing is stored, so it serves geometries whose matrix would not fit, and as an independent check of
 radon_sparse.py: both mean the same by every axis. On the CPU the adjoint is the transpose of the same
-weights; ASTRA's CUDA backprojector is pixel driven and is not (dot-test defect of the order of 1e-3).
+weights; ASTRA's CUDA backprojector is driven by pixels instead of rays and is the transpose only
+approximately.
 """
 
 from __future__ import annotations

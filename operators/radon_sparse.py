@@ -33,7 +33,7 @@ class RadonSparse(LinearOperator):
     """Line integrals through a stored matrix: (B, H, W) [1/mm] -> (B, views, detectors) [dimensionless].
 
     Memory is 16 bytes for each of about 1.3 * views * detectors * max(H, W) entries (512 x 512, 23 views: 175
-    MB); the last few matrices built on the CPU are kept and shared between operators of equal geometry.
+    MB); the last two matrices built are kept on the CPU and shared between operators of equal geometry.
 
     Raises:
         ValueError: when the source lies inside the circle around the grid.
@@ -100,7 +100,7 @@ def joseph_matrix(geometry: Geometry, grid: Grid) -> csr_array:
     return csr_array((value, column.astype(kind, copy=False), crow), shape=(len(main), H * W))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _both_directions(geometry: Geometry, grid: Grid) -> tuple[Tensor, ...]:
     """Row starts, columns and values of A, then of its transpose."""
     matrix = joseph_matrix(geometry, grid)

@@ -1,7 +1,7 @@
 """Linear solvers on batches: conjugate gradients and the power method.
 
-Every inner product is taken per item of the batch, so that a result never depends on its batch mates; items that have
-converged stop moving while the others go on.
+Every inner product is taken per item of the batch, so that a result never depends on its batch mates; items
+that have converged stop moving while the others go on.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ def conjugate_gradients(
 
 
 def power_norm(operator: LinearOperator, iterations: int = 20, seed: int = 0) -> float:
-    """||A||_2 by the power method on A^H A, from a seeded random image of one item."""
+    """||A||_2 by the power method on A^H A, from a seeded random image.
+
+    Where A holds something per item, the norm is that of the first item.
+    """
     device = operator.device
     generator = torch.Generator().manual_seed(seed)
     dtype = torch.complex64 if operator.domain_complex else torch.float32

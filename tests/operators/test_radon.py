@@ -190,6 +190,17 @@ def test_contract_of_astra(name, contract):
     contract(RadonAstra(BEAMS[name].subset(slice(0, 24, 4)), GRID))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["parallel", "fan, curved, offset"])
+def test_contract_on_cuda_and_the_same_numbers(name, contract):
+    x = disc(GRID, 13.3, -7.9, 15.0)
+    expected = RadonSparse(BEAMS[name], GRID)(x)
+    A = RadonSparse(BEAMS[name], GRID).to("cuda")
+    contract(A, batch=3)
+    torch.testing.assert_close(A(x.cuda()).cpu(), expected)
+
+
 def test_norm_and_adjoint_are_those_of_the_dense_matrix():
     grid = Grid((9, 7), 1.3)
     A = Radon(FanBeam.covering(grid, 5, source_origin=30, source_detector=50, curved=True), grid)

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+CARDS = Path(__file__).parent / "cards"
+WEIGHTS = Path(__file__).parent / "weights"
+
 
 @dataclass(frozen=True)
 class Card:
@@ -43,7 +46,10 @@ class Card:
         if missing := [name for name in needed if name not in table]:
             raise ValueError(f"the card lacks {', '.join(missing)}")
         pairs = {"window", "pixel_mm", "matrix"}
-        return Card(**{k: tuple(v) if k in pairs and v is not None else v for k, v in table.items()})
+        entries: dict[str, Any] = {
+            k: tuple(v) if k in pairs and v is not None else v for k, v in table.items()
+        }
+        return Card(**entries)
 
     @staticmethod
     def read(path: Path) -> Card:
@@ -53,3 +59,8 @@ class Card:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able table."""
         return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+
+
+def bundled() -> dict[str, Card]:
+    """The priors that come with the package: name -> card."""
+    return {path.stem: Card.read(path) for path in sorted(CARDS.glob("*.toml"))}

@@ -16,16 +16,9 @@ from torch import Tensor
 from ..priors.intensity import Attenuation, Intensity, RobustMaximum
 from ..priors.nets.build import build
 from ..priors.score import NetworkPrior
-from .card import Card
+from .card import WEIGHTS, Card, bundled
 
-CARDS = Path(__file__).parent / "cards"
-WEIGHTS = Path(__file__).parent / "weights"
 INTENSITIES = {"attenuation": Attenuation, "robust-maximum": RobustMaximum}
-
-
-def bundled() -> dict[str, Card]:
-    """The priors that come with the package: name -> card."""
-    return {path.stem: Card.read(path) for path in sorted(CARDS.glob("*.toml"))}
 
 
 def intensity_of(card: Card) -> Intensity:

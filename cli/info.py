@@ -1,0 +1,63 @@
+"""`scanprior info`: what a file is, from its headers. No torch, no bulk data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+LONGEST = 8  # numbers of a list that are printed
+
+
+def info(
+    path: Annotated[Path, typer.Argument(help="A file of any known format, or a folder with one series.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+) -> None:
+    """Say what a file is: format, kind, shape, units, geometry. Reads headers only.
+
+    \b
+    Examples:
+      scanprior info scan.h5
+      scanprior info dicom_folder/ --json
+    """
+    from ..formats.read import describe
+
+    facts = describe(path)
+    typer.echo(to_json(facts) if as_json else "\n".join(lines(facts)))
+
+
+def to_json(facts: dict[str, Any]) -> str:
+    """JSON of facts that may hold tuples and numpy values."""
+    return json.dumps(
+        facts, indent=2, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value)
+    )
+
+
+def lines(facts: dict[str, Any], indent: int = 0) -> Iterator[str]:
+    """Facts as aligned lines, tables within them indented."""
+    width = max((len(key) for key, value in facts.items() if not isinstance(value, dict)), default=0) + 2
+    for key, value in facts.items():
+        label = " " * indent + key.replace("_", " ")
+        if isinstance(value, dict):
+            yield label
+            yield from lines(value, indent + 2)
+        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
+            for number, entry in enumerate(value, 1):
+                yield f"{label} {number}"
+                yield from lines(entry, indent + 2)
+        else:
+            yield f"{label:<{width + indent}}{_words(value)}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        words = ", ".join(_words(item) for item in value[:LONGEST])
+        return words + (f", … ({len(value)} in all)" if len(value) > LONGEST else "")
+    return str(value)

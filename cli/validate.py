@@ -1,0 +1,258 @@
+"""`scanprior validate`: what is wrong with a file, what it does not say, and what a reconstruction does about
+that.
+
+Problems make a reconstruction impossible or wrong (exit code 2); notes do not. No torch, and nothing is
+printed that identifies a person.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..formats.scan import Scan, Volume
+
+MIN_CALIBRATION = 6  # width of ESPIRiT's kernels (recon/study.py)
+TRUNCATED = 0.05  # of the largest line integral: what the outermost detectors may see
+WIDE_ARC = 0.17  # rad; a narrower gap between views is no limited angle
+FEW_PATIENTS = 20
+
+
+def validate(
+    path: Annotated[Path, typer.Argument(help="A file of any known format, or a folder with one series.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+) -> None:
+    """Check a file before a reconstruction. Exit code 0: usable; 2: not.
+
+    \b
+    Examples:
+      scanprior validate scan.h5
+      scanprior validate dicom_folder/ --json
+    """
+    from .info import to_json
+
+    found = examine(path)
+    typer.echo(to_json(found) if as_json else report(found))
+    if not found["usable"]:
+        raise typer.Exit(2)
+
+
+def examine(path: Path) -> dict[str, Any]:
+    """{"file", "format", "what", "usable", "problems": [...], "notes": [...]}. Raises FormatError where the
+    file is of no known format; defects of a known one are problems."""
+    from ..formats.read import read, sniff
+    from ..formats.scan import FormatError, Scan, problems
+    from ..formats.store import read_images
+
+    name = sniff(path)
+    found: dict[str, Any] = {
+        "file": path.name,
+        "format": name,
+        "what": "",
+        "usable": False,
+        "problems": [],
+        "notes": [],
+    }
+    try:
+        if name == "image-set":
+            images = read_images(path)
+            found["what"], found["problems"], found["notes"] = _image_set(images)
+        else:
+            item = read(path, check_data=False)
+            found["problems"] = problems(item)
+            if isinstance(item, Scan):
+                found["what"] = _what(item)
+                if not found["problems"] and item.geometry is not None:
+                    found["notes"] = _ct(item, item.geometry)
+                elif not found["problems"]:
+                    found["problems"], found["notes"] = _mri(item)
+            else:
+                found["what"], found["notes"] = _volume(item)
+    except FormatError as error:
+        found["problems"] = [str(error)]
+    found["usable"] = not found["problems"]
+    return found
+
+
+def report(found: dict[str, Any]) -> str:
+    """The findings as text."""
+    lines = [f"{found['file']}: {found['what'] or found['format']}"]
+    for title in ("problems", "notes"):
+        if found[title]:
+            lines += [f"{title}:", *(f"  - {line}" for line in found[title])]
+    return "\n".join([*lines, "usable" if found["usable"] else "not usable as it is"])
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
+def _what(scan: Scan) -> str:
+    axes = ("slice", "view", "detector") if scan.kind == "ct" else ("slice", "coil", "line", "column")
+    sizes = ", ".join(_count(n, axis) for n, axis in zip(scan.data.shape, axes, strict=False))
+    beam = f" {scan.geometry.get('type')} beam," if scan.geometry else ""
+    grid = " x ".join(map(str, scan.matrix))
+    return f"{scan.kind.upper()} scan,{beam} {sizes}; to {grid} pixels of {scan.pixel_mm:.4g} mm"
+
+
+def _ct(scan: Scan, geometry: dict[str, Any]) -> list[str]:
+    """Notes on a CT scan without defects."""
+    import numpy as np
+
+    notes = []
+    views = scan.data.shape[1]
+    missing = missing_arc(np.asarray(geometry["angles"]))
+    if missing > max(3 * np.pi / views, WIDE_ARC):
+        notes.append(
+            f"no view looks along an arc of {np.degrees(missing):.0f}° of the 180° of directions (limited "
+            "angle): edges along it come from the prior, not from data"
+        )
+    full = np.pi / 2 * scan.data.shape[2]
+    if views < full / 2:
+        notes.append(
+            f"{views} views where filtered backprojection wants about {full:.0f}: what it cannot resolve, "
+            "the prior fills in; look at the standard deviation"
+        )
+    edge, largest = float(np.abs(scan.data[..., [0, -1]]).max(axis=(0, 1)).mean()), float(scan.data.max())
+    if edge > TRUNCATED * largest:
+        notes.append(
+            f"the outermost detectors see {edge:.2g} where the object's maximum is {largest:.2g}: it reaches "
+            "beyond the field of view; values near the border will be wrong"
+        )
+    if scan.noise is None:
+        notes.append(
+            "the noise level is not known: a reconstruction estimates one Gaussian level from the sinogram's "
+            "differences along the detector; state `noise` in the file if you know it"
+        )
+    if "mu_water" not in scan.header:
+        notes.append("the attenuation of water is not stated (mu_water, 1/mm): the prior's is taken for HU")
+    return notes
+
+
+def missing_arc(angles: np.ndarray) -> float:
+    """The largest gap [rad] between the directions of the central rays, which opposite views share."""
+    import numpy as np
+
+    folded = np.sort(angles % np.pi)
+    return float(np.diff(folded, append=folded[0] + np.pi).max())
+
+
+def _mri(scan: Scan) -> tuple[list[str], list[str]]:
+    """Problems beyond the format's and notes of an MRI scan without defects."""
+    import numpy as np
+
+    lacking, notes = [], []
+    coils, *grid = scan.data.shape[1:]
+    mask = np.ones(grid, bool) if scan.mask is None else np.asarray(scan.mask, bool)
+    if mask.all():
+        notes.append("k-space is fully sampled: nothing is missing, the prior only takes noise away")
+    else:
+        notes.append(f"{mask.mean():.1%} of k-space was measured, a factor of {1 / mask.mean():.2g}")
+    centre = fully_sampled_centre(mask)
+    if scan.maps is None and coils > 1:
+        if min(centre) < MIN_CALIBRATION:
+            lacking.append(
+                f"got no coil maps and a fully sampled centre of {centre[0]} x {centre[1]}, expected maps or "
+                f"at least {MIN_CALIBRATION} x {MIN_CALIBRATION} to estimate them; add `maps` or calibration "
+                "lines"
+            )
+        else:
+            notes.append(
+                "there are no coil maps: a reconstruction estimates them by ESPIRiT from the fully sampled "
+                f"centre ({centre[0]} x {centre[1]})"
+            )
+    elif coils == 1 and scan.maps is None:
+        notes.append("one coil without a map: its sensitivity is taken as 1 everywhere")
+    if _conjugate_symmetric(scan.data[0, 0], mask):
+        notes.append(
+            "k-space is conjugate symmetric, so it was computed from magnitude images: phase and true noise "
+            "are lost, figures measured on it are optimistic"
+        )
+    if scan.noise is None:
+        notes.append(
+            "the noise level is not known: a reconstruction estimates it from the outermost samples of "
+            "k-space; state `noise` in the file if you know it"
+        )
+    return lacking, notes
+
+
+def fully_sampled_centre(mask: np.ndarray) -> tuple[int, int]:
+    """(ny, nx) of the fully sampled block in the middle of a (ky, kx) mask: the largest square, then extended
+    along either axis (as operators.sampling.acs_size, without torch)."""
+    rows, columns = mask.shape
+
+    def full(ny: int, nx: int) -> bool:
+        top, left = rows // 2 - ny // 2, columns // 2 - nx // 2
+        return ny <= rows and nx <= columns and bool(mask[top : top + ny, left : left + nx].all())
+
+    n = 0
+    while full(n + 1, n + 1):
+        n += 1
+    ny = nx = n
+    while n and full(ny + 1, nx):
+        ny += 1
+    while n and full(ny, nx + 1):
+        nx += 1
+    return ny, nx
+
+
+def _conjugate_symmetric(kspace: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether k(-f) = conj k(f) wherever both were measured: the transform of a real image."""
+    import numpy as np
+
+    def mirror(a: np.ndarray) -> np.ndarray:
+        """The value at -f: index n // 2 stays, as frequencies count from there."""
+        return np.roll(a[::-1, ::-1], [(n + 1) % 2 for n in a.shape], axis=(0, 1))
+
+    both = mask & mirror(mask)
+    power = float((np.abs(kspace[both]) ** 2).sum())
+    difference = float((np.abs(kspace - mirror(kspace).conj())[both] ** 2).sum())
+    return power > 0 and difference < 1e-6 * power
+
+
+def _volume(volume: Volume) -> tuple[str, list[str]]:
+    shape, spacing = " x ".join(map(str, volume.data.shape)), " x ".join(f"{s:.4g}" for s in volume.spacing)
+    notes = [
+        "images, not measurements: `scanprior simulate` makes a measurement of them, `scanprior train` "
+        "learns from them"
+    ]
+    if volume.units == "magnitude":
+        notes.append(
+            "magnitudes only: the phase is lost; simulations and training give them a random smooth one"
+        )
+    return f"{volume.modality} images, {shape}, {volume.units}, voxels of {spacing} mm", notes
+
+
+def _image_set(images: Any) -> tuple[str, list[str], list[str]]:
+    """What an image set is, its problems and notes; read in blocks."""
+    import numpy as np
+
+    bad = []
+    for start in range(0, len(images), 64):
+        block = images.load(slice(start, start + 64))
+        bad += [start + int(k) for k in np.flatnonzero(~np.isfinite(block).all(axis=(1, 2)))]
+    lacking = []
+    notes = [
+        "training images: for `scanprior train`; `scanprior simulate` makes a measurement of some of them"
+    ]
+    if bad:
+        lacking.append(
+            f"got NaN or Inf in {_count(len(bad), 'image')} (first in image {bad[0]}), expected finite "
+            "numbers; repair them"
+        )
+    patients = len(set(images.groups))
+    if patients < FEW_PATIENTS:
+        notes.append(
+            f"{_count(patients, 'patient')}: a prior trained on these alone may memorise them; add patients, "
+            "keep some for --validation"
+        )
+    shape = " x ".join(map(str, images.shape[1:]))
+    low, high = (f"{float(size):.3g}" for size in (images.pixel_mm.min(), images.pixel_mm.max()))
+    sizes = f"{low} mm" if low == high else f"{low} to {high} mm"
+    what = f"{_count(len(images), 'image')} of {_count(patients, 'patient')}, {shape}, {images.units}"
+    return f"{what}, pixels of {sizes}", lacking, notes

@@ -123,6 +123,19 @@ def describe_dicom(path: Path) -> dict[str, Any]:
     }
 
 
+def example_ct() -> Path:
+    """The CT slice that pydicom ships (128 x 128, a body), for the demonstration: no download."""
+    with pydicom_quietly():
+        from pydicom.data import get_testdata_file
+
+        path = get_testdata_file("CT_small.dcm", download=False)
+    if not isinstance(path, str):
+        raise FormatError(
+            "CT_small.dcm: this pydicom ships no example CT slice; pip install --force-reinstall pydicom"
+        )
+    return Path(path)
+
+
 # --- files and series
 def _headers(path: Path, step: int = 1) -> list[tuple[Path, Any]]:
     """(file, dataset without pixels) of the DICOM files with images; DICOMDIR and other files of a folder are

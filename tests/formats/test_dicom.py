@@ -7,6 +7,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from scanprior.formats.dicom import example_ct
 from scanprior.formats.dicom_write import WARNING, write_dicom
 from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError, Volume, problems
@@ -43,6 +44,10 @@ def test_ct_small(ct_small):
     assert volume.spacing == (5.0, 0.661468, 0.661468) and problems(volume) == []
     assert "CompressedSamples" not in str(volume.header) and "JFK" not in str(volume.header)
     assert len(volume.dicom) == 1 and "PixelData" not in volume.dicom[0]
+
+
+def test_example_ct():
+    assert read(example_ct()).data.shape == (1, 128, 128)
 
 
 def test_mr_small():

@@ -69,7 +69,7 @@ def espirit_maps(
     kernel: int = 6,
     threshold: float = 0.02,
     crop: float = 0.0,
-    iterations: int = 10,
+    iterations: int = 30,
 ) -> Tensor:
     """Coil maps from the fully sampled centre of k-space: ESPIRiT's map of the largest eigenvalue.
 

@@ -1,8 +1,9 @@
+import h5py
 import pytest
 import torch
-from scanprior.operators.coils import smooth_maps, smooth_phase
+from scanprior.operators.coils import espirit_maps, smooth_maps, smooth_phase
 from scanprior.operators.mri import cartesian_mri, composed_mri, sigma_for_snr, simulate_kspace
-from scanprior.operators.sampling import equispaced, gaussian_2d
+from scanprior.operators.sampling import acs_size, equispaced, gaussian_2d
 from scanprior.recon.baselines.sense import cg_sense
 from scanprior.recon.baselines.wavelet import l1_wavelet
 from scanprior.recon.baselines.zero_filled import zero_filled
@@ -124,3 +125,18 @@ def test_nothing_measured_and_wrong_options():
         l1_wavelet(P, weight=-1)
     with pytest.raises(ValueError, match="iterations=0"):
         cg_sense(P, iterations=0)
+
+
+def test_a_measured_head(shared_data):
+    """Prospectively undersampled 8x, no reference: half of the samples predict the other half (a residual of
+    1 is what zero-filling gives, which predicts nothing there)."""
+    with h5py.File(shared_data("mri", "raw", "brain_8ch_poisson.h5")) as file:
+        y, mask = torch.from_numpy(file["kspace"][:]), torch.from_numpy(file["mask"][:])
+    assert acs_size(mask) == (24, 24)
+    maps = espirit_maps(y)
+    kept = mask & (torch.rand(mask.shape, generator=torch.Generator().manual_seed(0)) < 0.5)
+    kept[103:127, 78:102] = True  # the calibration square
+    other = mask & ~kept
+    image = cg_sense(Problem(y * kept, cartesian_mri(kept, maps)), regularisation=0.01)
+    predicted = cartesian_mri(other, maps)
+    assert data_residual(predicted, image, y * other).max() < 0.6

@@ -125,10 +125,8 @@ def describe_dicom(path: Path) -> dict[str, Any]:
 
 def example_ct() -> Path:
     """The CT slice that pydicom ships (128 x 128, a body), for the demonstration: no download."""
-    with pydicom_quietly():
-        from pydicom.data import get_testdata_file
-
-        path = get_testdata_file("CT_small.dcm", download=False)
+    with pydicom_quietly() as pydicom:
+        path = pydicom.data.get_testdata_file("CT_small.dcm", download=False)
     if not isinstance(path, str):
         raise FormatError(
             "CT_small.dcm: this pydicom ships no example CT slice; pip install --force-reinstall pydicom"

@@ -22,6 +22,8 @@ def pydicom_quietly() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pydicom")
         import pydicom
+        import pydicom.data
+        import pydicom.pixels
 
         yield pydicom
 

@@ -1,0 +1,159 @@
+"""The report of a reconstruction: one self-contained HTML page, and the same facts as JSON.
+
+`facts`:
+
+    title       what was reconstructed
+    table       one dict a method: method, psnr [dB], ssim, residual, nfe, seconds (a slice), and any others
+    input       facts about the data                             (optional, as all below)
+    pictures    PNG files in the folder, embedded in the page
+    settings    of the method
+    provenance  versions, seed, date, …
+    prior       its card
+    command     the command line
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..formats.write import atomic
+
+TEMPLATES = Path(__file__).parent / "templates"
+COLUMNS = {  # key -> head of the column, format
+    "method": ("method", "{}"),
+    "psnr": ("PSNR [dB]", "{:.2f}"),
+    "ssim": ("SSIM", "{:.3f}"),
+    "nrmse": ("NRMSE", "{:.4f}"),
+    "residual": ("data residual", "{:.4f}"),
+    "nfe": ("NFE", "{}"),
+    "seconds": ("s / slice", "{:.2f}"),
+}
+ON_THE_PAGE = (
+    "name",
+    "description",
+    "modality",
+    "licence",
+    "data",
+    "matrix",
+    "pixel_mm",
+    "window",
+    "validation",
+)
+
+
+def write_report(folder: Path, facts: dict[str, Any]) -> None:
+    """Write `report.html` into `folder`.
+
+    Raises:
+        ValueError: facts without a title or a table.
+        FileNotFoundError: a picture that is not in the folder.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    if missing := [key for key in ("title", "table") if not facts.get(key)]:
+        raise ValueError(f"a report needs {' and '.join(missing)}; got the facts {', '.join(sorted(facts))}")
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html").render(contents(folder, facts))
+    with atomic(folder / "report.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def write_sidecar(path: Path, facts: dict[str, Any]) -> None:
+    """Write facts as JSON with sorted keys; numpy numbers become plain ones, what is not finite null."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(_plain(facts), indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """What the template shows."""
+    table: list[dict[str, Any]] = facts["table"]
+    keys = sorted({key for row in table for key in row}, key=_place)
+    settings = facts.get("settings", {})
+    provenance = {key: value for key, value in facts.get("provenance", {}).items() if key not in settings}
+    samples = settings.get("samples", provenance.get("samples"))
+    prior = facts.get("prior", {})
+    card = {key: prior[key] for key in ON_THE_PAGE if prior.get(key)}
+    if prior.get("sha256"):
+        card["sha256"] = f"{prior['sha256'][:16]}…"
+    sections = {"Input": facts.get("input"), "Method": settings, "Prior": card, "Provenance": provenance}
+    return {
+        "title": facts["title"],
+        "subtitle": " · ".join(
+            str(word) for word in (settings.get("method"), prior.get("name"), "scanprior") if word
+        ),
+        "pictures": [_picture(folder / name) for name in facts.get("pictures", ())],
+        "columns": [COLUMNS[key][0] if key in COLUMNS else key.replace("_", " ") for key in keys],
+        "rows": [[_cell(key, row.get(key)) for key in keys] for row in table],
+        "has_truth": any("psnr" in row for row in table),
+        "samples": samples,
+        "uncertainty": round(100 / math.sqrt(2 * samples - 2)) if samples and samples > 1 else None,
+        "sections": [
+            {"title": title, "facts": list(_flat(part))} for title, part in sections.items() if part
+        ],
+        "command": facts.get("command"),
+    }
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Known columns in their order, others after them."""
+    return (list(COLUMNS).index(key) if key in COLUMNS else len(COLUMNS), key)
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    form = COLUMNS[key][1] if key in COLUMNS else "{}"
+    return (form if not isinstance(value, str) else "{}").format(value)
+
+
+def _picture(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: the report's picture is missing; write it before the report")
+    return {"name": path.stem, "data": base64.b64encode(path.read_bytes()).decode()}
+
+
+def _flat(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Nested facts as (name, words), leaving out what is empty."""
+    for key, value in table.items():
+        name = f"{above}{key}".replace("_", " ")
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name} ")
+        elif value not in (None, "", [], ()):
+            yield name, _words(value)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        joint = "; " if any(isinstance(item, dict) for item in value) else ", "
+        return joint.join(_words(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(_words(item) for item in value.values())
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """JSON-able: numpy numbers and arrays, paths, tuples; NaN and infinity become None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

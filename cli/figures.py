@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FOOTER = "Research use only. Not for diagnosis."
 DPI, WIDEST, CELL = 100, 16.0, 4.2  # inches
-GAP, SIDE, HEAD, LABEL, BAR, FOOT = 0.08, 0.25, 0.5, 0.52, 0.62, 0.35
+GAP, SIDE, HEAD, LABEL, BAR, FOOT, WORDS = 0.08, 0.25, 0.5, 0.52, 0.62, 0.35, 2.05  # WORDS: room for a name
 INK, FAINT = "#1c1f24", "#6a717c"
 
 
@@ -179,17 +179,19 @@ class _Sheet:
         from matplotlib.figure import Figure
 
         height, width = shape
-        self.width = min(CELL, CELL * width / height, (WIDEST - 2 * SIDE + GAP) / columns - GAP)
+        room = (WIDEST - 2 * SIDE + GAP) / columns - GAP
+        self.width = min(CELL, CELL * width / height, room)
+        self.pitch = GAP + (max(self.width, min(WORDS, room)) if labels else self.width)
         self.height = self.width * height / width
         self.space = [LABEL if labels else GAP] + [0.3 if labels else GAP] * (rows - 1)  # above each row
-        inner = columns * (self.width + GAP) - GAP
+        inner = columns * self.pitch - GAP
         self.total = (
             max(inner + 2 * SIDE, 6.5),
             HEAD + sum(self.space) + rows * self.height + bar * BAR + FOOT,
         )
-        self.left = SIDE
         self.figure = Figure(figsize=self.total, dpi=DPI, facecolor="white")
-        title = title if len(title) <= 80 else title[:79] + "…"
+        fits = int(9 * (self.total[0] - 2 * SIDE))  # letters
+        title = title if len(title) <= fits else title[: fits - 1] + "…"
         self._text(SIDE, self.total[1] - 0.34, title, size=13, weight="bold")
 
     def cell(self, row: int, column: int) -> Axes:
@@ -229,7 +231,7 @@ class _Sheet:
     def _corner(self, row: int, column: int) -> tuple[float, float]:
         """Left and bottom of a cell."""
         bottom = self.total[1] - HEAD - sum(self.space[: row + 1]) - (row + 1) * self.height
-        return self.left + column * (self.width + GAP), bottom
+        return SIDE + column * self.pitch, bottom
 
     def _axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
         across, up = self.total

@@ -8,7 +8,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-
 from scanprior.cli import main as shell
 from scanprior.cli.main import VERBS, main
 
@@ -113,7 +112,7 @@ def test_debug_shows_the_traceback(monkeypatch) -> None:
     ],
 )
 def test_nothing_heavy_is_imported(arguments: str, banned: tuple[str, ...]) -> None:
-    """In a fresh process, after the verb has run; a program that swallows SystemExit prints what is loaded."""
+    """In a fresh process, after the verb has run."""
     code = (
         "import sys\nfrom scanprior.cli.main import main\n"
         f"try:\n    main({arguments.split()})\nexcept SystemExit:\n    pass\n"

@@ -1,0 +1,139 @@
+"""Pictures: nothing overlaps, nothing is stretched, scales mean what they say."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scanprior.cli.figures import overview, overview_figure, read_log, sample_grid, training_curves
+
+METHODS = ("zero-filled", "CG-SENSE", "L1-wavelet", "scanprior, one sample", "scanprior, mean of 8")
+
+
+def case(methods: int, shape=(64, 64), *, truth=True, std=True, seed=0):
+    rng = np.random.default_rng(seed)
+    images = {name: rng.uniform(0, 1, shape) for name in METHODS[-methods:]}
+    return {
+        "images": images,
+        "truth": rng.uniform(0, 1, shape) if truth else None,
+        "std": rng.uniform(0, 0.1, shape) if std else None,
+        "window": (0.0, 1.0),
+        "units": "magnitude",
+        "title": "patient_scan_$x_1$.h5 " * 9,
+        "captions": dict.fromkeys(images, "31.20 dB · SSIM 0.891"),
+    }
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (40, 90), (90, 40)])
+@pytest.mark.parametrize("truth", [True, False])
+@pytest.mark.parametrize("std", [True, False])
+@pytest.mark.parametrize("methods", [1, 2, 5])
+def test_no_text_or_picture_overlaps(methods, std, truth, shape) -> None:
+    figure = overview_figure(**case(methods, shape, truth=truth, std=std))
+    figure.draw_without_rendering()
+    assert figure.bbox.width <= 1600
+    texts = [text for text in figure.texts if text.get_text()]
+    labels = [axes.xaxis.label for axes in figure.axes if axes.xaxis.label.get_text()]
+    pictures = [axes for axes in figure.axes if axes.images]
+    assert len(pictures) == methods * (1 + truth) + truth + std
+    boxes = {text.get_text(): text.get_window_extent() for text in [*texts, *labels]}
+    boxes = [*boxes.items(), *((f"picture {k}", axes.get_window_extent()) for k, axes in enumerate(pictures))]
+    for (one, a), (other, b) in combinations(boxes, 2):
+        assert not a.overlaps(b), f"{one!r} lies over {other!r}"
+    for name, box in boxes:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height, (
+            name
+        )
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (40, 90), (90, 40)])
+def test_pixels_are_square(shape) -> None:
+    figure = overview_figure(**case(3, shape))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        if axes.images:
+            box = axes.get_window_extent()
+            assert box.height / box.width == pytest.approx(shape[0] / shape[1], rel=0.01)
+
+
+def test_scales() -> None:
+    """One scale for all errors, one of its own for the spread; the window for the pictures."""
+    given = case(2)
+    given["images"]["scanprior, mean of 8"] = given["truth"] + 0.25
+    limits = {}
+    for axes in overview_figure(**given).axes:
+        for image in axes.images:
+            limits.setdefault(image.get_cmap().name, set()).add(image.get_clim())
+    assert limits["gray"] == {(0.0, 1.0)}
+    assert len(limits["magma"]) == 1
+    (low, high), *_ = limits["viridis"]
+    assert low == 0 and high == pytest.approx(0.1, rel=0.02)
+
+
+def test_errors_are_absolute_differences_from_the_truth() -> None:
+    given = case(1)
+    given["images"] = {"A": given["truth"] - 0.25}
+    (error,) = (i for a in overview_figure(**given).axes for i in a.images if i.get_cmap().name == "magma")
+    assert np.allclose(error.get_array(), 0.25)
+
+
+def test_the_file_is_written_whole(tmp_path: Path) -> None:
+    overview(tmp_path / "report.png", **case(5))
+    with Image.open(tmp_path / "report.png") as image:
+        assert image.width == 1600
+        assert image.convert("L").getextrema()[0] < 20  # something was drawn
+    assert [p.name for p in tmp_path.iterdir()] == ["report.png"]
+
+
+def test_wrong_shapes_are_refused() -> None:
+    given = case(2)
+    given["truth"] = np.zeros((8, 9))
+    with pytest.raises(ValueError, match=r"\(8, 9\), \(64, 64\)"):
+        overview_figure(**given)
+    with pytest.raises(ValueError, match="at least one"):
+        overview_figure(**{**case(1, truth=False, std=False), "images": {}})
+
+
+def test_a_sheet_of_samples(tmp_path: Path) -> None:
+    images = np.zeros((7, 20, 20))
+    images[3] = 1
+    sample_grid(tmp_path / "samples.png", images, (0, 1), "after 10 steps")
+    with Image.open(tmp_path / "samples.png") as image:
+        grey = np.asarray(image.convert("L"))
+    assert (grey == 0).mean() > 0.4  # six black pictures of seven, on white
+    with pytest.raises(ValueError, match="expected"):
+        sample_grid(tmp_path / "none.png", np.zeros((0, 4, 4)), (0, 1), "none")
+
+
+def log_file(path: Path, *entries: dict, tail: str = "") -> Path:
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries) + tail)
+    return path
+
+
+def test_the_log_of_a_killed_and_resumed_run(tmp_path: Path) -> None:
+    log = log_file(
+        tmp_path / "log.jsonl",
+        {"step": 50, "loss": 1.0},
+        {"step": 100, "loss": 0.9},
+        {"step": 50, "validation": {"0.1": 20.0}},
+        {"step": 100, "loss": 0.8},
+        {"step": 150, "loss": 0.5},
+        {"step": 150, "validation": {"0.1": 25.0}},
+        tail='{"step": 200, "lo',
+    )
+    losses, validation = read_log(log)
+    assert losses == [(50, 1.0), (100, 0.8), (150, 0.5)]
+    assert validation == [(50, {"0.1": 20.0}), (150, {"0.1": 25.0})]
+    training_curves(tmp_path / "curves.png", log)
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.size == (1200, 420)
+
+
+def test_curves_of_a_run_without_validation_or_steps(tmp_path: Path) -> None:
+    training_curves(tmp_path / "a.png", log_file(tmp_path / "a.jsonl", {"step": 1, "loss": 1.0}))
+    training_curves(tmp_path / "b.png", log_file(tmp_path / "b.jsonl"))
+    assert (tmp_path / "a.png").is_file() and (tmp_path / "b.png").is_file()

@@ -12,7 +12,9 @@ def check_output(folder: Path, overwrite: bool) -> None:
     """Refuse, before any work, an output folder that cannot be written. Raises FileExistsError, NotADirectoryError,
     FileNotFoundError."""
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, expected a folder for the results; choose another name")
+        raise NotADirectoryError(
+            f"{folder} is a file, expected a folder for the results; choose another name"
+        )
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise FileExistsError(f"{folder} exists and is not empty; choose another folder or add --overwrite")
     if not folder.absolute().parent.is_dir():

@@ -1,4 +1,4 @@
-"""`scanprior reconstruct`: measured data (or images, measured again in simulation) -> posterior mean, spread, samples."""
+"""`scanprior reconstruct`: measured data, or images measured in simulation -> posterior mean, spread, samples."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import typer
 
 
 def reconstruct(
-    scan: Annotated[Path, typer.Argument(help="HDF5 (fastMRI, ISMRMRD, DXchange, own), or images with --simulate.")],
+    scan: Annotated[
+        Path, typer.Argument(help="HDF5 (fastMRI, ISMRMRD, DXchange, own), or images with --simulate.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
-    simulate: Annotated[str | None, typer.Option(help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")] = None,
+    simulate: Annotated[
+        str | None, typer.Option(help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")
+    ] = None,
     prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
     method: Annotated[str, typer.Option(help="dds (fast) or projection (Song et al. 2022).")] = "dds",
     options: Annotated[str, typer.Option(help="Settings of the method: steps=50,eta=1")] = "",
@@ -19,7 +23,9 @@ def reconstruct(
     seed: Annotated[int, typer.Option(help="Of the samples (and of a simulation).")] = 0,
     slices: Annotated[str | None, typer.Option(help="Slices, e.g. 0,3,8 or 4-9; all by default.")] = None,
     baselines: Annotated[bool, typer.Option(help="Reconstruct classically too, to compare.")] = True,
-    mu_water: Annotated[float | None, typer.Option(help="Attenuation of water [1/mm] that defines HU.")] = None,
+    mu_water: Annotated[
+        float | None, typer.Option(help="Attenuation of water [1/mm] that defines HU.")
+    ] = None,
     series: Annotated[str | None, typer.Option(help="DICOM series, where a folder holds several.")] = None,
     angle_sign: Annotated[int | None, typer.Option(help="-1: angles run clockwise.")] = None,
     center: Annotated[float | None, typer.Option(help="DXchange: column of the rotation axis.")] = None,

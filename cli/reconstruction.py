@@ -24,7 +24,7 @@ from ..formats.dicom_write import write_dicom
 from ..formats.read import read
 from ..formats.scan import FormatError, Scan, Volume
 from ..formats.store import write_reconstruction
-from ..operators.attenuation import hu_from_mu
+from ..operators.attenuation import MU_WATER, hu_from_mu
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, load
 from ..recon.baselines.fbp import fbp
@@ -113,23 +113,33 @@ def reconstruct_scan(
     modality = "CT" if scan.kind == "ct" else "MR"
     prior, card = load(request.prior or default_for(modality))
     if card.modality != modality:
-        raise ValueError(f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior")
+        raise ValueError(
+            f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
+        )
     device = ("cuda" if torch.cuda.is_available() else "cpu") if request.device == "auto" else request.device
     prior.for_inference(device)
     problem = problem_of(scan, device)
     if request.mu_water:
         problem = Problem(problem.y, problem.operator, problem.noise, request.mu_water)
     display = Display(scan, problem, card)
-    rows = [display.row(name, image, 0, seconds) for name, image, seconds in _classical(scan, problem, request)]
+    rows = [
+        display.row(name, image, 0, seconds) for name, image, seconds in _classical(scan, problem, request)
+    ]
     result = _posterior(method, problem, prior, request)
-    rows.append(display.row("scanprior, one sample", result.samples[:, 0], result.nfe, result.seconds / request.samples))
+    rows.append(
+        display.row(
+            "scanprior, one sample", result.samples[:, 0], result.nfe, result.seconds / request.samples
+        )
+    )
     if request.samples > 1:
         nfe = f"{request.samples} x {result.nfe}"
         rows.append(display.row(f"scanprior, mean of {request.samples}", result.mean, nfe, result.seconds))
     _print_table(rows)
     with whole_folder(output, overwrite) as folder:
         _write(folder, scan, volume, display, result, rows, card, request, title)
-    print(f"\nwrote {output}/: report.html, report.png, reconstruction.h5, dicom/  (research use only, not for diagnosis)")
+    print(
+        f"\nwrote {output}/: report.html, report.png, reconstruction.h5, dicom/  (research use only, not for diagnosis)"
+    )
     return rows
 
 
@@ -138,7 +148,7 @@ class Display:
 
     def __init__(self, scan: Scan, problem: Problem, card: Card) -> None:
         self.scan, self.problem = scan, problem
-        self.water = problem.water or card.intensity.get("mu_water")
+        self.water: float = problem.water or float(card.intensity.get("mu_water", MU_WATER))
         self.units = "HU" if scan.kind == "ct" else "magnitude"
         self.truth = None if scan.truth is None else self.image(torch.from_numpy(np.asarray(scan.truth)))
 
@@ -150,7 +160,11 @@ class Display:
 
     def spread(self, std: torch.Tensor) -> np.ndarray:
         """A standard deviation -> display units."""
-        return std.cpu().numpy() * (1000 / self.water) if self.scan.kind == "ct" else self.crop(std.cpu().numpy())
+        return (
+            std.cpu().numpy() * (1000 / self.water)
+            if self.scan.kind == "ct"
+            else self.crop(std.cpu().numpy())
+        )
 
     def crop(self, x: np.ndarray) -> np.ndarray:
         """The centre of the k-space's matrix that was asked for."""
@@ -173,7 +187,11 @@ class Display:
         """Grey values of the pictures."""
         if self.scan.kind == "ct":
             return WINDOW_HU
-        reference = self.truth if self.truth is not None else self.image(self.problem.operator.adjoint(self.problem.y))
+        reference = (
+            self.truth
+            if self.truth is not None
+            else self.image(self.problem.operator.adjoint(self.problem.y))
+        )
         return 0.0, float(np.quantile(reference, 0.998))
 
 
@@ -217,7 +235,13 @@ def _posterior(method: PosteriorMethod, problem: Problem, prior: Any, request: R
 
 def _print_table(rows: list[Row]) -> None:
     table = Table()
-    names = {"psnr": "PSNR [dB]", "ssim": "SSIM", "residual": "data residual", "nfe": "NFE", "seconds": "s / slice"}
+    names = {
+        "psnr": "PSNR [dB]",
+        "ssim": "SSIM",
+        "residual": "data residual",
+        "nfe": "NFE",
+        "seconds": "s / slice",
+    }
     shown = [key for key in names if key in rows[0].figures]
     table.add_column("method")
     for key in shown:
@@ -273,7 +297,12 @@ def _write(
     )
     facts = {
         "title": title,
-        "input": {"kind": scan.kind, "data": list(scan.data.shape), "matrix": list(scan.matrix), "slices": len(mean)},
+        "input": {
+            "kind": scan.kind,
+            "data": list(scan.data.shape),
+            "matrix": list(scan.matrix),
+            "slices": len(mean),
+        },
         "table": [{"method": row.name, **row.figures} for row in rows],
         "pictures": ["report.png"],
         "settings": result.provenance,

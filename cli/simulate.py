@@ -51,7 +51,9 @@ def scan_of_image(path: Path, spec: str, slices: str | None, seed: int, **option
     settings = parse(text, kinds[modality], modality)
     volume = read(path, slices=slice_list(slices), **options)
     if isinstance(volume, Scan):
-        raise FormatError(f"{path.name}: holds measured data, expected images; reconstruct it without --simulate")
+        raise FormatError(
+            f"{path.name}: holds measured data, expected images; reconstruct it without --simulate"
+        )
     return run(volume, settings, seed), volume
 
 

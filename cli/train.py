@@ -15,7 +15,9 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Run folder; an existing one is resumed.")],
     preset: Annotated[str, typer.Option(help="ct-256, mri-256, or a TOML file of your own.")] = "ct-256",
     validation: Annotated[list[Path] | None, typer.Option(help="Images of other patients.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps in all, instead of the preset's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps in all, instead of the preset's.")
+    ] = None,
     start_from: Annotated[str | None, typer.Option(help="Start from the weights of this prior.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
@@ -29,7 +31,9 @@ def train(
     """
     from .training import run_training
 
-    run_training(data, output, read_preset(preset), validation or [], steps, start_from, device, checkpoint_minutes)
+    run_training(
+        data, output, read_preset(preset), validation or [], steps, start_from, device, checkpoint_minutes
+    )
 
 
 def read_preset(name: str) -> dict[str, Any]:

@@ -41,7 +41,9 @@ class Card:
         """A card from its TOML or JSON table. Raises ValueError for an unknown or missing entry."""
         known = {f.name: f for f in dataclasses.fields(Card)}
         if unknown := set(table) - set(known):
-            raise ValueError(f"a prior's card has no entry {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+            raise ValueError(
+                f"a prior's card has no entry {', '.join(sorted(unknown))}; known: {', '.join(known)}"
+            )
         needed = [n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING]
         if missing := [name for name in needed if name not in table]:
             raise ValueError(f"the card lacks {', '.join(missing)}")

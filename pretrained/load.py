@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,9 @@ def intensity_of(card: Card) -> Intensity:
     options: dict[str, Any] = dict(card.intensity)
     kind = options.pop("kind", None)
     if kind not in INTENSITIES:
-        raise ValueError(f"prior {card.name!r}: unknown intensity map {kind!r}; known: {', '.join(INTENSITIES)}")
+        raise ValueError(
+            f"prior {card.name!r}: unknown intensity map {kind!r}; known: {', '.join(INTENSITIES)}"
+        )
     return INTENSITIES[kind](**options)
 
 
@@ -40,7 +41,9 @@ def default_for(modality: str) -> str:
     """The bundled prior of a modality. Raises ValueError where there is none."""
     names = [name for name, card in bundled().items() if card.modality == modality]
     if not names:
-        raise ValueError(f"no bundled prior for {modality}; train one with `scanprior train` and pass it with --prior")
+        raise ValueError(
+            f"no bundled prior for {modality}; train one with `scanprior train` and pass it with --prior"
+        )
     return names[0]
 
 
@@ -57,7 +60,9 @@ def load(name: str | Path) -> tuple[NetworkPrior, Card]:
             raise FileNotFoundError(f"prior {name!r}: its weights {path} are missing; reinstall scanprior")
         got = hashlib.sha256(path.read_bytes()).hexdigest()
         if got != card.sha256:
-            raise ValueError(f"{path}: sha256 is {got[:16]}…, its card says {card.sha256[:16]}…; reinstall scanprior")
+            raise ValueError(
+                f"{path}: sha256 is {got[:16]}…, its card says {card.sha256[:16]}…; reinstall scanprior"
+            )
     else:
         path = Path(name)
         path = path / "prior.safetensors" if path.is_dir() else path
@@ -72,10 +77,14 @@ def load(name: str | Path) -> tuple[NetworkPrior, Card]:
             metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file, or cut off ({error}); train or fetch it again") from error
+        raise ValueError(
+            f"{path}: not a safetensors file, or cut off ({error}); train or fetch it again"
+        ) from error
     if card is None:
         if "card" not in metadata:
-            raise ValueError(f"{path}: no card in its header; only weights written by `scanprior train` can be loaded")
+            raise ValueError(
+                f"{path}: no card in its header; only weights written by `scanprior train` can be loaded"
+            )
         card = Card.from_dict(json.loads(metadata["card"]))
     prior = from_card(card)
     try:
@@ -91,5 +100,5 @@ def save(path: Path, weights: dict[str, Tensor], card: Card) -> str:
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, {"card": json.dumps(card.to_dict())})
     digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
-    os.replace(temporary, path)
+    temporary.replace(path)
     return digest

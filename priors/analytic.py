@@ -28,7 +28,9 @@ class GaussianPrior:
     def __init__(self, mean: Tensor, covariance: Tensor) -> None:
         n = mean.numel()
         if covariance.shape != (n, n):
-            raise ValueError(f"got a covariance of shape {tuple(covariance.shape)} for images of {n} numbers; expected {n, n}")
+            raise ValueError(
+                f"got a covariance of shape {tuple(covariance.shape)} for images of {n} numbers; expected {n, n}"
+            )
         self.mean, self.covariance, self.channels = mean, covariance, mean.shape[0]
         self.eigenvalues, self.basis = torch.linalg.eigh(covariance.double())
 

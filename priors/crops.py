@@ -64,7 +64,9 @@ class Crops:
         augmentation: Augmentation | None = None,
     ) -> None:
         if len(images) != len(groups) or len(images) == 0:
-            raise ValueError(f"got {len(images)} images and {len(groups)} patients' names; expected as many, at least one")
+            raise ValueError(
+                f"got {len(images)} images and {len(groups)} patients' names; expected as many, at least one"
+            )
         self.images = images
         self.channels, self.size, self.batch, self.seed = channels, size, batch, seed
         self.augmentation = augmentation or Augmentation()
@@ -122,13 +124,17 @@ def _cut(image: np.ndarray, centre: Sequence[float], side: int, fill: float) -> 
     return out
 
 
-def smooth_phase(batch: int, size: int, rng: np.random.Generator, degree: int = 3, turns: float = 0.6) -> Tensor:
+def smooth_phase(
+    batch: int, size: int, rng: np.random.Generator, degree: int = 3, turns: float = 0.6
+) -> Tensor:
     """exp(i phi), phi a random low-order polynomial of position plus a constant: (batch, size, size) complex64.
 
     Stands in for the phase of a real scan (field inhomogeneity, coil and flow phase), which magnitude images lost.
     """
     axis = np.linspace(-1, 1, size, dtype=np.float32)
-    basis = [np.outer(axis**i, axis**j) for i in range(degree + 1) for j in range(degree + 1 - i) if i + j > 0]
+    basis = [
+        np.outer(axis**i, axis**j) for i in range(degree + 1) for j in range(degree + 1 - i) if i + j > 0
+    ]
     strength = rng.uniform(0, turns, (batch, 1))
     coefficients = (rng.standard_normal((batch, len(basis))) * strength * np.pi).astype(np.float32)
     phase = np.tensordot(coefficients, np.stack(basis), 1) + rng.uniform(-np.pi, np.pi, (batch, 1, 1))

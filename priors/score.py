@@ -53,7 +53,9 @@ class NetworkPrior(nn.Module):
     """A network F with the preconditioning of Karras et al. 2022 (Table 1):
 
         D(x, sigma) = c_skip x + c_out F(c_in x, ¼ log sigma),
-        c_skip = s² / (sigma² + s²),  c_out = sigma s / sqrt(sigma² + s²),  c_in = 1 / sqrt(sigma² + s²),  s = sigma_data.
+        c_skip = s² / (sigma² + s²),  c_out = sigma s / sqrt(sigma² + s²),  c_in = 1 / sqrt(sigma² + s²),
+
+    with s = sigma_data.
 
     Args:
         network: (B, C, H, W), (B,) -> (B, C, H, W); any H, W (pads to its stride itself).
@@ -88,7 +90,9 @@ class NetworkPrior(nn.Module):
         out = self.network((x / total).to(dtype), noise_label).float()
         return (self.sigma_data / total) ** 2 * x + sigma * self.sigma_data / total * out
 
-    def for_inference(self, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> NetworkPrior:
+    def for_inference(
+        self, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    ) -> NetworkPrior:
         """This prior on `device` in `dtype` (bfloat16 by default), channels last, frozen, in eval mode."""
         self.to(device=device, dtype=dtype or torch.bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self.requires_grad_(False).eval()
@@ -98,7 +102,9 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     """(B, H, W), real or complex -> (B, C, H, W). A real image becomes complex for C = 2; ValueError the other way."""
     if channels == 1:
         if image.is_complex():
-            raise ValueError("got complex images for a prior of real images; use a prior with two channels (MRI)")
+            raise ValueError(
+                "got complex images for a prior of real images; use a prior with two channels (MRI)"
+            )
         return image[:, None]
     parts = torch.view_as_real(image if image.is_complex() else image.to(torch.complex64))
     return parts.movedim(-1, 1)

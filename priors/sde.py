@@ -48,7 +48,7 @@ class SDE(Protocol):
 
 @dataclass(frozen=True)
 class VE:
-    """Variance exploding (NCSN). sigma_max should be about the largest pairwise distance of the data (Song & Ermon 2020)."""
+    """Variance exploding (NCSN); sigma_max about the largest pairwise distance of the data (Song & Ermon 2020)."""
 
     sigma_min: float = 0.01
     sigma_max: float = 50.0

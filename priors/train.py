@@ -10,7 +10,6 @@ file (weights, EMA, optimiser state) with the run's numbers as JSON in its heade
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -108,11 +107,14 @@ class Trainer:
         mu = min(config.ema, self.step / (self.step + 9))
         with torch.no_grad():
             for name, value in self.prior.state_dict().items():
-                self.ema[name].lerp_(value, 1 - mu) if value.is_floating_point() else self.ema[name].copy_(value)
+                self.ema[name].lerp_(value, 1 - mu) if value.is_floating_point() else self.ema[name].copy_(
+                    value
+                )
         value = float(loss.detach())
         if value != value:  # NaN
             raise FloatingPointError(
-                f"the loss is not a number at step {self.step}; resume from {self.checkpoint} with a lower learning rate"
+                f"the loss is not a number at step {self.step}; resume from {self.checkpoint} with a lower "
+                "learning rate"
             )
         return Step(self.step, value, rate, time.perf_counter() - began)
 
@@ -125,7 +127,7 @@ class Trainer:
         metadata = {"step": str(self.step), "config": json.dumps(asdict(self.config))}
         temporary = self.checkpoint.with_suffix(".tmp")
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
-        os.replace(temporary, self.checkpoint)
+        temporary.replace(self.checkpoint)
 
     def load(self) -> None:
         """Go on from the checkpoint. Raises ValueError where it belongs to another network."""
@@ -156,7 +158,10 @@ class Trainer:
 
 @torch.no_grad()
 def denoising_psnr(
-    prior: NetworkPrior, images: Tensor, levels: tuple[float, ...] = (0.02, 0.1, 0.5, 2.0), data_range: float = 2.0
+    prior: NetworkPrior,
+    images: Tensor,
+    levels: tuple[float, ...] = (0.02, 0.1, 0.5, 2.0),
+    data_range: float = 2.0,
 ) -> dict[float, float]:
     """Validation: PSNR [dB] of D(x + sigma z, sigma) against x at each noise level; images (B, C, H, W) in network
     units, the noise seeded. `data_range` in network units."""

@@ -43,7 +43,9 @@ class Problem:
                 f"(batch, {', '.join(map(str, self.operator.range))}); the geometry or mask belongs to another scan"
             )
         if not bool(torch.isfinite(torch.view_as_real(self.y) if self.y.is_complex() else self.y).all()):
-            raise ValueError("the measurement holds NaN or infinite values; mask or repair those samples first")
+            raise ValueError(
+                "the measurement holds NaN or infinite values; mask or repair those samples first"
+            )
 
     def items(self, index: slice) -> Problem:
         """A part of the batch."""

@@ -28,7 +28,9 @@ MASKS = {
     "gaussian2d": gaussian_2d,
     "poisson": poisson_disc,
 }
-LARGEST_MATRIX = 400  # images above it are reconstructed at half their matrix, the size the bundled priors know
+LARGEST_MATRIX = (
+    400  # images above it are reconstructed at half their matrix, the size the bundled priors know
+)
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,18 @@ def simulate(volume: Volume, settings: CTSimulation | MRISimulation, seed: int =
 def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
     """Line integrals of a CT volume in HU. The truth is in 1/mm on the reconstruction's grid."""
     if volume.units != "HU":
-        raise FormatError(f"{volume.source}: got {volume.units} images, expected CT in HU; for MR use an mri simulation")
+        raise FormatError(
+            f"{volume.source}: got {volume.units} images, expected CT in HU; for MR use an mri simulation"
+        )
     if abs(volume.spacing[1] / volume.spacing[2] - 1) > 0.01:
-        raise FormatError(f"{volume.source}: pixels of {volume.spacing[1:]} mm are not square; resample them first")
+        raise FormatError(
+            f"{volume.source}: pixels of {volume.spacing[1:]} mm are not square; resample them first"
+        )
     mu = torch.from_numpy(np.maximum(mu_from_hu(volume.data.astype(np.float32)), 0))
     H, W = mu.shape[1:]
-    factor = max(1, round(H / settings.matrix)) if settings.matrix else (2 if min(H, W) > LARGEST_MATRIX else 1)
+    factor = (
+        max(1, round(H / settings.matrix)) if settings.matrix else (2 if min(H, W) > LARGEST_MATRIX else 1)
+    )
     mu = mu[:, : H - H % factor, : W - W % factor]
     grid = Grid((mu.shape[1] // factor, mu.shape[2] // factor), volume.spacing[2] * factor)
     truth = torch.nn.functional.avg_pool2d(mu[:, None], factor)[:, 0] if factor > 1 else mu
@@ -106,14 +114,20 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         )
     else:
         geometry = ParallelBeam.covering(grid, settings.views, arc=arc)
-    clean = simulate_sinogram(mu, geometry.refine(factor), grid.refine(factor), oversample=1 if factor > 1 else 2)
+    clean = simulate_sinogram(
+        mu, geometry.refine(factor), grid.refine(factor), oversample=1 if factor > 1 else 2
+    )
     clean = clean.unflatten(-1, (geometry.detectors, factor)).mean(-1)
     noise: dict | None = {"type": "gaussian", "sigma": 0.0}
     if settings.photons:
         model = Photon(settings.photons, settings.electronic)
         clean = model.sample(clean, torch.Generator().manual_seed(seed))
         noise = {"type": "photon", "photons": settings.photons, "electronic": settings.electronic}
-    facts = {"angles": np.asarray(geometry.angles), "detector_spacing": geometry.spacing, "detector_offset": 0.0}
+    facts = {
+        "angles": np.asarray(geometry.angles),
+        "detector_spacing": geometry.spacing,
+        "detector_offset": 0.0,
+    }
     if isinstance(geometry, FanBeam):
         facts |= {"source_origin": geometry.source_origin, "source_detector": geometry.source_detector}
         facts |= {"curved": geometry.curved}
@@ -134,11 +148,15 @@ def simulate_mri(volume: Volume, settings: MRISimulation, seed: int = 0) -> Scan
     """Multi-coil k-space of magnitude images with a smooth random phase. The truth is complex; the maps are the true
     ones (remove them from the scan to have them estimated)."""
     if volume.units != "magnitude":
-        raise FormatError(f"{volume.source}: got {volume.units} images, expected MR magnitudes; for CT use a ct simulation")
+        raise FormatError(
+            f"{volume.source}: got {volume.units} images, expected MR magnitudes; for CT use a ct simulation"
+        )
     if settings.mask not in MASKS:
         raise ValueError(f"got mask={settings.mask!r}, expected one of {', '.join(MASKS)}")
     magnitude = torch.from_numpy(volume.data.astype(np.float32))
-    phase = torch.stack([smooth_phase(magnitude.shape[1:], seed=1000 * seed + k) for k in range(len(magnitude))])
+    phase = torch.stack(
+        [smooth_phase(magnitude.shape[1:], seed=1000 * seed + k) for k in range(len(magnitude))]
+    )
     image = torch.polar(magnitude, phase)
     maps = smooth_maps(settings.coils, magnitude.shape[1:], seed=seed)
     accel = int(settings.accel) if settings.accel == int(settings.accel) else settings.accel

@@ -56,7 +56,11 @@ def _ct(scan: Scan) -> Problem:
 
 def _mri(scan: Scan) -> Problem:
     y = torch.from_numpy(np.ascontiguousarray(scan.data, np.complex64))
-    mask = torch.ones(y.shape[-2:], dtype=torch.bool) if scan.mask is None else torch.from_numpy(np.array(scan.mask))
+    mask = (
+        torch.ones(y.shape[-2:], dtype=torch.bool)
+        if scan.mask is None
+        else torch.from_numpy(np.array(scan.mask))
+    )
     if scan.maps is not None:
         maps = torch.from_numpy(np.ascontiguousarray(scan.maps, np.complex64))
     else:
@@ -89,8 +93,8 @@ def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Noise | None
 
 
 def kspace_noise(y: Tensor, mask: Tensor) -> float:
-    """Standard deviation of the complex noise, from the outermost sampled tenth of k-space, where the object's signal is
-    least: the median of |k|² is ln 2 sigma² for noise alone."""
+    """Standard deviation of the complex noise, from the outermost sampled tenth of k-space, where the object's signal
+    is least: the median of |k|² is ln 2 sigma² for noise alone."""
     ky, kx = mask.shape
     radius = torch.hypot((torch.arange(ky) - ky // 2)[:, None] / ky, (torch.arange(kx) - kx // 2)[None] / kx)
     outer = mask & (radius >= torch.quantile(radius[mask], 0.9))

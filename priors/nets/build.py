@@ -25,6 +25,8 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     config_type, network_type = NETWORKS[name]
     known = [field.name for field in dataclasses.fields(config_type)]
     if unknown := set(options) - set(known):
-        raise ValueError(f"network {name!r} has no option {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+        raise ValueError(
+            f"network {name!r} has no option {', '.join(sorted(unknown))}; known: {', '.join(known)}"
+        )
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     return network_type(config_type(**options))

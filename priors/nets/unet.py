@@ -1,8 +1,8 @@
 """A fast U-Net for scans of any size.
 
-Three choices make it fast on CPUs and GPUs alike (docs/priors.md): a 2x2 pixel-unshuffle stem, so that a 256² image costs
-what a 128² one does; convolutions only, which bfloat16 with channels-last memory runs 3x faster than float32; one block
-a level. Sizes that the stride does not divide are padded inside and cropped again.
+Three choices make it fast on CPUs and GPUs alike (docs/priors.md): a 2x2 pixel-unshuffle stem, so that a 256² image
+costs what a 128² one does; convolutions only, which bfloat16 with channels-last memory runs 3x faster than float32; one
+block a level. Sizes that the stride does not divide are padded inside and cropped again.
 
 Block: GroupNorm, SiLU, 3x3 convolution, scale and shift by the noise label, SiLU, 3x3 convolution, skip
 (Dhariwal & Nichol 2021); the last convolution of the network starts at zero.
@@ -44,7 +44,9 @@ class NoiseEmbedding(nn.Module):
         self.features = features
         self.first, self.second = nn.Linear(features, width), nn.Linear(width, width)
 
-    def forward(self, label: Tensor) -> Tensor:  # float32 whatever the weights are: the phases need its precision
+    def forward(
+        self, label: Tensor
+    ) -> Tensor:  # float32 whatever the weights are: the phases need its precision
         frequencies = math.pi * 2 ** torch.linspace(-2, 5, self.features // 2, device=label.device)
         phase = label.float()[:, None] * frequencies  # (B, features / 2)
         h = torch.cat([phase.sin(), phase.cos()], 1).to(self.first.weight.dtype)

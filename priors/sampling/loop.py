@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,7 +24,9 @@ class ItemNoise:
     def like(self, x: Tensor) -> Tensor:
         """z ~ N(0, I) of the shape of x, (B, ...) real or complex (then each part has unit variance)."""
         if len(self.generators) != x.shape[0]:
-            raise ValueError(f"got a batch of {x.shape[0]} for {len(self.generators)} seeds; give one seed per item")
+            raise ValueError(
+                f"got a batch of {x.shape[0]} for {len(self.generators)} seeds; give one seed per item"
+            )
         if x.is_complex():
             return torch.view_as_complex(self.like(torch.view_as_real(x)))
         return torch.stack([torch.randn(x.shape[1:], generator=g) for g in self.generators]).to(x)
@@ -47,14 +50,19 @@ def karras_levels(steps: int, sigma_max: float, sigma_min: float, rho: float = 7
 
 @torch.no_grad()
 def sample_images(
-    prior: Prior, shape: tuple[int, int], seeds: Sequence[int], steps: int = 40, sigma_max: float = 20.0
+    prior: Prior,
+    shape: tuple[int, int],
+    seeds: Sequence[int],
+    steps: int = 40,
+    sigma_max: float = 20.0,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Unconditional images, (len(seeds), C, H, W) in network units: DDIM with full re-noising (eta = 1) on a Karras grid,
-    `steps` network evaluations."""
+    """Unconditional images, (len(seeds), C, H, W) in network units on the prior's `device`: DDIM with full re-noising
+    (eta = 1) on a Karras grid, `steps` network evaluations."""
     levels = [*karras_levels(steps, sigma_max, 0.01), 0.0]
     noise = ItemNoise(seeds)
-    x = sigma_max * noise.like(torch.zeros(len(seeds), prior.channels, *shape))
-    for sigma, lower in zip(levels[:-1], levels[1:], strict=True):
+    x = sigma_max * noise.like(torch.zeros(len(seeds), prior.channels, *shape, device=device))
+    for sigma, lower in pairwise(levels):
         mean = prior.denoise(x, sigma)
         # ancestral: the part of the noise that the next level keeps, and fresh noise for the rest
         keep = lower**2 / sigma**2

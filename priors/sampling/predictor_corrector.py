@@ -5,7 +5,9 @@ With the forward transition from s to t > s, x_t = a x_s + G z, a = alpha_t / al
     reverse diffusion   x_s = (2 - a) x_t + G² score(x_t, t) + G z                        (eq. 46-47; VP, VE: Alg. 2, 3)
     Langevin            x <- x + e score(x, t) + sqrt(2 e) z,   e = 2 a² (snr |z| / |score|)²          (Alg. 4, 5)
 
-Norms are taken per item. Both return the image before the last noise is added too, so that a run can end noise free.
+Norms are taken per item, and |z| is its expectation sqrt(n): a step length that depended on the noise it multiplies
+would inflate that noise by 2/n. Both return the image before the last noise is added too, so that a run can end
+noise free.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def langevin(
     """One corrector step at t (s is the next time, for the VP scale a²): (x, its mean), one network evaluation."""
     a, _ = transition(sde, per_item(t, x), per_item(s, x))
     grad, z = score(prior, x, t, sde), noise.like(x)
-    norm = [v.flatten(1).norm(dim=1).view(-1, 1, 1, 1) for v in (z, grad)]
-    e = 2 * a**2 * (snr * norm[0] / norm[1].clamp_min(1e-12)) ** 2
+    norm = grad.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(1e-12)
+    e = 2 * a**2 * (snr * x[0].numel() ** 0.5 / norm) ** 2
     mean = x + e * grad
     return mean + torch.sqrt(2 * e) * z, mean

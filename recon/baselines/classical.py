@@ -1,5 +1,5 @@
-"""The classical reconstruction that a posterior method starts from and takes its intensity scale from: a short FISTA-TV,
-for any operator and noise. Its details do not matter, noise of the starting level covers them."""
+"""The classical reconstruction that a posterior method starts from and takes its intensity scale from: a short
+FISTA-TV, for any operator and noise. Its details do not matter, noise of the starting level covers them."""
 
 from __future__ import annotations
 

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import Tensor
-
-from scanprior.operators.fourier import Fourier
 from scanprior.operators.linear import LinearOperator
-from scanprior.operators.noise import ComplexGaussian, Gaussian
+from scanprior.operators.noise import Gaussian
 from scanprior.priors.analytic import GaussianPrior
-from scanprior.priors.sampling.loop import ItemNoise
 from scanprior.priors.sde import VE, VP, SubVP
-from scanprior.recon.posterior.base import Posed
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.posterior.projection import Projection
 from scanprior.recon.problem import Problem
+from torch import Tensor
 
 SIDE = 4
 N = SIDE * SIDE
@@ -27,7 +23,12 @@ class Dense(LinearOperator):
     """y = M x for a stored matrix (m, n) over flattened images."""
 
     def __init__(self, matrix: Tensor) -> None:
-        super().__init__((SIDE, SIDE), (len(matrix),), domain_complex=matrix.is_complex(), range_complex=matrix.is_complex())
+        super().__init__(
+            (SIDE, SIDE),
+            (len(matrix),),
+            domain_complex=matrix.is_complex(),
+            range_complex=matrix.is_complex(),
+        )
         self.register_buffer("matrix", matrix)
 
     def apply_forward(self, x: Tensor) -> Tensor:
@@ -64,7 +65,9 @@ def case(request: pytest.FixtureRequest) -> Case:
     return Case(prior, A, Problem(y, Dense(A), Gaussian(sigma_y)), sigma_y)
 
 
-@pytest.mark.parametrize("method", [DDS(steps=100, warm_start=False, cg=N), DDS(steps=60, cg=N)], ids=["cold", "warm"])
+@pytest.mark.parametrize(
+    "method", [DDS(steps=100, warm_start=False, cg=N), DDS(steps=60, cg=N)], ids=["cold", "warm"]
+)
 def test_dds_samples_the_gaussian_posterior(case: Case, method: DDS) -> None:
     out = method(case.problem, case.prior, samples=2000, batch=4000, seed=1)
     mean, covariance = case.prior.posterior(case.A, case.problem.y, case.sigma_y**2)

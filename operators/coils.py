@@ -13,10 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .fourier import check_items, ifft2c
+from .fourier import check_items
 from .linear import LinearOperator
-
-_CHUNK = 8 << 20  # bytes of the eigenproblem held at a time: the cache's size
 
 
 class Coils(LinearOperator):
@@ -71,20 +69,22 @@ def espirit_maps(
     crop: float = 0.0,
     iterations: int = 30,
 ) -> Tensor:
-    """Coil maps from the fully sampled centre of k-space: ESPIRiT's map of the largest eigenvalue.
+    """Coil maps from the fully sampled centre of k-space: ESPIRiT's map of the largest eigenvalue, by sigpy.
 
-    The phase, which ESPIRiT leaves open, is the one that makes the low-resolution image's first principal
-    coil real and positive (as BART): smooth where the head is, unlike that of any single coil.
+    The phase, which ESPIRiT leaves open, is the one that makes the first principal coil of the calibration
+    data real and positive (as BART): smooth where the head is, unlike that of any single coil. sigpy takes
+    the first coil it is given as reference, so it is given the principal coils (Huang et al., MRI 2008), an
+    orthonormal change of basis that is undone on the maps.
 
     Args:
-        kspace: (slices, coils, ky, kx) complex, centred; only the centre is used.
+        kspace: (slices, coils, ky, kx) complex, centred; only the centre is used. Computed on the CPU.
         calibration: width of the centre square that is used; at most `sampling.acs_size(mask)`.
         kernel: width of the k-space kernels.
         threshold: singular values below this part of the largest belong to the null space.
         crop: maps are zero where the eigenvalue is not above this: 0 keeps them everywhere, 0.8 (BART) to
             0.95 (sigpy) cut the background off (and signal with it, where the calibration is poor).
-        iterations: of the power method for the eigenvectors, which starts from the low-resolution coil
-            images.
+        iterations: of the power method for the eigenvectors; in a measured head 30 give the maps of 300
+            (correlation above 0.999999 in 99 % of its pixels).
 
     Returns:
         (slices, coils, ky, kx) complex64, sum_c |S_c|^2 = 1 or 0. A single coil gives ones.
@@ -95,71 +95,33 @@ def espirit_maps(
     _, coils, H, W = kspace.shape
     if coils == 1:
         return torch.ones(kspace.shape, dtype=torch.complex64, device=kspace.device)
-    kspace, n = kspace.to(torch.complex64), calibration
+    n = calibration
     if not kernel <= n <= min(H, W):
         raise ValueError(
             f"got calibration={n}, expected at least the kernel's {kernel} and at most {min(H, W)}"
         )
     top, left = H // 2 - n // 2, W // 2 - n // 2
-    centre = kspace[:, :, top : top + n, left : left + n]
+    centre = kspace[:, :, top : top + n, left : left + n].to(torch.complex64)
     missing = int((centre == 0).all(1).sum())
     if missing:
         raise ValueError(
             f"{missing} positions of the {n} x {n} calibration square were not measured (zero in all coils); "
             "lower calibration to sampling.acs_size(mask)"
         )
-    flat = centre.transpose(0, 1).flatten(1)  # one reference for all slices
-    principal = torch.linalg.eigh(flat @ flat.mH).eigenvectors[:, -1]  # (C,)
-    maps = torch.empty_like(kspace)
+    from sigpy.mri.app import EspiritCalib
+
+    flat = centre.transpose(0, 1).flatten(1)  # one basis for all slices
+    basis = torch.linalg.eigh(flat @ flat.mH).eigenvectors.flip(1)  # (C, principal coils), strongest first
+    maps = torch.empty(kspace.shape, dtype=torch.complex64, device=kspace.device)
+    square = torch.zeros(coils, H, W, dtype=torch.complex64)
     for i in range(len(kspace)):
-        square = torch.zeros_like(kspace[i])
-        square[:, top : top + n, left : left + n] = centre[i]
-        S, eigenvalue = _eigenmaps(_kernels(centre[i], kernel, threshold), ifft2c(square), iterations)
-        reference = torch.einsum("c,chw->hw", principal.conj(), S)
-        maps[i] = S * torch.polar(eigenvalue.gt(crop).float(), -reference.angle())
+        square[:, top : top + n, left : left + n] = torch.einsum("cp,cyx->pyx", basis.conj(), centre[i]).cpu()
+        app = EspiritCalib(
+            square.numpy(), n, threshold, kernel, crop=crop, max_iter=iterations, show_pbar=False
+        )
+        principal = torch.from_numpy(app.run()).to(maps.device)
+        maps[i] = torch.einsum("cp,pyx->cyx", basis, principal)
     return normalise(maps)
-
-
-def _kernels(centre: Tensor, w: int, threshold: float) -> Tensor:
-    """The row space of the calibration matrix of w x w blocks: (coils, n, n) -> (kernels, coils, w, w)."""
-    blocks = centre.unfold(1, w, 1).unfold(2, w, 1).permute(1, 2, 0, 3, 4)  # (m, m, C, w, w)
-    A = blocks.reshape(-1, len(centre) * w * w)
-    values, V = torch.linalg.eigh(A.mH @ A)  # squared singular values, ascending
-    return V[:, values > threshold**2 * values[-1]].mH.reshape(-1, len(centre), w, w)
-
-
-def _eigenmaps(K: Tensor, start: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """The leading eigenvector and eigenvalue of G(r) = 1/w^2 sum_k K_k(r) K_k(r)^H at every pixel, K_k(r) the
-    inverse transform of the kernels, by the power method from `start` (coils, H, W).
-
-    G(r) is a trigonometric polynomial: its coefficients are the autocorrelation of the kernels, (2w - 1)^2 of
-    them, so it is evaluated at the pixels by two small matrix products and no kernel is ever brought to the
-    image's size.
-    """
-    (C, H, W), w = start.shape, K.shape[-1]
-    F = torch.fft.fft2(K, s=(2 * w - 1, 2 * w - 1))
-    R = torch.fft.ifft2(torch.einsum("kiuv,kjuv->ijuv", F, F.conj())) / w**2  # (C, C, 2w - 1, 2w - 1)
-    Ey, Ex = (_harmonics(n, w).to(K.device) for n in (H, W))
-    Rx = torch.einsum("ijuv,xv->uxij", R, Ex).reshape(2 * w - 1, -1)  # (2w - 1, W C C)
-    v = start.permute(1, 2, 0).unsqueeze(-1).contiguous()  # (H, W, C, 1)
-    value = torch.empty(H, W, 1, 1, device=K.device)
-    rows = max(1, _CHUNK // (8 * W * C * C))
-    for top in range(0, H, rows):
-        part = slice(top, top + rows)
-        G = (Ey[part] @ Rx).view(-1, W, C, C)
-        for _ in range(iterations):
-            v[part] = G @ v[part]
-            value[part] = v[part].norm(dim=-2, keepdim=True)
-            v[part] /= value[part].clamp_min(1e-30)
-    return v.squeeze(-1).permute(2, 0, 1), value[..., 0, 0]
-
-
-def _harmonics(n: int, w: int) -> Tensor:
-    """exp(2 pi i d r/n) at the pixels r = -c ... and the displacements d = 0 ... w - 1, 1 - w ... -1: (n, 2w
-    - 1)."""
-    r = torch.arange(n, dtype=torch.float64) - n // 2
-    d = torch.fft.fftfreq(2 * w - 1, 1 / (2 * w - 1), dtype=torch.float64)
-    return torch.exp(2j * math.pi * r[:, None] * d / n).to(torch.complex64)
 
 
 def smooth_maps(coils: int, shape: Sequence[int], seed: int = 0) -> Tensor:

@@ -8,7 +8,6 @@ zero-filled image before and the result multiplied by it after, so that one weig
 
 from __future__ import annotations
 
-import warnings
 from typing import cast
 
 import torch
@@ -42,9 +41,7 @@ def l1_wavelet(problem: Problem, weight: float = 1e-3, iterations: int = 100) ->
         raise ValueError(
             f"l1_wavelet: got weight={weight}, iterations={iterations}; expected at least 0 and 1"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of sigpy and numba while they are imported
-        from sigpy.mri.app import L1WaveletRecon
+    from sigpy.mri.app import L1WaveletRecon
 
     images = []
     for b in range(len(problem.y)):

@@ -1,14 +1,15 @@
 """The run behind `scanprior train`: images -> crops -> trainer -> run folder.
 
 A run folder holds `checkpoint.safetensors` (everything needed to go on), `prior.safetensors` (the EMA weights in fp16
-with their card, for `--prior`), `log.jsonl` (loss, validation figures) and `config.json`.
+with their card, for `--prior`), `log.jsonl` (loss, validation figures), `config.json`, and two pictures: samples of the
+prior (`samples.png`) and the curves of the log (`curves.png`).
 """
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,57 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .. import __version__
-from ..formats.store import read_images
+from ..formats.read import read, sniff
+from ..formats.scan import Scan, Volume
+from ..formats.store import ImageSet, read_images
 from ..pretrained import load as store
 from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
+from ..priors.sampling.loop import sample_images
+from ..priors.score import NetworkPrior, from_channels
 from ..priors.train import TrainConfig, Trainer, denoising_psnr
-
+from .figures import sample_grid, training_curves
 
 IN_MEMORY = 2 << 30  # bytes; larger image sets are read image by image
+LOG_EVERY = 50  # steps; 1 in runs of at most SHORT steps
+SHORT = 200
+
+
+class OneVolume:
+    """A volume (a DICOM series, a NIfTI file) as an image set of one patient."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume, self.units, self.shape = volume, volume.units, volume.data.shape
+        self.groups = np.full(len(volume.data), "one")
+        self.pixel_mm = np.full(len(volume.data), volume.spacing[1])
+
+    def __len__(self) -> int:
+        return len(self.volume.data)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.volume.data[index]
+
+    def load(self) -> np.ndarray:
+        return self.volume.data
+
+
+def open_images(path: Path) -> ImageSet | OneVolume:
+    """An image set, or a volume as one. Raises ValueError for measured data."""
+    if sniff(path) == "image-set":
+        return read_images(path)
+    item = read(path)
+    if isinstance(item, Scan):
+        raise ValueError(
+            f"{path.name}: holds measured data; a prior learns from images (an image set, DICOM, NIfTI)"
+        )
+    return OneVolume(item)
 
 
 class ImageSets:
     """Several image sets as one (N, H, W) array in the network units of a card."""
 
     def __init__(self, paths: list[Path], card: Card) -> None:
-        self.sets = [read_images(path) for path in paths]
+        self.sets = [open_images(path) for path in paths]
         units = "HU" if card.modality == "CT" else "magnitude"
         for path, images in zip(paths, self.sets, strict=True):
             if images.units != units:
@@ -70,8 +107,17 @@ def run_training(
     device: str,
     checkpoint_minutes: float,
 ) -> None:
-    """Train, or go on with, the run in `output`."""
+    """Train, or go on with, the run in `output`.
+
+    Raises:
+        NotADirectoryError: `output` is a file.
+        ValueError: images in other units than the preset's, a preset that does not fit, a checkpoint of another
+            network.
+    """
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    refuse_unknown("training", preset["training"], TrainConfig)
     config = TrainConfig(**{**preset["training"], **({"steps": steps} if steps else {})})
     card = card_of(preset, config)
     crops = dict(preset["crops"])
@@ -84,7 +130,7 @@ def run_training(
         size=size,
         batch=batch,
         seed=config.seed,
-        augmentation=Augmentation(**{k: tuple(v) if isinstance(v, list) else v for k, v in crops.items()}),
+        augmentation=augmentation_of(crops),
     )
     held_out = None
     if validation:
@@ -97,7 +143,9 @@ def run_training(
             batch=32,
             augmentation=Augmentation(degrees=0, zoom=(1, 1)),
         )(0)
-    prior = store.from_card(card)
+    with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed
+        torch.manual_seed(config.seed)
+        prior = store.from_card(card)
     output.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(prior, batches, config, output / "checkpoint.safetensors", device)
     if trainer.checkpoint.is_file():
@@ -115,6 +163,22 @@ def run_training(
     )
     (output / "config.json").write_text(json.dumps({"preset": preset, "training": asdict(config)}, indent=1))
     _loop(trainer, card, held_out, output, checkpoint_minutes)
+
+
+def augmentation_of(table: dict[str, Any]) -> Augmentation:
+    """A preset's [crops] table without size and batch; TOML's lists become tuples."""
+    refuse_unknown("crops", table, Augmentation)
+    ranges: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    return Augmentation(**ranges)
+
+
+def refuse_unknown(section: str, table: dict[str, Any], kind: type) -> None:
+    """Raise ValueError for a preset's setting that does not exist."""
+    known = [field.name for field in fields(kind)]
+    if unknown := sorted(set(table) - set(known)):
+        raise ValueError(
+            f"the preset's [{section}] has no setting {', '.join(unknown)}; known: {', '.join(known)}"
+        )
 
 
 def card_of(preset: dict[str, Any], config: TrainConfig) -> Card:
@@ -136,12 +200,14 @@ def _loop(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: P
     saved, losses = time.monotonic(), []
     with Progress(*columns) as progress, (output / "log.jsonl").open("a") as log:
         total = trainer.config.steps
+        every = 1 if total <= SHORT else LOG_EVERY
         task = progress.add_task("training", total=total, completed=trainer.step, loss=float("nan"))
         for state in trainer:
             losses.append(state.loss)
             progress.update(task, completed=state.step, loss=float(np.mean(losses[-100:])))
-            if state.step % 50 == 0 or state.step == total:
-                entry = {"step": state.step, "loss": float(np.mean(losses[-50:])), "rate": state.learning_rate}
+            if state.step % every == 0 or state.step == total:
+                mean = float(np.mean(losses[-every:]))
+                entry = {"step": state.step, "loss": mean, "rate": state.learning_rate}
                 log.write(json.dumps({**entry, "seconds": round(state.seconds, 3)}) + "\n")
                 log.flush()
             if time.monotonic() - saved > 60 * minutes or state.step == total:
@@ -151,12 +217,12 @@ def _loop(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: P
 
 
 def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, log: Any) -> None:
-    """The shippable prior with its validation figures."""
+    """The shippable prior with its validation figures, and the pictures."""
+    prior = store.from_card(card)
+    prior.load_state_dict(trainer.ema)
+    prior.for_inference(trainer.device)
     figures = {}
     if held_out is not None:
-        prior = store.from_card(card)
-        prior.load_state_dict(trainer.ema)
-        prior.for_inference(trainer.device)
         psnr = denoising_psnr(prior, held_out.to(trainer.device))
         figures = {"denoising_psnr": {str(k): round(v, 2) for k, v in psnr.items()}}
         log.write(json.dumps({"step": trainer.step, "validation": figures["denoising_psnr"]}) + "\n")
@@ -164,3 +230,14 @@ def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output:
     training = {**card.training, "finished_steps": trainer.step, "date": datetime.now(UTC).date().isoformat()}
     full = Card.from_dict({**card.to_dict(), "training": training, "validation": figures})
     store.save(output / "prior.safetensors", trainer.ema, full)
+    _draw(prior, full, output, trainer.device)
+
+
+def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:
+    """The pictures of a run: samples of the prior as it is, and the curves so far."""
+    size = card.training["crops"]["size"]
+    drawn = from_channels(sample_images(prior, (size, size), range(8), 20, device=device).cpu())
+    window = (-1.0, 1.0) if card.modality == "CT" else (0.0, 1.0)  # network units
+    title = f"{card.name}: samples of the prior after {card.training['finished_steps']} steps"
+    sample_grid(output / "samples.png", (drawn.abs() if drawn.is_complex() else drawn).numpy(), window, title)
+    training_curves(output / "curves.png", output / "log.jsonl")

@@ -7,16 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+OURS = {"reconstruction.h5", "dicom", "report.png", "report.html", "report.json"}
+
 
 def check_output(folder: Path, overwrite: bool) -> None:
-    """Refuse, before any work, an output folder that cannot be written. Raises FileExistsError, NotADirectoryError,
-    FileNotFoundError."""
+    """Refuse, before any work, an output folder that cannot be written, or one with anything but our own results.
+
+    Raises FileExistsError, NotADirectoryError, FileNotFoundError.
+    """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(
             f"{folder} is a file, expected a folder for the results; choose another name"
         )
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise FileExistsError(f"{folder} exists and is not empty; choose another folder or add --overwrite")
+    if folder.is_dir() and (foreign := sorted({item.name for item in folder.iterdir()} - OURS)):
+        raise FileExistsError(
+            f"{folder} holds {foreign[0]!r}, which scanprior did not write and --overwrite would delete; choose "
+            "another folder"
+        )
     if not folder.absolute().parent.is_dir():
         raise FileNotFoundError(f"{folder}: its parent folder does not exist; create it first")
 

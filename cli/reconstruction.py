@@ -42,7 +42,7 @@ from .figures import overview
 from .output import whole_folder
 from .report import write_report, write_sidecar
 from .simulate import scan_of_image, slice_list
-from .spec import parse
+from .spec import device_of, parse
 
 METHODS: dict[str, type[PosteriorMethod]] = {"dds": DDS, "projection": Projection}
 TV_WEIGHT = 1e-3
@@ -85,6 +85,8 @@ def reconstruct_file(
     """Read (or simulate), reconstruct, write everything into `output`; returns the table's rows."""
     if request.method not in METHODS:
         raise ValueError(f"--method: got {request.method!r}, expected one of {', '.join(METHODS)}")
+    if request.mu_water is not None and not request.mu_water > 0:
+        raise ValueError(f"--mu-water: got {request.mu_water}, expected an attenuation in 1/mm, about 0.02")
     method = parse(request.options, METHODS[request.method], "--options")
     volume: Volume | None = None
     if simulate is not None:
@@ -116,10 +118,10 @@ def reconstruct_scan(
         raise ValueError(
             f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
         )
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if request.device == "auto" else request.device
+    device = device_of(request.device)
     prior.for_inference(device)
     problem = problem_of(scan, device)
-    if request.mu_water:
+    if request.mu_water is not None:
         problem = Problem(problem.y, problem.operator, problem.noise, request.mu_water)
     display = Display(scan, problem, card)
     rows = [

@@ -48,7 +48,7 @@ def scan_of_image(path: Path, spec: str, slices: str | None, seed: int, **option
     kinds = {"ct": CTSimulation, "mri": MRISimulation}
     if modality not in kinds:
         raise ValueError(f"--simulate: got {spec!r}, expected ct:views=23,photons=1e5 or mri:accel=4,coils=8")
-    settings = parse(text, kinds[modality], modality)
+    settings = parse(text, kinds[modality], f"{modality} simulation")
     volume = read(path, slices=slice_list(slices), **options)
     if isinstance(volume, Scan):
         raise FormatError(

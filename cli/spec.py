@@ -9,11 +9,16 @@ T = TypeVar("T")
 
 
 def parse(text: str, kind: type[T], what: str) -> T:
-    """The dataclass `kind` with the fields that `text` names. A bare name means true.
+    """The dataclass `kind` with the fields that `text` names, of those with a number, a switch or a word as default.
+    A bare name means true.
 
     Raises ValueError for an unknown name or a value of the wrong type.
     """
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {
+        f.name: f
+        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if isinstance(f.default, bool | int | float | str)
+    }
     values: dict[str, Any] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = part.partition("=")
@@ -22,7 +27,7 @@ def parse(text: str, kind: type[T], what: str) -> T:
         default = fields[name].default
         try:
             values[name] = _convert(value, default)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ValueError(
                 f"{what}: got {name}={value!r}, expected a value like {name}={default!r}"
             ) from None
@@ -44,3 +49,19 @@ def _convert(value: str, like: Any) -> Any:
     if isinstance(like, float):
         return float(value)
     return value
+
+
+def device_of(name: str) -> str:
+    """`cpu`, `cuda`, `cuda:1`, or `auto`: a GPU where there is one. ValueError for a device that is not there."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise ValueError(f"--device: got {name!r}, expected cpu, cuda or auto")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"--device: got {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; use cpu or auto"
+        )
+    return name

@@ -29,6 +29,7 @@ from ..priors.sampling.loop import sample_images
 from ..priors.score import NetworkPrior, from_channels
 from ..priors.train import TrainConfig, Trainer, denoising_psnr
 from .figures import sample_grid, training_curves
+from .spec import device_of
 
 IN_MEMORY = 2 << 30  # bytes; larger image sets are read image by image
 LOG_EVERY = 50  # steps; 1 in runs of at most SHORT steps
@@ -116,7 +117,7 @@ def run_training(
     """
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    device = device_of(device)
     refuse_unknown("training", preset["training"], TrainConfig)
     config = TrainConfig(**{**preset["training"], **({"steps": steps} if steps else {})})
     card = card_of(preset, config)

@@ -207,7 +207,9 @@ def _refuse(image: DicomSlice) -> None:
     with pydicom_quietly() as pydicom:
         words = pydicom.uid.UID(kind).name or "no SOP class"
     if "Rows" not in header or "Columns" not in header:
-        raise FormatError(f"{name}: DICOM without pixel data ({words}); expected CT or MR images")
+        raise FormatError(
+            f"{name}: DICOM without pixel data ({words}), expected CT or MR images; export the images themselves"
+        )
     if kind.startswith(_SECONDARY_CAPTURE):
         raise FormatError(
             f"{name}: a secondary capture ({words}), not a scanner's image; pass the original series"

@@ -65,7 +65,9 @@ def _decode(path: Path) -> np.ndarray:
             if not any(
                 keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
             ):
-                raise FormatError(f"{path.name}: DICOM without pixel data; expected CT or MR images")
+                raise FormatError(
+                    f"{path.name}: DICOM without pixel data, expected CT or MR images; export the images themselves"
+                )
             if not dataset.file_meta.get("TransferSyntaxUID"):
                 dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
             return dataset.pixel_array

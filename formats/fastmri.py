@@ -53,7 +53,8 @@ def read_fastmri(path: str | Path, slices: Slices = None) -> Scan:
     height, width = kspace.shape[-2:]
     if stored is not None and len(stored) != width:
         raise FormatError(
-            f"{source}: got a mask of length {len(stored)}, expected the width {width} of kspace"
+            f"{source}: got a mask of length {len(stored)}, expected the width {width} of kspace; repair the mask, "
+            "or remove it: columns of zeros then count as not measured"
         )
     pixel = 1.0
     if acquisition is None:

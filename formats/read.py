@@ -51,15 +51,16 @@ def read(path: str | Path, *, check_data: bool = True, **options: Any) -> Scan |
             drop_columns, pixel_mm (DXchange).
 
     Raises:
-        FormatError: missing, truncated, unknown or defective; one line that says what to do.
-        TypeError: an option that the format does not have.
+        FormatError: missing, truncated, unknown or defective, or an option that the format does not have; one
+            line that says what to do.
     """
     path, name = _resolve(path)
     chosen = {key: value for key, value in options.items() if value is not None}
     allowed = ("slices", *_FORMATS[name].options)
     if unknown := sorted(set(chosen) - set(allowed)):
-        raise TypeError(
-            f"{path.name}: got the options {unknown} for {name}, expected some of {sorted(allowed)}"
+        raise FormatError(
+            f"{path.name}: is {name}, which has no option {', '.join(unknown)}, only {', '.join(allowed)}; leave "
+            "out what it does not have"
         )
     item = _FORMATS[name].read(path, **chosen)
     if check_data:

@@ -38,7 +38,7 @@ class Scan:
         pixel_mm: side of its square pixels [mm].
         geometry: ct only: {"type": "parallel" | "fan", "angles": (views,) float64 [rad], "detector_spacing":
             [mm], "detector_offset": [elements], and for "fan" "source_origin": [mm], "source_detector": [mm],
-            "curved": bool}.
+            "curved": bool}; "detectors", the number of elements, is optional and must agree with data.
         mask: mri only: (ky, kx) bool, True where measured; None for a fully sampled k-space.
         maps: mri only: (slices, coils, H, W) complex64 coil sensitivities.
         noise: {"type": "gaussian" | "complex_gaussian", "sigma": float} or {"type": "photon", "photons":
@@ -176,6 +176,11 @@ def _geometry(geometry: dict[str, Any], views: int, detectors: int) -> Iterator[
         yield (
             f"got angles over {np.ptp(angles):.4g} rad, expected at most 8 pi; they may be degrees: "
             "convert them"
+        )
+    if (stated := geometry.get("detectors", detectors)) != detectors:
+        yield (
+            f"got {detectors} detector elements a view, expected the {stated} that the geometry states; the axes may "
+            "be swapped (expected slices, views, detectors), or elements were dropped: correct one of the two"
         )
     lengths = ["detector_spacing"] + (["source_origin", "source_detector"] if kind == "fan" else [])
     for name in lengths:

@@ -2,7 +2,8 @@
 
 simple sinogram   sinogram ([slices,] views, detectors), angles_deg (views,); attributes geometry ("parallel
                   …" or "fan …", with "curved" for an arc-shaped detector), detector_pixel_mm,
-                  source_origin_mm, source_detector_mm, detector_offset [elements], angle_direction
+                  source_origin_mm, source_detector_mm, detector_offset [elements], detectors (their number,
+                  to check against), angle_direction
                   ("counter-clockwise", the default, or "clockwise"), object_pixel_mm and matrix (or
                   object_pixel_mm_at_N for an N x N matrix)
 simple k-space    kspace ([slices, coils,] ky, kx) complex, centred; mask (ky, kx), optional; attributes
@@ -55,6 +56,8 @@ def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | Non
             "detector_spacing": spacing,
             "detector_offset": number(file, "detector_offset", source, 0.0),
         }
+        if "detectors" in file.attrs:
+            geometry["detectors"] = int(number(file, "detectors", source))
         magnification = 1.0
         if kind == "fan":
             geometry["source_origin"] = number(file, "source_origin_mm", source)

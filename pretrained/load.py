@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def default_for(modality: str) -> str:
 
 
 def load(name: str | Path) -> tuple[NetworkPrior, Card]:
-    """A prior and its card, by bundled name, or from a .safetensors file or a run folder of `scanprior train`.
+    """A prior and its card (with the sha256 of its weights file), by bundled name, or from a .safetensors file or a run
+    folder of `scanprior train`.
 
     Raises FileNotFoundError (missing, with the known names) and ValueError (damaged, hash or card wrong).
     """
@@ -58,8 +60,7 @@ def load(name: str | Path) -> tuple[NetworkPrior, Card]:
         path = WEIGHTS / card.file
         if not path.is_file():
             raise FileNotFoundError(f"prior {name!r}: its weights {path} are missing; reinstall scanprior")
-        got = hashlib.sha256(path.read_bytes()).hexdigest()
-        if got != card.sha256:
+        if (got := _sha256(path)) != card.sha256:
             raise ValueError(
                 f"{path}: sha256 is {got[:16]}…, its card says {card.sha256[:16]}…; reinstall scanprior"
             )
@@ -85,7 +86,7 @@ def load(name: str | Path) -> tuple[NetworkPrior, Card]:
             raise ValueError(
                 f"{path}: no card in its header; only weights written by `scanprior train` can be loaded"
             )
-        card = Card.from_dict(json.loads(metadata["card"]))
+        card = replace(Card.from_dict(json.loads(metadata["card"])), sha256=_sha256(path))
     prior = from_card(card)
     try:
         prior.load_state_dict(weights)
@@ -94,11 +95,16 @@ def load(name: str | Path) -> tuple[NetworkPrior, Card]:
     return prior, card
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def save(path: Path, weights: dict[str, Tensor], card: Card) -> str:
     """Write weights as fp16 safetensors with the card in the header (temporary name, then renamed); returns sha256."""
     tensors = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in weights.items()}
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, {"card": json.dumps(card.to_dict())})
-    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    digest = _sha256(temporary)
     temporary.replace(path)
     return digest

@@ -70,7 +70,7 @@ class MRISimulation:
         mask: equispaced, random, gaussian1d, gaussian2d or poisson.
     """
 
-    accel: float = 4
+    accel: float = 4.0
     center: float = 0.0
     coils: int = 8
     snr: float = 30.0
@@ -127,6 +127,7 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         "angles": np.asarray(geometry.angles),
         "detector_spacing": geometry.spacing,
         "detector_offset": 0.0,
+        "detectors": geometry.detectors,
     }
     if isinstance(geometry, FanBeam):
         facts |= {"source_origin": geometry.source_origin, "source_detector": geometry.source_detector}

@@ -45,5 +45,5 @@ def test_refusals(tmp_path):
         read(tmp_path / "4d.nii")
     with pytest.raises(FormatError, match="ends with"):
         write_nifti(tmp_path / "v.dcm", volume)
-    with pytest.raises(TypeError, match="series"):
+    with pytest.raises(FormatError, match="series"):
         read(tmp_path / "v.nii.gz", series="1")

@@ -81,7 +81,7 @@ def test_defects_are_raised_or_listed(ct_scan, tmp_path):
 
 def test_unknown_options(ct_scan, tmp_path):
     write_scan(tmp_path / "a.h5", ct_scan)
-    with pytest.raises(TypeError, match="center"):
+    with pytest.raises(FormatError, match="center"):
         read(tmp_path / "a.h5", center=3.0)
     assert read(tmp_path / "a.h5", center=None).data.shape == ct_scan.data.shape
 

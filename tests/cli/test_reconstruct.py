@@ -1,0 +1,232 @@
+"""`scanprior reconstruct` and `simulate` from end to end, on tiny scans with an untrained prior."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pydicom
+import pytest
+import torch
+from scanprior import __version__
+from scanprior.formats.dicom import example_ct
+from scanprior.formats.read import read
+from scanprior.formats.scan import Scan, Volume
+from scanprior.formats.store import read_reconstruction, read_scan, write_scan
+
+SIDE = 32
+FILES = ["dicom", "reconstruction.h5", "report.html", "report.json", "report.png"]
+FAST = ("--samples", 2, "--options", "steps=3", "--no-baselines")
+
+
+@pytest.fixture
+def reconstructed(scanprior, tmp_path: Path) -> Callable[..., Path]:
+    """reconstructed(file, prior, ...): the complete output folder."""
+
+    def call(file: Path, prior: Path, *more: object, output: str = "out") -> Path:
+        done = scanprior("reconstruct", file, "-o", tmp_path / output, "--prior", prior, *FAST, *more)
+        assert done.code == 0, done.err
+        assert "Traceback" not in done.err
+        folder = tmp_path / output
+        assert sorted(path.name for path in folder.iterdir()) == FILES
+        assert not list(tmp_path.glob(".*"))  # no temporary folder
+        return folder
+
+    return call
+
+
+def saved(scan: Scan, path: Path) -> Path:
+    write_scan(path, scan)
+    return path
+
+
+def image_set(volume: Volume, path: Path) -> Path:
+    with h5py.File(path, "w") as file:
+        file["images"] = volume.data
+        file["images"].attrs["units"] = volume.units
+        file["px_mm"] = np.full(len(volume.data), volume.spacing[1], np.float32)
+        file["patient"] = np.array(["a"] * len(volume.data), dtype=h5py.string_dtype())
+    return path
+
+
+def fastmri_file(scan: Scan, path: Path) -> Path:
+    """The scan as the fastMRI test files are."""
+    with h5py.File(path, "w") as file:
+        file["kspace"] = scan.data
+        file["mask"] = scan.mask[0].astype(np.float32)
+        file["reconstruction_rss"] = np.abs(scan.truth).astype(np.float32)
+        file.attrs["acquisition"] = "AXT2"
+    return path
+
+
+# --- CT
+def test_a_ct_scan(tmp_path, ct_scan: Scan, ct_prior, reconstructed, scanprior) -> None:
+    folder = reconstructed(saved(ct_scan, tmp_path / "scan.h5"), ct_prior, "--seed", 5, "--baselines")
+    result = read_reconstruction(folder / "reconstruction.h5")
+    assert result.mean.shape == (2, SIDE, SIDE) and result.samples.shape == (2, 2, SIDE, SIDE)
+    assert result.units == "HU" and result.pixel_mm[1:] == (4.0, 4.0)
+    np.testing.assert_allclose(result.mean, result.samples.mean(0), rtol=0, atol=0.05)
+    np.testing.assert_allclose(result.std, result.samples.std(0, ddof=1), rtol=0, atol=0.05)
+    assert result.std.mean() > 0.1  # the samples are not one picture
+    truth = 1000 * (ct_scan.truth / ct_scan.header["mu_water"] - 1)
+    assert np.abs(result.mean - truth).mean() < 150  # an untrained prior; air is 1000 HU away
+
+    images = read(folder / "dicom")
+    assert images.data.shape == (2, SIDE, SIDE)
+    np.testing.assert_allclose(images.data, np.clip(result.mean, -1024, None), rtol=0, atol=0.51)
+    assert str(pydicom.dcmread(sorted((folder / "dicom").iterdir())[0]).SeriesDescription).endswith(
+        "NOT FOR DIAGNOSTIC USE"
+    )
+    assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "report.html").read_text()
+    assert "FISTA-TV" in page and "tiny-ct" in page and str(tmp_path) not in page
+    assert scanprior("info", folder / "reconstruction.h5").code == 0  # and our own tools read it
+
+
+def test_the_report_says_how_it_came_about(tmp_path, ct_scan: Scan, ct_prior, reconstructed) -> None:
+    folder = reconstructed(saved(ct_scan, tmp_path / "scan.h5"), ct_prior, "--seed", 5, "--baselines")
+    report = json.loads((folder / "report.json").read_text())
+    provenance = report["provenance"]
+    assert provenance["scanprior"] == __version__ and provenance["torch"] == torch.__version__
+    assert (provenance["method"], provenance["steps"], provenance["nfe"]) == ("DDS", 3, 3)
+    assert (provenance["seed"], provenance["samples"]) == (5, 2)
+    assert provenance["request"]["options"] == "steps=3"
+    digest = sha256((ct_prior / "prior.safetensors").read_bytes()).hexdigest()
+    assert provenance["prior_sha256"] == report["prior"]["sha256"] == digest
+    assert provenance["seconds"] > 0
+    rows = {row["method"]: row for row in report["table"]}
+    assert list(rows) == ["FBP", "FISTA-TV", "scanprior, one sample", "scanprior, mean of 2"]
+    assert all(0 < row["residual"] < 1 and row["seconds"] >= 0 and row["psnr"] > 5 for row in rows.values())
+    assert rows["FISTA-TV"]["psnr"] > rows["FBP"]["psnr"]  # 12 views
+    stored = read_reconstruction(folder / "reconstruction.h5").attrs
+    assert stored == provenance
+
+
+def test_one_seed_one_result_whatever_the_batch(tmp_path, ct_scan: Scan, ct_prior, reconstructed) -> None:
+    file = saved(ct_scan, tmp_path / "scan.h5")
+
+    def samples(name: str, *more: object) -> np.ndarray:
+        return read_reconstruction(
+            reconstructed(file, ct_prior, *more, output=name) / "reconstruction.h5"
+        ).samples
+
+    first = samples("a", "--seed", 1)
+    np.testing.assert_array_equal(samples("b", "--seed", 1), first)
+    np.testing.assert_allclose(samples("c", "--seed", 1, "--batch", 1), first, rtol=0, atol=0.5)
+    assert np.abs(samples("d", "--seed", 2) - first).mean() > 1
+    assert samples("e", "--slices", "1").shape == (2, 1, SIDE, SIDE)
+
+
+def test_overwrite(tmp_path, ct_scan: Scan, ct_prior, reconstructed, scanprior) -> None:
+    file = saved(ct_scan, tmp_path / "scan.h5")
+    folder = reconstructed(file, ct_prior, "--seed", 1)
+    before = (folder / "reconstruction.h5").read_bytes()
+    again = scanprior("reconstruct", file, "-o", folder, "--prior", ct_prior, *FAST)
+    assert again.code == 2 and "--overwrite" in again.err
+    assert (folder / "reconstruction.h5").read_bytes() == before
+    reconstructed(file, ct_prior, "--seed", 2, "--overwrite")
+    assert (folder / "reconstruction.h5").read_bytes() != before
+
+
+def test_a_failure_while_writing_leaves_the_older_results(
+    tmp_path, ct_scan: Scan, ct_prior, reconstructed, scanprior, monkeypatch
+) -> None:
+    file = saved(ct_scan, tmp_path / "scan.h5")
+    folder = reconstructed(file, ct_prior)
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device", "report.png")
+
+    monkeypatch.setattr("scanprior.cli.reconstruction.overview", full)
+    for output in (folder, tmp_path / "new"):
+        done = scanprior("reconstruct", file, "-o", output, "--prior", ct_prior, *FAST, "--overwrite")
+        assert done.code == 2
+        assert done.err.strip().splitlines()[-1] == "Error: report.png: No space left on device"
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".*"))
+
+
+def test_water_defines_hu(tmp_path, ct_scan: Scan, ct_prior, reconstructed) -> None:
+    """0.7 of the attenuation of water is -300 HU; with twice the attenuation stated for water, -650."""
+    header = {key: value for key, value in ct_scan.header.items() if key != "mu_water"}
+    file = saved(replace(ct_scan, header=header, truth=None), tmp_path / "scan.h5")
+
+    def body(name: str, *more: object) -> float:
+        folder = reconstructed(file, ct_prior, *more, output=name)
+        assert "psnr" not in json.loads((folder / "report.json").read_text())["table"][-1]
+        return float(read_reconstruction(folder / "reconstruction.h5").mean[0, 14:18, 6:9].mean())
+
+    assert body("a") == pytest.approx(-300, abs=60)
+    assert body("b", "--mu-water", 2 * 0.0193) == pytest.approx(-650, abs=60)
+
+
+def test_the_projection_sampler(tmp_path, ct_scan: Scan, ct_prior, scanprior) -> None:
+    done = scanprior(
+        *("reconstruct", saved(ct_scan, tmp_path / "scan.h5"), "-o", tmp_path / "out", "--prior", ct_prior),
+        *("--method", "projection", "--options", "steps=5,mixing=0.9", "--samples", 1, "--no-baselines"),
+    )
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["method"] == "Projection"
+    assert (report["settings"]["steps"], report["settings"]["mixing"]) == (5, 0.9)
+    assert report["provenance"]["nfe"] == 10
+    assert read_reconstruction(tmp_path / "out" / "reconstruction.h5").std is None
+    assert report["table"][-1]["residual"] < 0.2
+
+
+# --- MRI
+def test_a_fastmri_file(tmp_path, mri_scan: Scan, mr_prior, reconstructed) -> None:
+    """Coil maps and noise level come from the data."""
+    folder = reconstructed(fastmri_file(mri_scan, tmp_path / "file.h5"), mr_prior, "--baselines")
+    result = read_reconstruction(folder / "reconstruction.h5")
+    assert result.units == "magnitude" and result.mean.shape == (2, SIDE, SIDE)
+    truth = np.abs(mri_scan.truth)
+    assert np.linalg.norm(result.mean - truth) < 0.25 * np.linalg.norm(truth)
+    report = json.loads((folder / "report.json").read_text())
+    names = [row["method"] for row in report["table"]]
+    assert names[:3] == ["zero-filled", "CG-SENSE", "L1-wavelet"]
+    assert read(folder / "dicom").modality == "MR"
+
+
+# --- images, measured in simulation
+def test_images_with_a_simulation(tmp_path, mr_volume, mr_prior, reconstructed) -> None:
+    file = image_set(mr_volume, tmp_path / "set.h5")
+    folder = reconstructed(file, mr_prior, "--simulate", "mri:accel=2,coils=3,snr=40", "--slices", "0-1")
+    rows = json.loads((folder / "report.json").read_text())["table"]
+    assert all(row["psnr"] > 15 and 0 < row["residual"] < 0.3 for row in rows)
+
+
+def test_a_real_dicom_slice_with_a_simulation(ct_prior, reconstructed) -> None:
+    """The results keep the source's patient and study and say what they are."""
+    folder = reconstructed(example_ct(), ct_prior, "--simulate", "ct:views=23,photons=1e5,matrix=64")
+    source = pydicom.dcmread(example_ct())
+    (path,) = (folder / "dicom").iterdir()
+    written = pydicom.dcmread(path)
+    assert written.StudyInstanceUID == source.StudyInstanceUID
+    assert written.SeriesInstanceUID != source.SeriesInstanceUID
+    assert (written.Rows, written.ImageType[0]) == (64, "DERIVED")
+    texts = (folder / "report.json").read_text() + (folder / "report.html").read_text()
+    with h5py.File(folder / "reconstruction.h5") as file:
+        texts += file.attrs["provenance"]
+    assert str(source.PatientName) not in texts and str(source.PatientID) not in texts
+
+
+def test_simulate_then_reconstruct(tmp_path, ct_volume, ct_prior, reconstructed, scanprior) -> None:
+    """The two steps give what the one gives."""
+    images = image_set(ct_volume, tmp_path / "set.h5")
+    settings = "views=9,photons=1e5,fan,curved,source_origin=300,source_detector=500"
+    done = scanprior("simulate", images, "--ct", settings, "--seed", 3, "-o", tmp_path / "scan.h5")
+    assert done.code == 0, done.err
+    scan = read_scan(tmp_path / "scan.h5")
+    assert scan.data.shape[:2] == (2, 9) and scan.geometry["curved"]
+    assert scanprior("validate", tmp_path / "scan.h5").code == 0
+    two = reconstructed(tmp_path / "scan.h5", ct_prior, "--seed", 3, output="two")
+    one = reconstructed(images, ct_prior, "--seed", 3, "--simulate", f"ct:{settings}", output="one")
+    means = [read_reconstruction(folder / "reconstruction.h5").mean for folder in (one, two)]
+    np.testing.assert_allclose(*means, rtol=0, atol=0.1)

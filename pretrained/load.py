@@ -48,6 +48,14 @@ def default_for(modality: str) -> str:
     return names[0]
 
 
+def load_prior(name: str | Path, device: torch.device | str = "cpu") -> NetworkPrior:
+    """A prior ready to denoise on `device`, by bundled name (`scanprior priors`), or from a .safetensors file or a run
+    folder of `scanprior train`. Raises as `load`."""
+    prior, _ = load(name)
+    prior.for_inference(device)
+    return prior
+
+
 def load(name: str | Path) -> tuple[NetworkPrior, Card]:
     """A prior and its card (with the sha256 of its weights file), by bundled name, or from a .safetensors file or a run
     folder of `scanprior train`.

@@ -103,9 +103,9 @@ def kspace_noise(y: Tensor, mask: Tensor) -> float:
 
 
 def sinogram_noise(y: Tensor) -> float:
-    """Standard deviation of the noise of line integrals (B, views, detectors), from their fourth differences d along the
-    detector, which objects leave small: median |d| / (0.6745 sqrt 70). Fine detail of the object counts as noise: the
-    least that is found in body CT is about 0.005."""
+    """Standard deviation of the noise of line integrals (B, views, detectors), from their fourth differences d along
+    the detector, which objects leave small: median |d| / (0.6745 sqrt 70). Fine detail of the object counts as noise:
+    the least that is found in body CT is about 0.005."""
     fourth = y.diff(n=4, dim=-1)
     inside = y[..., 2:-2] > 0.05 * y.max()
     values = fourth[inside] if bool(inside.any()) else fourth.flatten()

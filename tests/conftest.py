@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: the operator contract and the real data beside the checkout."""
+"""Fixtures shared by all tests: the operator contract, the real data beside the checkout, tiny priors."""
 
 from pathlib import Path
 
@@ -32,3 +32,37 @@ def shared_data():
         return found
 
     return path
+
+
+def _tiny_prior(folder, modality):
+    """A run folder with an untrained prior, as `scanprior train` writes it."""
+    import torch
+    from scanprior.pretrained.card import Card
+    from scanprior.pretrained.load import from_card, save
+
+    card = Card(
+        name=f"tiny-{modality.lower()}",
+        modality=modality,
+        channels=1 if modality == "CT" else 2,
+        sigma_data=0.5,
+        intensity={"kind": "attenuation"} if modality == "CT" else {"kind": "robust-maximum"},
+        network={"name": "unet", "base": 8, "multipliers": [1, 2], "blocks": 1},
+        window=(-1024.0, 3071.0),
+    )
+    folder.mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save(folder / "prior.safetensors", from_card(card).state_dict(), card)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ct_prior(tmp_path_factory):
+    """A run folder with a tiny untrained prior of CT images."""
+    return _tiny_prior(tmp_path_factory.mktemp("priors") / "ct", "CT")
+
+
+@pytest.fixture(scope="session")
+def mr_prior(tmp_path_factory):
+    """A run folder with a tiny untrained prior of MR images."""
+    return _tiny_prior(tmp_path_factory.mktemp("priors") / "mr", "MR")

@@ -31,11 +31,7 @@ ARROWS = {
     "recon": {"operators", "priors"},
     "cli": {"operators", "priors", "formats", "pretrained", "recon"},
 }
-WIDER = {
-    "recon.study": {"formats"},
-    "recon.simulate": {"formats"},
-    "recon.bench": {"formats", "pretrained"},
-}  # also
+WIDER = {"recon.study": {"formats"}, "recon.simulate": {"formats"}, "recon.bench": {"formats", "pretrained"}}
 HEAVY = {"astra", "sigpy", "finufft", "matplotlib", "pydicom", "ismrmrd", "nibabel", "skimage"}
 # Heavy packages are imported in one file of a folder, or in those listed here: folder -> package -> files.
 SHARED: dict[str, dict[str, set[str]]] = {}

@@ -1,22 +1,17 @@
-"""Tiny priors, scans and images for the command line's tests, and the command line itself."""
+"""Tiny scans and images for the command line's tests, and the command line itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scanprior.cli.main import main
 from scanprior.formats.scan import Scan, Volume
-from scanprior.pretrained.card import Card
-from scanprior.pretrained.load import from_card, save
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate
 
 SIDE = 32
-NETWORK = {"name": "unet", "base": 8, "multipliers": [1, 2], "blocks": 1}
 
 
 @dataclass(frozen=True)
@@ -42,34 +37,6 @@ def scanprior(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(code, *capsys.readouterr())
 
     return call
-
-
-def tiny_prior(folder: Path, modality: str) -> Path:
-    """A run folder with an untrained prior, as `scanprior train` writes it."""
-    card = Card(
-        name=f"tiny-{modality.lower()}",
-        modality=modality,
-        channels=1 if modality == "CT" else 2,
-        sigma_data=0.5,
-        intensity={"kind": "attenuation"} if modality == "CT" else {"kind": "robust-maximum"},
-        network=NETWORK,
-        window=(-1024.0, 3071.0),
-    )
-    folder.mkdir()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        save(folder / "prior.safetensors", from_card(card).state_dict(), card)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def ct_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_prior(tmp_path_factory.mktemp("priors") / "ct", "CT")
-
-
-@pytest.fixture(scope="session")
-def mr_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_prior(tmp_path_factory.mktemp("priors") / "mr", "MR")
 
 
 def head(slices: int = 2) -> np.ndarray:

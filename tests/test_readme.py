@@ -1,0 +1,71 @@
+"""The first contact: what the README shows exists and runs, and `import scanprior` costs nothing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import scanprior
+from scanprior.cli.main import VERBS, main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.S | re.M)
+
+
+COMMANDS = [line for block in blocks("") for line in block.splitlines()]
+
+
+def test_the_two_commands_are_lines_of_their_own() -> None:
+    assert "pip install -e . && scanprior demo" in COMMANDS
+    assert 'pip install -e ".[dev]" && pytest' in COMMANDS
+
+
+def test_the_screen_of_python_is_the_example_and_runs(ct_prior, capsys) -> None:
+    """With an untrained prior in the place of the bundled one, which .ci/run takes."""
+    (screen,) = blocks("python")
+    example = (ROOT / "examples" / "three_nouns.py").read_text(encoding="utf-8")
+    assert example.split('"""\n\n', 1)[1] == screen
+    assert screen.count('"ct-256"') == 1
+    names: dict[str, object] = {}
+    exec(compile(screen.replace('"ct-256"', repr(str(ct_prior))), "README.md", "exec"), names)
+    assert names["result"].samples.shape == (1, 4, 128, 128)  # type: ignore[attr-defined]
+    said = re.fullmatch(
+        r"mean error (\d+) HU, spread of the samples (\d+) HU, .* s\n", capsys.readouterr().out
+    )
+    assert said and int(said[1]) < 150
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("scanprior ")])
+def test_a_command_of_the_readme_names_only_what_there_is(line: str, capsys) -> None:
+    verb, *words = shlex.split(line)[1:]
+    assert verb in VERBS
+    with pytest.raises(SystemExit) as left:
+        main([verb, "--help"])
+    assert not left.value.code
+    options = set(re.findall(r"(?<!\w)--?[a-z][\w-]*", capsys.readouterr().out))
+    assert {word for word in words if word.startswith("-")} <= options
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target in re.findall(r"(?<!!)\[[^]]*\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_importing_scanprior_is_light_and_its_names_are_there() -> None:
+    heavy = "('torch', 'numpy', 'scipy', 'h5py', 'typer')"
+    code = f"import sys, scanprior; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    for name in scanprior.__all__:
+        assert getattr(scanprior, name).__name__ == name
+    assert set(scanprior.__all__) <= set(dir(scanprior))
+    with pytest.raises(AttributeError, match="no attribute 'magic'"):
+        _ = scanprior.magic

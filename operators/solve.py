@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
     """<a, b> per item, real part: (B, ...) -> (B, 1, ..., 1), for use as a step length."""
-    product = (a.conj() * b).real if a.is_complex() or b.is_complex() else a * b
-    total = product.flatten(1).sum(1, dtype=torch.float64).to(product.dtype)
+    total = torch.linalg.vecdot(a.flatten(1), b.flatten(1))
+    total = total.real if total.is_complex() else total
     return total.view(-1, *[1] * (a.ndim - 1))
 
 

@@ -34,8 +34,8 @@ class Posed:
     Args:
         problem: in physical units.
         prior: its `channels` must suit the operator's domain (ValueError otherwise).
+        initial: a rough reconstruction (B, H, W) in physical units, e.g. `least_squares(problem)`.
         repeat: samples per item; items stand `repeat` times in a row.
-        initial: a classical reconstruction (B, H, W) in physical units; by default a few conjugate gradients.
         model_error: relative model error, see the module.
     """
 
@@ -43,8 +43,8 @@ class Posed:
         self,
         problem: Problem,
         prior: Prior,
+        initial: Tensor,
         repeat: int = 1,
-        initial: Tensor | None = None,
         model_error: float = MODEL_ERROR,
     ) -> None:
         if problem.operator.domain_complex != (prior.channels == 2):
@@ -54,8 +54,6 @@ class Posed:
                 f"it belongs to another modality; choose a prior of {got} images"
             )
         self.prior, self.evaluations = prior, 0
-        if initial is None:
-            initial = least_squares(problem)
         if repeat > 1:
             initial = initial.repeat_interleave(repeat, 0)
         self.operator = problem.operator.repeat(repeat)
@@ -97,16 +95,24 @@ class Posed:
             return weight * self.operator.normal(x)
         return self.adjoint(self.forward(x))
 
-    def proximal(self, x: Tensor, variance: float, iterations: int, y: Tensor | None = None) -> Tensor:
-        """argmin_u ½ |A u - y|² + |u - x|² / (2 variance), by conjugate gradients from x.
+    def proximal(
+        self,
+        x: Tensor,
+        variance: float,
+        iterations: int,
+        start: Tensor | None = None,
+        y: Tensor | None = None,
+    ) -> Tensor:
+        """argmin_u ½ |A u - y|² + |u - x|² / (2 variance), by conjugate gradients.
 
-        `y` (units of the measurement) replaces the measured one, as in the projection sampler.
+        They begin at x + start: the correction of the level before, where there was one, makes three steps worth ten
+        (docs/methods.md). `y` (units of the measurement) replaces the measured one, as in the projection sampler.
         """
         measured = self._measured if y is None else self.adjoint(y)
-        step = conjugate_gradients(
-            lambda d: d + variance * self.normal(d), variance * (measured - self.normal(x)), iterations=iterations
-        )
-        return x + step
+        begin = x if start is None else x + start
+        residual = variance * (measured - self.normal(begin))
+        residual = residual if start is None else residual - start
+        return begin + conjugate_gradients(lambda d: d + variance * self.normal(d), residual, iterations=iterations)
 
     def physical(self, x: Tensor) -> Tensor:
         """x in the units of the scan."""
@@ -115,7 +121,9 @@ class Posed:
 
 def least_squares(problem: Problem, iterations: int = 12) -> Tensor:
     """A few conjugate gradients on the normal equations: a scale, and a start where nothing better is at hand."""
-    return conjugate_gradients(problem.operator.normal, problem.operator.adjoint(problem.y), iterations=iterations)
+    return conjugate_gradients(
+        problem.operator.normal, problem.operator.adjoint(problem.y), iterations=iterations
+    )
 
 
 class PosteriorMethod:
@@ -128,10 +136,6 @@ class PosteriorMethod:
     def steps_in_all(self) -> int:
         """How many estimates `trajectory` yields."""
         raise NotImplementedError
-
-    def initial(self, problem: Problem) -> Tensor | None:
-        """A classical reconstruction to start or scale from, (B, H, W) in physical units; None: least squares."""
-        return None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -166,7 +170,7 @@ class PosteriorMethod:
         done = 0
         for first in range(0, B, slices):
             part = problem.items(slice(first, first + slices))
-            initial = self.initial(part)
+            initial = least_squares(part)
             drawn = []
             for start in range(0, samples, at_once):
                 count = min(at_once, samples - start)
@@ -175,7 +179,7 @@ class PosteriorMethod:
                     for b in range(first, first + len(part.y))
                     for item_seed in item_seeds(seed, b, start, count)
                 ]
-                posed = Posed(part, prior, count, initial)
+                posed = Posed(part, prior, initial, count)
                 x = posed.initial
                 for x in self.trajectory(posed, ItemNoise(seeds)):
                     done += 1

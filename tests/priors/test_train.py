@@ -1,0 +1,87 @@
+"""The training loop: resumed runs equal uninterrupted ones, and it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from scanprior.priors.nets.build import build
+from scanprior.priors.score import NetworkPrior
+from scanprior.priors.train import TrainConfig, Trainer, denoising_psnr
+
+
+def batches(step: int) -> torch.Tensor:
+    """Piecewise constant images: far from the white noise that a denoiser removes."""
+    g = torch.Generator().manual_seed(step)
+    return torch.nn.functional.interpolate(torch.randn(2, 1, 4, 4, generator=g), scale_factor=4) * 0.5
+
+
+def trainer(folder: Path, steps: int = 8, base: int = 8) -> Trainer:
+    torch.manual_seed(0)
+    prior = NetworkPrior(build({"name": "unet", "base": base, "multipliers": [1, 2], "stem": 2}), 1, 0.5)
+    return Trainer(
+        prior,
+        batches,
+        TrainConfig(steps=steps, warmup=2, learning_rate=2e-3),
+        folder / "checkpoint.safetensors",
+    )
+
+
+def test_a_resumed_run_gives_the_losses_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = trainer(tmp_path)
+    expected = [state.loss for state in whole]
+    first = trainer(tmp_path)
+    losses = []
+    for state in first:
+        losses.append(state.loss)
+        if state.step == 3:
+            first.save()
+            break
+    second = trainer(tmp_path)
+    second.load()
+    losses += [state.loss for state in second]
+    assert losses == expected
+    for name, value in whole.ema.items():
+        assert torch.equal(value, second.ema[name]), name
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    trainer(tmp_path).save()
+    with pytest.raises(ValueError, match="another network"):
+        trainer(tmp_path, base=16).load()
+
+
+def test_saving_leaves_the_old_checkpoint_until_the_new_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(tmp_path)
+    run.save()
+    before = run.checkpoint.read_bytes()
+    monkeypatch.setattr(
+        "scanprior.priors.train.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
+    next(iter(run))
+    with pytest.raises(OSError, match="disk full"):
+        run.save()
+    assert run.checkpoint.read_bytes() == before
+
+
+def test_training_beats_the_best_linear_denoiser(tmp_path: Path) -> None:
+    """On piecewise constant images a network must do better than white-noise shrinkage, which is where it starts."""
+    run = trainer(tmp_path, steps=80)
+    images = batches(10_000)
+    before = denoising_psnr(run.prior, images, (0.5,))[0.5]
+    for _ in run:
+        pass
+    run.prior.load_state_dict(run.ema)
+    after = denoising_psnr(run.prior.eval(), images, (0.5,))[0.5]
+    assert after > before + 2
+
+
+def test_learning_rate_warms_up_and_decays_to_zero() -> None:
+    config = TrainConfig(steps=1000, warmup=100, decay=0.5, learning_rate=1.0)
+    assert config.learning_rate_at(0) == pytest.approx(0.01)
+    assert config.learning_rate_at(300) == 1.0
+    assert config.learning_rate_at(750) == pytest.approx(0.5)
+    assert config.learning_rate_at(999) == pytest.approx(0.002)

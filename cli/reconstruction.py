@@ -305,7 +305,7 @@ def _write(
             "matrix": list(scan.matrix),
             "slices": len(mean),
         },
-        "table": [{"method": row.name, **row.figures} for row in rows],
+        "table": [{"method": row.name, **_rounded(row.figures)} for row in rows],
         "pictures": ["report.png"],
         "settings": result.provenance,
         "provenance": provenance,
@@ -319,3 +319,7 @@ def _caption(row: Row) -> str:
     if "psnr" not in row.figures:
         return f"residual {row.figures['residual']:.4f}"
     return f"{row.figures['psnr']:.2f} dB · SSIM {row.figures['ssim']:.3f}"
+
+
+def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}

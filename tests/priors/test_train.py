@@ -58,9 +58,7 @@ def test_saving_leaves_the_old_checkpoint_until_the_new_one_is_whole(
     run = trainer(tmp_path)
     run.save()
     before = run.checkpoint.read_bytes()
-    monkeypatch.setattr(
-        "scanprior.priors.train.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
-    )
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     next(iter(run))
     with pytest.raises(OSError, match="disk full"):
         run.save()

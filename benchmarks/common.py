@@ -29,10 +29,11 @@ class Case:
     patient: str
     problem: Problem
     truth: torch.Tensor  # (1, H, W), 1/mm or complex
-    volume: np.ndarray | None = None
 
 
-def cases(path: str, settings: CTSimulation | MRISimulation, count: int, per_patient: int = 1, device: str = "cpu") -> list[Case]:
+def cases(
+    path: str, settings: CTSimulation | MRISimulation, count: int, per_patient: int = 1, device: str = "cpu"
+) -> list[Case]:
     """`per_patient` slices (evenly through the stack) of the first patients of an image set, measured."""
     images = read_images(DATA / path)
     chosen: list[int] = []
@@ -45,7 +46,9 @@ def cases(path: str, settings: CTSimulation | MRISimulation, count: int, per_pat
         modality = "CT" if images.units == "HU" else "MR"
         volume = Volume(images.load([i]), images.units, modality, (1.0, pixel, pixel), {}, path, None)  # type: ignore[arg-type]
         scan = simulate(volume, settings, seed=i)
-        out.append(Case(str(images.groups[i]), problem_of(scan, device), torch.from_numpy(np.asarray(scan.truth))))
+        out.append(
+            Case(str(images.groups[i]), problem_of(scan, device), torch.from_numpy(np.asarray(scan.truth)))
+        )
     return out
 
 
@@ -63,7 +66,9 @@ def figures(images: Sequence[torch.Tensor], items: Sequence[Case]) -> dict[str, 
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
 
-def best_weight(weights: Sequence[float], method: Callable[[Problem, float], torch.Tensor], items: Sequence[Case]) -> float:
+def best_weight(
+    weights: Sequence[float], method: Callable[[Problem, float], torch.Tensor], items: Sequence[Case]
+) -> float:
     """The weight with the highest mean PSNR on validation slices."""
     scores = [figures([method(c.problem, w) for c in items], items)["psnr"].mean() for w in weights]
     return weights[int(np.argmax(scores))]
@@ -77,7 +82,9 @@ class Results:
         for name in ("method", "PSNR [dB]", "95 %", "SSIM", "data residual", "NFE", "s / slice"):
             self.table.add_column(name, justify="left" if name == "method" else "right")
 
-    def add(self, name: str, images: Sequence[torch.Tensor], items: Sequence[Case], nfe: str, seconds: float) -> float:
+    def add(
+        self, name: str, images: Sequence[torch.Tensor], items: Sequence[Case], nfe: str, seconds: float
+    ) -> float:
         f = figures(images, items)
         interval = bootstrap_interval(f["psnr"], [c.patient for c in items], level=0.95, seed=0)
         self.table.add_row(

@@ -50,8 +50,16 @@ def run(views: int, photons: float, args: argparse.Namespace) -> None:
     for name, method in methods:
         out = [method(c.problem, prior, samples=args.samples, batch=args.samples) for c in items]
         seconds, nfe = sum(r.seconds for r in out) / len(out), out[0].nfe
-        results.add(f"{name}, one sample", [r.samples[:, 0] for r in out], items, str(nfe), seconds / args.samples)
-        results.add(f"{name}, mean of {args.samples}", [r.mean for r in out], items, f"{args.samples} x {nfe}", seconds)
+        results.add(
+            f"{name}, one sample", [r.samples[:, 0] for r in out], items, str(nfe), seconds / args.samples
+        )
+        results.add(
+            f"{name}, mean of {args.samples}",
+            [r.mean for r in out],
+            items,
+            f"{args.samples} x {nfe}",
+            seconds,
+        )
     if args.projection:
         few = items[: args.projection]
         out = [Projection()(c.problem, prior) for c in few]
@@ -59,7 +67,9 @@ def run(views: int, photons: float, args: argparse.Namespace) -> None:
         results.add(f"projection, {len(few)} slices", [r.mean for r in out], few, str(out[0].nfe), seconds)
         out = [methods[-1][1](c.problem, prior) for c in few]
         seconds = sum(r.seconds for r in out) / len(out)
-        results.add(f"{methods[-1][0]}, the same slices", [r.mean for r in out], few, str(out[0].nfe), seconds)
+        results.add(
+            f"{methods[-1][0]}, the same slices", [r.mean for r in out], few, str(out[0].nfe), seconds
+        )
     results.show()
 
 
@@ -72,7 +82,9 @@ def fbp_of(case: Case) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--slices", type=int, default=8, help="test slices, one a patient")
     parser.add_argument("--tune", type=int, default=4, help="validation slices that choose the TV weight")
     parser.add_argument("--views", type=int, default=23)

@@ -41,7 +41,9 @@ HTC_MATRIX = 256
 def htc(args: argparse.Namespace) -> None:
     scan = read(DATA / "ct/raw/htc2022_tb_fanbeam.h5", angle_sign=-1)
     assert isinstance(scan, Scan)
-    scan = replace(scan, matrix=(HTC_MATRIX, HTC_MATRIX), pixel_mm=scan.pixel_mm * scan.matrix[0] / HTC_MATRIX)
+    scan = replace(
+        scan, matrix=(HTC_MATRIX, HTC_MATRIX), pixel_mm=scan.pixel_mm * scan.matrix[0] / HTC_MATRIX
+    )
     full = problem_of(scan)
     reference = fista_tv(full.y, full.operator, 1e-4)
     inside = reference > 0.5 * reference.max()
@@ -49,7 +51,8 @@ def htc(args: argparse.Namespace) -> None:
     prior, _ = load(args.prior or default_for("CT"))
     prior.for_inference()
     peak = float(reference.max())
-    table = new_table("HTC 2022, measured, reference: FISTA-TV from 549 views", ("views", "method", "PSNR [dB]", "SSIM"))
+    title = "HTC 2022, measured, reference: FISTA-TV from 549 views"
+    table = new_table(title, ("views", "method", "PSNR [dB]", "SSIM"))
     for views in (60, 30):
         index = np.round(np.linspace(0, scan.data.shape[1] - 1, views)).astype(int)
         assert scan.geometry is not None
@@ -102,7 +105,16 @@ def ulf(args: argparse.Namespace) -> None:
             table.add_row(path.stem, name, f"{row['psnr']:.2f}", f"{row['ssim']:.3f}")
             captions[name] = f"{row['psnr']:.2f} dB"
         std = None if out.std is None else out.std[0].numpy()
-        picture(args, path.stem, images, reference, std, (0.0, float(reference.abs().max())), "k-space units", captions)
+        picture(
+            args,
+            path.stem,
+            images,
+            reference,
+            std,
+            (0.0, float(reference.abs().max())),
+            "k-space units",
+            captions,
+        )
     Console().print(table)
 
 
@@ -125,7 +137,9 @@ def brain(args: argparse.Namespace) -> None:
     images = {"zero-filled": zero_filled(problem)}
     images |= {f"L1-wavelet, {w:g}": l1_wavelet(problem, w) for w in (1e-3, 3e-3, 1e-2)}
     images |= {"DDS, one sample": out.samples[:, 0], f"DDS, mean of {args.samples}": out.mean}
-    table = new_table("8-channel brain, half of the samples predict the other half", ("method", "held-out error"))
+    table = new_table(
+        "8-channel brain, half of the samples predict the other half", ("method", "held-out error")
+    )
     captions = {}
     for name, image in images.items():
         residual = (predict(image) - y * held_out).norm() / (y * held_out).norm()
@@ -172,7 +186,9 @@ def new_table(title: str, columns: tuple[str, ...]) -> Table:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("study", choices=["htc", "ulf", "brain"])
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--samples", type=int, default=8)

@@ -1,5 +1,5 @@
-"""Multi-coil MRI of real slices, complex k-space simulated with 8 coils: zero-filled, L1-wavelet (sigpy, weight tuned on
-validation slices), DDS single sample and mean.
+"""Multi-coil MRI of real slices, complex k-space simulated with 8 coils: zero-filled, L1-wavelet (sigpy, weight tuned
+on validation slices), DDS single sample and mean.
 
     python benchmarks/mri.py                     # x4 and x8 equispaced, 30 dB, T1 and whole-head test sets
     python benchmarks/mri.py --slices 7 --steps 50
@@ -28,23 +28,32 @@ def run(name: str, accel: int, args: argparse.Namespace) -> None:
     settings = MRISimulation(accel=accel, snr=args.snr)
     per_patient = 1 if name == "t1" else args.slices
     items = cases(f"mri/{name}_test.h5", settings, args.slices, per_patient, args.device)
-    weight = best_weight(WAVELET_WEIGHTS, l1_wavelet, cases(f"mri/{name}_val.h5", settings, 2, 2, args.device))
+    weight = best_weight(
+        WAVELET_WEIGHTS, l1_wavelet, cases(f"mri/{name}_val.h5", settings, 2, 2, args.device)
+    )
     prior, _ = load(args.prior or default_for("MR"))
     prior.for_inference(args.device)
     results = Results(f"{name}, 8 coils, x{accel}, {args.snr:g} dB, {len(items)} test slices")
-    for label, method in (("zero-filled", zero_filled), (f"L1-wavelet, {weight:g}", lambda p: l1_wavelet(p, weight))):
+    for label, method in (
+        ("zero-filled", zero_filled),
+        (f"L1-wavelet, {weight:g}", lambda p: l1_wavelet(p, weight)),
+    ):
         began = time.perf_counter()
         images = [method(c.problem) for c in items]
         results.add(label, images, items, "0", (time.perf_counter() - began) / len(items))
     out = [DDS(steps=args.steps)(c.problem, prior, samples=args.samples, batch=args.samples) for c in items]
     seconds, nfe = sum(r.seconds for r in out) / len(out), out[0].nfe
     results.add("DDS, one sample", [r.samples[:, 0] for r in out], items, str(nfe), seconds / args.samples)
-    results.add(f"DDS, mean of {args.samples}", [r.mean for r in out], items, f"{args.samples} x {nfe}", seconds)
+    results.add(
+        f"DDS, mean of {args.samples}", [r.mean for r in out], items, f"{args.samples} x {nfe}", seconds
+    )
     results.show()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sets", nargs="*", default=["t1", "ms"])
     parser.add_argument("--slices", type=int, default=3)
     parser.add_argument("--accel", type=int, nargs="*", default=[4, 8])

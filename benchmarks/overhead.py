@@ -31,7 +31,9 @@ def seconds(run: Callable[[], object], device: str) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--repeats", type=int, default=3)

@@ -112,7 +112,9 @@ class Posed:
         begin = x if start is None else x + start
         residual = variance * (measured - self.normal(begin))
         residual = residual if start is None else residual - start
-        return begin + conjugate_gradients(lambda d: d + variance * self.normal(d), residual, iterations=iterations)
+        return begin + conjugate_gradients(
+            lambda d: d + variance * self.normal(d), residual, iterations=iterations
+        )
 
     def physical(self, x: Tensor) -> Tensor:
         """x in the units of the scan."""
@@ -181,8 +183,8 @@ class PosteriorMethod:
                 ]
                 posed = Posed(part, prior, initial, count)
                 x = posed.initial
-                for x in self.trajectory(posed, ItemNoise(seeds)):
-                    done += 1
+                for estimate in self.trajectory(posed, ItemNoise(seeds)):
+                    x, done = estimate, done + 1
                     if callback is not None:
                         callback(done, total)
                 evaluations = posed.evaluations

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ class DDS(PosteriorMethod):
         eta: stochasticity, 0 (deterministic) to 1 (all noise renewed at each level).
         ancestral: eta = sqrt(1 - s_{i+1}² / s_i²) at each level instead, the posterior's own spread.
         gamma: proximal weight relative to s² / sigma_y².
-        cg: conjugate gradient steps a level, begun at D plus the last level's correction u - D (the paper: 5, begun at D).
+        cg: conjugate gradient steps a level, begun at D plus the last level's u - D (the paper: 5, begun at D).
         warm_start: start at `sigma_start` from least squares, not at `sigma_max` from noise.
         sde: law of noise whose uniform times give the levels; None: Karras levels.
     """
@@ -49,6 +50,13 @@ class DDS(PosteriorMethod):
     sigma_max: float = 20.0
     sigma_min: float = 0.005
     sde: SDE | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.cg < 1 or not 0 <= self.eta <= 1 or self.gamma <= 0:
+            raise ValueError(
+                f"DDS: got steps={self.steps}, cg={self.cg}, eta={self.eta}, gamma={self.gamma}; expected at least "
+                "one step and one conjugate gradient step, eta in [0, 1] and a positive gamma"
+            )
 
     def levels(self) -> list[float]:
         """The noise levels s_1 > ... > s_N, each one network evaluation."""
@@ -67,7 +75,7 @@ class DDS(PosteriorMethod):
         start = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         x = start + levels[0] * noise.like(start)
         correction = torch.zeros_like(x)
-        for s, s_next in zip(levels[:-1], levels[1:], strict=True):
+        for s, s_next in pairwise(levels):
             D = posed.denoise(x, s)
             u = posed.proximal(D, self.gamma * s**2, self.cg, start=correction)
             correction = u - D

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -51,6 +52,13 @@ class Projection(PosteriorMethod):
     sde: SDE = field(default_factory=lambda: VE(sigma_min=0.01, sigma_max=50.0))
     cg: int = 5
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.cg < 1 or not 0 <= self.mixing <= 1 or self.snr < 0:
+            raise ValueError(
+                f"Projection: got steps={self.steps}, cg={self.cg}, mixing={self.mixing}, snr={self.snr}; expected "
+                "at least one step and one conjugate gradient step, mixing in [0, 1] and snr >= 0"
+            )
+
     def steps_in_all(self) -> int:
         return self.steps
 
@@ -58,7 +66,7 @@ class Projection(PosteriorMethod):
         sde, prior = self.sde, _Counting(posed)
         times = torch.linspace(1, 1e-5, self.steps + 1, dtype=torch.float64)
         x = float(sde.sigma(times[0])) * noise.like(posed.initial)
-        for t, s in zip(times[:-1], times[1:], strict=True):
+        for t, s in pairwise(times):
             x = self.project(posed, x, t, noise)
             x_channels = to_channels(x, prior.channels)
             x_channels, _ = reverse_diffusion(prior, x_channels, t, s, sde, noise)

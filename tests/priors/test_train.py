@@ -67,7 +67,7 @@ def test_saving_leaves_the_old_checkpoint_until_the_new_one_is_whole(
 
 def test_training_beats_the_best_linear_denoiser(tmp_path: Path) -> None:
     """On piecewise constant images a network must do better than white-noise shrinkage, which is where it starts."""
-    run = trainer(tmp_path, steps=80)
+    run = trainer(tmp_path, steps=160)
     images = batches(10_000)
     before = denoising_psnr(run.prior, images, (0.5,))[0.5]
     for _ in run:

@@ -105,8 +105,7 @@ class Posed:
     ) -> Tensor:
         """argmin_u ½ |A u - y|² + |u - x|² / (2 variance), by conjugate gradients.
 
-        They begin at x + start: the correction of the level before, where there was one, makes three steps worth ten
-        (docs/methods.md). `y` (units of the measurement) replaces the measured one, as in the projection sampler.
+        They begin at x + start. `y` (units of the measurement) replaces the measured one, as in the projection sampler.
         """
         measured = self._measured if y is None else self.adjoint(y)
         begin = x if start is None else x + start
@@ -121,7 +120,7 @@ class Posed:
         return self.offset + self.scale * x
 
 
-def least_squares(problem: Problem, iterations: int = 12) -> Tensor:
+def least_squares(problem: Problem, iterations: int = 8) -> Tensor:
     """A few conjugate gradients on the normal equations: a scale, and a start where nothing better is at hand."""
     return conjugate_gradients(
         problem.operator.normal, problem.operator.adjoint(problem.y), iterations=iterations

@@ -24,6 +24,7 @@ from torch import Tensor
 from ...priors.sampling.loop import ItemNoise, karras_levels
 from ...priors.sde import SDE
 from .base import Posed, PosteriorMethod
+from .proximal import carried
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,10 @@ class DDS(PosteriorMethod):
         levels = [*self.levels(), 0.0]
         start = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         x = start + levels[0] * noise.like(start)
-        correction = torch.zeros_like(x)
+        proximal = carried(posed)
         for s, s_next in pairwise(levels):
             D = posed.denoise(x, s)
-            u = posed.proximal(D, self.gamma * s**2, self.cg, start=correction)
-            correction = u - D
+            u = proximal(D, self.gamma * s**2, self.cg)
             eta = (1 - (s_next / s) ** 2) ** 0.5 if self.ancestral else self.eta
             x = u + s_next * ((1 - eta**2) ** 0.5 * (x - u) / s + eta * noise.like(x)) if s_next else u
             yield u

@@ -1,0 +1,87 @@
+"""The data step of DDS and its kin, carried from one noise level to the next:
+
+    u = argmin_u ½ |A u - y|² + |u - x|² / (2 v),      y = A u + n whitened, W = diag(1 / N) the inverse noise variances.
+
+Two ways to solve it by a few conjugate gradients, both begun at the correction u - x of the last call, which is worth
+more than as many steps again (docs/methods.md):
+
+    primal    (I + v A^H W A) d = v A^H W (y - A x),                u = x + d
+    dual      (N + v A A^H) q = y - A x,                            u = x + v A^H q
+
+The dual works on vectors of the size of the measurement, and the noise stands on its diagonal, so that it can be
+preconditioned by M = 1 / (N + v |A A^H 1|): rays of very different noise or length cost no more steps than equal ones. It is
+used for CT; multi-coil k-space is larger than its image and its noise is even, there the primal is cheaper.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from ...operators.solve import inner
+
+if TYPE_CHECKING:
+    from .base import Posed
+
+
+class Proximal(Protocol):
+    def __call__(self, x: Tensor, variance: float, iterations: int) -> Tensor:
+        """u for x (B, H, W); begins where the last call ended."""
+        ...
+
+
+def carried(posed: Posed) -> Proximal:
+    """The cheaper way to solve the data step of a posed problem."""
+    operator = posed.operator
+    small = math.prod(operator.range) <= 4 * math.prod(operator.domain)
+    return Dual(posed) if small and not operator.domain_complex else Primal(posed)
+
+
+class Primal:
+    def __init__(self, posed: Posed) -> None:
+        self.posed = posed
+        self.correction = torch.zeros_like(posed.initial)
+
+    def __call__(self, x: Tensor, variance: float, iterations: int) -> Tensor:
+        u = self.posed.proximal(x, variance, iterations, start=self.correction)
+        self.correction = u - x
+        return u
+
+
+class Dual:
+    def __init__(self, posed: Posed) -> None:
+        self.posed, self.noise = posed, (1 / posed.weights).expand_as(posed.y)
+        rows = posed.forward(self.backward(torch.ones_like(posed.y))).abs()  # of A A^H: a bound where A >= 0
+        self.rows = torch.maximum(
+            rows, 1e-6 * rows.amax(tuple(range(1, rows.ndim)), keepdim=True)
+        )  # per item
+        self.q, self.Aq = torch.zeros_like(posed.y), torch.zeros_like(posed.y)  # q and A A^H q
+        self.g = torch.zeros_like(posed.initial)  # A^H q
+        self.variance = 1.0
+
+    def backward(self, q: Tensor) -> Tensor:
+        """A^H q, not whitened."""
+        return self.posed.scale * self.posed.operator.adjoint(q)
+
+    def __call__(self, x: Tensor, variance: float, iterations: int) -> Tensor:
+        same_correction, self.variance = self.variance / variance, variance
+        q, g, Aq = (same_correction * part for part in (self.q, self.g, self.Aq))
+        M = 1 / (self.noise + variance * self.rows)
+        r = self.posed.y - self.posed.forward(x) - self.noise * q - variance * Aq
+        z = M * r
+        p, rho = z, inner(r, z)
+        for _ in range(iterations):
+            back = self.backward(p)
+            through = self.posed.forward(back)
+            s = self.noise * p + variance * through
+            alpha = rho / inner(p, s).clamp_min(1e-38)
+            q, g, Aq = q + alpha * p, g + alpha.view(-1, 1, 1) * back, Aq + alpha * through
+            r = r - alpha * s
+            z = M * r
+            rho_next = inner(r, z)
+            p, rho = z + rho_next / rho.clamp_min(1e-38) * p, rho_next
+        self.q, self.g, self.Aq = q, g, Aq
+        return x + variance * g

@@ -1,6 +1,6 @@
 """The data step of DDS and its kin, carried from one noise level to the next:
 
-    u = argmin_u ½ |A u - y|² + |u - x|² / (2 v),      y = A u + n whitened, W = diag(1 / N) the inverse noise variances.
+    u = argmin_u ½ |A u - y|²_W + |u - x|² / (2 v),        W = diag(1 / N), the inverse noise variances.
 
 Two ways to solve it by a few conjugate gradients, both begun at the correction u - x of the last call, which is worth
 more than as many steps again (docs/methods.md):
@@ -9,8 +9,8 @@ more than as many steps again (docs/methods.md):
     dual      (N + v A A^H) q = y - A x,                            u = x + v A^H q
 
 The dual works on vectors of the size of the measurement, and the noise stands on its diagonal, so that it can be
-preconditioned by M = 1 / (N + v |A A^H 1|): rays of very different noise or length cost no more steps than equal ones. It is
-used for CT; multi-coil k-space is larger than its image and its noise is even, there the primal is cheaper.
+preconditioned by M = 1 / (N + v |A A^H 1|): rays of very different noise or length then cost few steps more than equal
+ones. It is used for CT; multi-coil k-space is larger than its image and its noise is even, there the primal is cheaper.
 """
 
 from __future__ import annotations

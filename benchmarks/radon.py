@@ -1,8 +1,8 @@
 """CT projectors side by side: time of the forward and the adjoint, and the dot-test defect.
 
-    python benchmarks/radon.py                       # 512 x 512, 736 detectors, 23 and 180 views, batch 1 and
-    8 python benchmarks/radon.py --size 128 --views 9  # a small one, seconds OMP_NUM_THREADS=1 python
-    benchmarks/radon.py     # one thread, as in the tables of docs/
+    python benchmarks/radon.py                        # 512 x 512, 736 detectors, 23 and 180 views, batch 1 and 8
+    python benchmarks/radon.py --size 128 --views 9   # a small one, seconds
+    OMP_NUM_THREADS=1 python benchmarks/radon.py      # one thread
 
 Needs an idle machine and, in full, 5 GB of memory. Best of `--repeats` calls after one to warm up. All
 project the same parallel beam with Joseph's kernel: ours (`RadonSparse`), ASTRA's `linear`, and the same

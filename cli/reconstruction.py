@@ -99,7 +99,7 @@ def reconstruct_file(
                 "retrospective study"
             )
         scan = item
-    return reconstruct_scan(scan, volume, method, output, request, overwrite, title=path.name)
+    return reconstruct_scan(scan, volume, method, output, request, overwrite, title=scan.source)
 
 
 def reconstruct_scan(

@@ -18,7 +18,7 @@ import numpy as np
 
 from . import dicom, dxchange, fastmri, ismrmrd_file, nifti, simple, store
 from .hdf5 import Slices, choose, datasets, open_hdf5, text
-from .scan import FormatError, Scan, Volume, check
+from .scan import FormatError, Scan, Volume, check, is_personal
 
 _KNOWN = (
     "scanprior scans, reconstructions and image sets, simple sinograms (sinogram, angles_deg), simple "
@@ -226,11 +226,12 @@ def _describe_hdf5(path: Path) -> dict[str, Any]:
         facts |= {
             key: _short(value)
             for key, value in file.attrs.items()
-            if key not in ("format", "version", "kind")
+            if key not in ("format", "version", "kind") and not is_personal(key)
         }
         for group in ("geometry", "noise", "header"):
             if isinstance(file.get(group), h5py.Group):
-                facts[group] = {key: _short(value) for key, value in file[group].attrs.items()}
+                attributes = file[group].attrs.items()
+                facts[group] = {key: _short(value) for key, value in attributes if not is_personal(key)}
     return facts
 
 

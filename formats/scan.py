@@ -23,6 +23,11 @@ Header = dict[str, str | float | int]
 _PERSONAL = ("patient", "birth", "institution", "physician", "operator", "accession", "studydate", "studyid")
 
 
+def is_personal(key: str) -> bool:
+    """Whether an attribute of this name can identify a person."""
+    return any(word in key.lower().replace("_", "").replace(" ", "") for word in _PERSONAL)
+
+
 class FormatError(ValueError):
     """A file that cannot be read or written: names the file, what was got, what was expected, what to do."""
 
@@ -111,7 +116,7 @@ def _find(item: Scan | Volume) -> Iterator[str]:
     else:
         yield f"got kind {item.kind!r}, expected 'ct' or 'mri'"
     for key in item.header:
-        if any(word in key.lower().replace("_", "").replace(" ", "") for word in _PERSONAL):
+        if is_personal(key):
             yield f"got header key {key!r}, which can identify a person; remove it"
 
 

@@ -1,12 +1,13 @@
 """The operator contract: what every `LinearOperator` promises, measured.
 
     dot               |<A u, v> - <u, A^H v>| / (||A u|| ||v||), the worst item: the adjoint is the adjoint
-    linear            ||A (a u + b w) - a A u - b A w|| / ||A u||, and for A^H; a, b complex where both sides
-    are gradient          ||grad_u (1/2 ||A u||^2) - A^H A u|| / ||A^H A u||: autograd's backward is the
-    adjoint gradient_adjoint  the same for A^H gradient_second   ||grad_u <grad_u (1/2 ||A u||^2), w> - A^H A
-    w|| / ||A^H A w||, and for A^H items             an item's result in the batch against `A.items` on the
-    item alone, A and A^H repeat            `A.repeat(2)` on repeated images against the repeated results, A
-    and A^H shapes            number of wrong inputs accepted: no batch, a wrong extent, a dimension too many
+    linear            ||A (a u + b w) - a A u - b A w|| / ||A u||, and for A^H; a, b complex where both sides are
+    gradient          ||grad_u (1/2 ||A u||^2) - A^H A u|| / ||A^H A u||: autograd's backward is the adjoint
+    gradient_adjoint  the same for A^H
+    gradient_second   ||grad_u <grad_u (1/2 ||A u||^2), w> - A^H A w|| / ||A^H A w||, and for A^H
+    items             an item's result in the batch against `A.items` on the item alone, A and A^H
+    repeat            `A.repeat(2)` on repeated images against the repeated results, A and A^H
+    shapes            number of wrong inputs accepted: no batch, a wrong extent, a dimension too many
 
 In float32 all are some 1e-7 for an operator that keeps the contract, and `shapes` is 0. The items of the test
 images have very different scales, and each item is judged by its own, so that a batch-wide norm inside an

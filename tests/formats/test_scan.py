@@ -1,9 +1,12 @@
 """Every defect is found, named and explained; a healthy scan has none."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from scanprior.formats.read import describe
 from scanprior.formats.scan import FormatError, Volume, check, problems
 
 
@@ -77,3 +80,13 @@ def test_volume():
     volume = Volume(np.zeros((2, 3, 3), np.float32), "HU", "CT", (1.0, 1.0, 1.0), source="v")
     assert problems(volume) == []
     assert len(problems(replace(volume, spacing=(1.0, 0.0, 1.0), dicom=(None,)))) == 2
+
+
+def test_info_of_a_foreign_file_shows_no_patient(tmp_path: Path) -> None:
+    path = tmp_path / "raw.h5"
+    with h5py.File(path, "w") as file:
+        file["kspace"] = np.ones((1, 1, 8, 8), np.complex64)
+        file.attrs.update({"patient_id": "Jane Doe 1970", "sequence": "tse"})
+    facts = str(describe(path))
+    assert "tse" in facts
+    assert "Jane" not in facts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ def reconstruct_scan(
     prior.for_inference(device)
     problem = problem_of(scan, device)
     if request.mu_water is not None:
-        problem = Problem(problem.y, problem.operator, problem.noise, request.mu_water)
+        problem = replace(problem, water=request.mu_water)
     display = Display(scan, problem, card)
     rows = [
         display.row(name, image, 0, seconds) for name, image, seconds in _classical(scan, problem, request)

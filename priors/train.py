@@ -151,10 +151,6 @@ class Trainer:
             state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
-    def averaged(self) -> dict[str, Tensor]:
-        """The EMA weights."""
-        return self.ema
-
 
 @torch.no_grad()
 def denoising_psnr(

@@ -80,7 +80,11 @@ class Trainer:
         self.batches, self.config, self.checkpoint = batches, config, checkpoint
         self.device, self.autocast = device, autocast
         self.optimizer = torch.optim.AdamW(
-            prior.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+            prior.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.ema = {name: value.detach().clone() for name, value in prior.state_dict().items()}
         self.step = 0

@@ -272,7 +272,7 @@ def test_a_dicom_series_is_training_data(files, undrawn, tmp_path: Path, shared_
 
 def test_larger_sets_stay_on_disk_and_train_the_same(files, undrawn, tmp_path: Path, monkeypatch) -> None:
     whole = run(files, tmp_path / "memory", steps=4)
-    monkeypatch.setattr(training, "IN_MEMORY", 0)
+    monkeypatch.setattr("scanprior.cli.images.IN_MEMORY", 0)
     same(whole, run(files, steps=4))
 
 

@@ -4,7 +4,8 @@ Few patients make a prior memorise them, so images are drawn patient by patient 
 so that one patient with hundreds of slices does not drown the others); every crop is shifted and mirrored, and half of
 them are turned by a few degrees and zoomed, in one interpolation (the other half keep the scanner's own noise texture,
 which interpolation would smooth). Each batch is a function of (seed, step) alone: a resumed run sees
-exactly the batches an uninterrupted one would have seen.
+exactly the batches an uninterrupted one would have seen. All of a batch's random numbers are drawn before its first
+image is read, so that a process which trains on a part of the batch reads and turns that part only.
 
 Complex (MRI) priors learn from magnitudes times a random smooth phase when only magnitudes exist.
 """
@@ -38,6 +39,26 @@ class Augmentation:
     flip_rows: bool = False
     gain: float = 0.0
     offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is random about one crop."""
+
+    zoom: float
+    angle: float  # [radians]
+    mirror: float  # columns: 1, or -1 reversed
+    turn: float  # rows: the same
+    plain: bool  # neither turned nor zoomed
+    place: tuple[float, float]  # of the centre, 0 to 1 over the room it has (rows, columns)
+
+    @staticmethod
+    def draw(a: Augmentation, rng: np.random.Generator) -> Window:
+        zoom = rng.uniform(*a.zoom)
+        angle = math.radians(rng.uniform(-a.degrees, a.degrees))
+        mirror = rng.choice((-1.0, 1.0))
+        turn = rng.choice((-1.0, 1.0)) if a.flip_rows else 1.0
+        return Window(zoom, angle, mirror, turn, rng.random() < 0.5, (rng.random(), rng.random()))
 
 
 class Crops:
@@ -75,41 +96,42 @@ class Crops:
         weight = np.sqrt([len(m) for m in self.members])
         self.weight = weight / weight.sum()
 
-    def __call__(self, step: int) -> Tensor:
-        """The batch of `step`: (batch, C, size, size) in network units."""
+    def __call__(self, step: int, part: slice = slice(None)) -> Tensor:
+        """The batch of `step`, or the same `part` of it: (batch, C, size, size) in network units."""
         rng = np.random.default_rng((self.seed, step))
         patients = rng.choice(len(self.members), self.batch, p=self.weight)
         chosen = [int(rng.choice(self.members[k])) for k in patients]
-        crops = [self._crop(np.asarray(self.images[i], np.float32), rng) for i in chosen]
+        windows = [Window.draw(self.augmentation, rng) for _ in chosen]
+        crops = [
+            self._crop(np.asarray(self.images[i], np.float32), window)
+            for i, window in zip(chosen[part], windows[part], strict=True)
+        ]
         x = torch.stack(crops)  # (B, size, size)
         a = self.augmentation
         if a.gain or a.offset:
-            u = torch.from_numpy(rng.uniform(-1, 1, (2, self.batch, 1, 1)).astype(np.float32))
+            u = torch.from_numpy(rng.uniform(-1, 1, (2, self.batch, 1, 1)).astype(np.float32))[:, part]
             x = x * (1 + a.gain * u[0]) + a.offset * u[1]
         if self.channels == 1:
             return x[:, None]
-        return torch.view_as_real(x * smooth_phase(self.batch, self.size, rng)).movedim(-1, 1)
+        phase = smooth_phase(self.batch, self.size, rng)[part]
+        return torch.view_as_real(x * phase).movedim(-1, 1)
 
-    def _crop(self, image: np.ndarray, rng: np.random.Generator) -> Tensor:
-        """One random window of one image, turned and zoomed: (size, size)."""
-        a, size = self.augmentation, self.size
-        height, width = image.shape
-        zoom = rng.uniform(*a.zoom)
-        angle = math.radians(rng.uniform(-a.degrees, a.degrees))
-        mirror = rng.choice((-1.0, 1.0))
-        turn = rng.choice((-1.0, 1.0)) if a.flip_rows else 1.0
-        plain = rng.random() < 0.5
-        room = [max(0.0, n - size / (1.0 if plain else zoom)) / 2 for n in (height, width)]
-        centre = [(n - 1) / 2 + rng.uniform(-r, r) for n, r in zip((height, width), room, strict=True)]
+    def _crop(self, image: np.ndarray, window: Window) -> Tensor:
+        """One window of one image, turned and zoomed: (size, size)."""
+        size, zoom, mirror, turn = self.size, window.zoom, window.mirror, window.turn
+        room = [max(0.0, n - size / (1.0 if window.plain else zoom)) / 2 for n in image.shape]
+        centre = [
+            (n - 1) / 2 + (-r + 2 * r * u) for n, r, u in zip(image.shape, room, window.place, strict=True)
+        ]
         fill = float(image.min())
-        if plain:
+        if window.plain:
             return torch.from_numpy(_cut(image, centre, size, fill)[:: int(turn), :: int(mirror)].copy())
-        window = _cut(image, centre, math.ceil(1.5 * size / zoom) + 2, fill)  # only what the window can touch
-        side = window.shape[0]
-        cos, sin = size / (zoom * side) * math.cos(angle), size / (zoom * side) * math.sin(angle)
+        around = _cut(image, centre, math.ceil(1.5 * size / zoom) + 2, fill)  # only what the window can touch
+        side = around.shape[0]
+        cos, sin = (size / (zoom * side) * f(window.angle) for f in (math.cos, math.sin))
         theta = torch.tensor([[[mirror * cos, -sin * turn, 0.0], [mirror * sin, cos * turn, 0.0]]])
         grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
-        source = torch.from_numpy(window - fill)[None, None]
+        source = torch.from_numpy(around - fill)[None, None]
         return F.grid_sample(source, grid.float(), mode="bicubic", align_corners=False)[0, 0] + fill
 
 

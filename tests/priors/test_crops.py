@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,27 @@ def test_a_batch_is_a_function_of_seed_and_step() -> None:
     assert torch.equal(crops()(7), crops()(7))
     assert not torch.equal(crops()(7), crops()(8))
     assert not torch.equal(crops()(7), crops(seed=4)(7))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_part_of_a_batch_is_that_part_and_reads_no_other_image(channels: int) -> None:
+    class Counted:
+        read: ClassVar[list[int]] = []
+
+        def __len__(self) -> int:
+            return len(IMAGES)
+
+        def __getitem__(self, index: int) -> np.ndarray:
+            self.read.append(index)
+            return IMAGES[index]
+
+    augmentation = Augmentation(gain=0.1, offset=0.2, flip_rows=True)
+    stream = Crops(Counted(), GROUPS, channels=channels, size=16, batch=8, seed=3, augmentation=augmentation)
+    whole, in_order = stream(7), Counted.read.copy()
+    for part in (slice(0, 3), slice(3, 8), slice(7, 8)):
+        Counted.read.clear()
+        assert torch.equal(stream(7, part), whole[part])
+        assert Counted.read == in_order[part]
 
 
 def test_patients_are_drawn_by_the_root_of_their_images() -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 
-def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
-        "scanprior-demo"
-    ),
-    overwrite: Annotated[bool, typer.Option(help="Replace an existing output folder.")] = False,
-) -> None:
+@click.command()
+@click.option("--output", "-o", type=Path, default="scanprior-demo", help="Folder for the results.")
+@click.option("--overwrite/--no-overwrite", help="Replace an existing output folder.")
+def demo(output: Path, overwrite: bool) -> None:
     """Simulate a noisy 23-view scan of a real CT slice that pydicom ships, and reconstruct it by FBP, FISTA-TV and
     scanprior with a bundled prior: a table, a picture, a report, HDF5 and DICOM.
 
@@ -28,4 +25,4 @@ def demo(
     from .reconstruction import Request, reconstruct_file
 
     reconstruct_file(example_ct(), output, Request(), "ct:views=23,photons=1e5", overwrite=overwrite)
-    typer.echo(f"open {output}/report.html")
+    click.echo(f"open {output}/report.html")

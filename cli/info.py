@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 LONGEST = 8  # numbers of a list that are printed
 
 
-def info(
-    path: Annotated[Path, typer.Argument(help="A file of any known format, or a folder with one series.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
-) -> None:
+@click.command()
+@click.argument("path", type=Path, help="A file of any known format, or a folder with one series.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
+def info(path: Path, as_json: bool) -> None:
     """Say what a file is: format, kind, shape, units, geometry. Reads headers only.
 
     \b
@@ -26,7 +26,7 @@ def info(
     from ..formats.read import describe
 
     facts = describe(path)
-    typer.echo(to_json(facts) if as_json else "\n".join(lines(facts)))
+    click.echo(to_json(facts) if as_json else "\n".join(lines(facts)))
 
 
 def to_json(facts: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """`scanprior`: the command line.
 
 A verb's module is imported when the verb is asked for and not before, so that `scanprior --help` needs
-nothing but typer. Expected errors (a wrong file, a wrong option, no memory) become one line and exit code 2;
+nothing but click. Expected errors (a wrong file, a wrong option, no memory) become one line and exit code 2;
 a defect of scanprior itself one line and exit code 1; SCANPRIOR_DEBUG=1 shows the traceback of either.
 """
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from typer.core import TyperGroup
+import click
+
+from .. import __version__
 
 VERBS = {  # verb -> its line in --help; the code is the function of that name in the module of that name
     "demo": "A first reconstruction in a minute or two, without any data.",
@@ -25,51 +26,27 @@ VERBS = {  # verb -> its line in --help; the code is the function of that name i
     "priors": "List the bundled priors, or show one's card.",
 }
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)
+INTERRUPTED = 130
 
 
-class Verbs(TyperGroup):
+class Verbs(click.Group):
     """A group that imports a verb's module only to run it or to print its help."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands = dict.fromkeys(VERBS)  # type: ignore[assignment]  # the names, for "did you mean"
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in VERBS:
-            return None
-        verb = typer.Typer(add_completion=False, rich_markup_mode=None)
-        verb.command(cmd_name)(getattr(import_module(f".{cmd_name}", __package__), cmd_name))
-        return typer.main.get_command(verb)
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return getattr(import_module(f".{cmd_name}", __package__), cmd_name) if cmd_name in VERBS else None
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
 
-app = typer.Typer(
-    cls=Verbs,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _print_version(value: bool) -> None:
-    if value:
-        from .. import __version__
-
-        typer.echo(f"scanprior {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _scanprior(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__, message="scanprior %(version)s", help="Print the version.")
+def app() -> None:
     """CT and MRI reconstruction from too few measurements, with score-based priors.
 
     Research use only. Not for diagnosis.
@@ -80,21 +57,22 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 2 wrong use or wrong data, 1 a defect, 130
     interrupted."""
     try:
-        app(arguments, prog_name="scanprior")
-    except SystemExit as leaving:
-        if leaving.code == 130:  # typer has turned Ctrl-C into this
-            print("Interrupted", file=sys.stderr)
-        raise
+        sys.exit(app.main(arguments, prog_name="scanprior", standalone_mode=False))
+    except click.ClickException as error:  # wrong use
+        error.show()
+        sys.exit(error.exit_code)
     except Exception as error:
-        if os.environ.get("SCANPRIOR_DEBUG", "0") not in ("", "0"):
-            raise
         code, line = describe_error(error)
+        if code != INTERRUPTED and os.environ.get("SCANPRIOR_DEBUG", "0") not in ("", "0"):
+            raise
         print(line, file=sys.stderr)
         sys.exit(code)
 
 
 def describe_error(error: Exception) -> tuple[int, str]:
     """The exit code and the one line for an exception."""
+    if isinstance(error, click.Abort) and isinstance(error.__cause__, KeyboardInterrupt):
+        return INTERRUPTED, "Interrupted"
     words = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror

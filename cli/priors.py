@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 if TYPE_CHECKING:
     from ..pretrained.card import Card
 
 
-def priors(
-    name: Annotated[
-        str | None, typer.Argument(help="A bundled prior, or a run folder or file of yours.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
-) -> None:
+@click.command()
+@click.argument("name", required=False, help="A bundled prior, or a run folder or file of yours.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
+def priors(name: str | None, as_json: bool) -> None:
     """List the bundled priors; with a name, show the whole card.
 
     \b
@@ -30,12 +28,12 @@ def priors(
     cards = bundled()
     if name is None:
         if as_json:
-            typer.echo(to_json({key: card.to_dict() for key, card in cards.items()}))
+            click.echo(to_json({key: card.to_dict() for key, card in cards.items()}))
         else:
-            typer.echo("\n\n".join(_summary(card) for card in cards.values()) or _NONE)
+            click.echo("\n\n".join(_summary(card) for card in cards.values()) or _NONE)
         return
     card = (cards[name] if name in cards else card_of_weights(Path(name))).to_dict()
-    typer.echo(
+    click.echo(
         to_json(card)
         if as_json
         else "\n".join(lines({k: v for k, v in card.items() if v not in ("", [], {})}))

@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 
+@click.command()
+@click.argument("scan", type=Path, help="HDF5 (fastMRI, ISMRMRD, DXchange, own), or images with --simulate.")
+@click.option("--output", "-o", type=Path, required=True, help="Folder for the results.")
+@click.option("--simulate", help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")
+@click.option("--prior", help="Bundled name, run folder or .safetensors file.")
+@click.option("--method", default="dds", help="dds (fast) or projection (Song et al. 2022).")
+@click.option("--options", default="", show_default=False, help="Settings of the method: steps=50,eta=1")
+@click.option("--samples", type=click.IntRange(1), default=8, help="Posterior samples per slice.")
+@click.option("--seed", default=0, help="Of the samples (and of a simulation).")
+@click.option("--slices", help="Slices, e.g. 0,3,8 or 4-9; all by default.")
+@click.option("--baselines/--no-baselines", default=True, help="Reconstruct classically too, to compare.")
+@click.option("--mu-water", type=float, help="Attenuation of water [1/mm] that defines HU.")
+@click.option("--series", help="DICOM series, where a folder holds several.")
+@click.option("--angle-sign", type=int, help="-1: angles run clockwise.")
+@click.option("--center", type=float, help="DXchange: column of the rotation axis.")
+@click.option("--drop-columns", type=int, help="DXchange: header columns to drop.")
+@click.option("--pixel-mm", type=float, help="DXchange: detector pixel [mm].")
+@click.option("--device", default="auto", help="cpu, cuda or auto.")
+@click.option("--batch", type=click.IntRange(1), default=8, help="Images denoised at once.")
+@click.option("--overwrite/--no-overwrite", help="Replace an existing output folder.")
 def reconstruct(
-    scan: Annotated[
-        Path, typer.Argument(help="HDF5 (fastMRI, ISMRMRD, DXchange, own), or images with --simulate.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
-    simulate: Annotated[
-        str | None, typer.Option(help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")
-    ] = None,
-    prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
-    method: Annotated[str, typer.Option(help="dds (fast) or projection (Song et al. 2022).")] = "dds",
-    options: Annotated[str, typer.Option(help="Settings of the method: steps=50,eta=1")] = "",
-    samples: Annotated[int, typer.Option(min=1, help="Posterior samples per slice.")] = 8,
-    seed: Annotated[int, typer.Option(help="Of the samples (and of a simulation).")] = 0,
-    slices: Annotated[str | None, typer.Option(help="Slices, e.g. 0,3,8 or 4-9; all by default.")] = None,
-    baselines: Annotated[bool, typer.Option(help="Reconstruct classically too, to compare.")] = True,
-    mu_water: Annotated[
-        float | None, typer.Option(help="Attenuation of water [1/mm] that defines HU.")
-    ] = None,
-    series: Annotated[str | None, typer.Option(help="DICOM series, where a folder holds several.")] = None,
-    angle_sign: Annotated[int | None, typer.Option(help="-1: angles run clockwise.")] = None,
-    center: Annotated[float | None, typer.Option(help="DXchange: column of the rotation axis.")] = None,
-    drop_columns: Annotated[int | None, typer.Option(help="DXchange: header columns to drop.")] = None,
-    pixel_mm: Annotated[float | None, typer.Option(help="DXchange: detector pixel [mm].")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Images denoised at once.")] = 8,
-    overwrite: Annotated[bool, typer.Option(help="Replace an existing output folder.")] = False,
+    scan: Path,
+    output: Path,
+    simulate: str | None,
+    prior: str | None,
+    method: str,
+    options: str,
+    samples: int,
+    seed: int,
+    slices: str | None,
+    baselines: bool,
+    mu_water: float | None,
+    series: str | None,
+    angle_sign: int | None,
+    center: float | None,
+    drop_columns: int | None,
+    pixel_mm: float | None,
+    device: str,
+    batch: int,
+    overwrite: bool,
 ) -> None:
     """Reconstruct a scan: mean, standard deviation and samples of the posterior, with a picture and a report.
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 
+@click.command()
+@click.argument("image", type=Path, help="DICOM file or folder, NIfTI, or an HDF5 image set.")
+@click.option("--output", "-o", type=Path, required=True, help="The scan's HDF5 file.")
+@click.option("--ct", help="views=60,photons=1e5,fan,curved,arc=180,…")
+@click.option("--mri", help="accel=4,coils=8,snr=30,mask=equispaced,…")
+@click.option("--slices", help="Slices, e.g. 0,3,8 or 4-9; all by default.")
+@click.option("--seed", default=0, help="Of the noise, the phase and the mask.")
+@click.option("--overwrite/--no-overwrite", help="Replace an existing file.")
 def simulate(
-    image: Annotated[Path, typer.Argument(help="DICOM file or folder, NIfTI, or an HDF5 image set.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The scan's HDF5 file.")],
-    ct: Annotated[str | None, typer.Option(help="views=60,photons=1e5,fan,curved,arc=180,…")] = None,
-    mri: Annotated[str | None, typer.Option(help="accel=4,coils=8,snr=30,mask=equispaced,…")] = None,
-    slices: Annotated[str | None, typer.Option(help="Slices, e.g. 0,3,8 or 4-9; all by default.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise, the phase and the mask.")] = 0,
-    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+    image: Path, output: Path, ct: str | None, mri: str | None, slices: str | None, seed: int, overwrite: bool
 ) -> None:
     """Simulate a scan of real images, on a grid finer than the reconstruction's.
 
@@ -33,7 +35,7 @@ def simulate(
     from ..formats.store import write_scan
 
     write_scan(output, scan)
-    typer.echo(f"wrote {output}: {scan.kind} data {scan.data.shape}, reconstruction matrix {scan.matrix}")
+    click.echo(f"wrote {output}: {scan.kind} data {scan.data.shape}, reconstruction matrix {scan.matrix}")
 
 
 def scan_of_image(path: Path, spec: str, slices: str | None, seed: int, **options: Any) -> tuple[Any, Any]:

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 PRESETS = Path(__file__).parent / "presets"
 
 
+@click.command()
+@click.option(
+    "--data",
+    type=Path,
+    required=True,
+    multiple=True,
+    help="Training images: HDF5 image sets or folders of DICOM; repeatable.",
+)
+@click.option("--output", "-o", type=Path, required=True, help="Run folder; an existing one is resumed.")
+@click.option("--preset", default="ct-256", help="ct-256, mri-256, or a TOML file of your own.")
+@click.option("--validation", type=Path, multiple=True, help="Images of other patients; repeatable.")
+@click.option("--steps", type=int, help="Optimiser steps in all, instead of the preset's.")
+@click.option("--start-from", help="Start from the weights of this prior.")
+@click.option("--device", default="auto", help="cpu, cuda or auto.")
+@click.option("--checkpoint-minutes", default=5.0, help="Minutes between checkpoints.")
 def train(
-    data: Annotated[list[Path], typer.Option(help="Training images: HDF5 image sets or folders of DICOM.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder; an existing one is resumed.")],
-    preset: Annotated[str, typer.Option(help="ct-256, mri-256, or a TOML file of your own.")] = "ct-256",
-    validation: Annotated[list[Path] | None, typer.Option(help="Images of other patients.")] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Optimiser steps in all, instead of the preset's.")
-    ] = None,
-    start_from: Annotated[str | None, typer.Option(help="Start from the weights of this prior.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
+    data: tuple[Path, ...],
+    output: Path,
+    preset: str,
+    validation: tuple[Path, ...],
+    steps: int | None,
+    start_from: str | None,
+    device: str,
+    checkpoint_minutes: float,
 ) -> None:
     """Train a prior on your own scans; kill it and run it again, and it goes on where it was.
 
@@ -32,7 +45,14 @@ def train(
     from .training import run_training
 
     run_training(
-        data, output, read_preset(preset), validation or [], steps, start_from, device, checkpoint_minutes
+        list(data),
+        output,
+        read_preset(preset),
+        list(validation),
+        steps,
+        start_from,
+        device,
+        checkpoint_minutes,
     )
 
 

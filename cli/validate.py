@@ -8,9 +8,9 @@ printed that identifies a person.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +23,10 @@ WIDE_ARC = 0.17  # rad; a narrower gap between views is no limited angle
 FEW_PATIENTS = 20
 
 
-def validate(
-    path: Annotated[Path, typer.Argument(help="A file of any known format, or a folder with one series.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
-) -> None:
+@click.command()
+@click.argument("path", type=Path, help="A file of any known format, or a folder with one series.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
+def validate(path: Path, as_json: bool) -> None:
     """Check a file before a reconstruction. Exit code 0: usable; 2: not.
 
     \b
@@ -37,9 +37,9 @@ def validate(
     from .info import to_json
 
     found = examine(path)
-    typer.echo(to_json(found) if as_json else report(found))
+    click.echo(to_json(found) if as_json else report(found))
     if not found["usable"]:
-        raise typer.Exit(2)
+        raise click.exceptions.Exit(2)
 
 
 def examine(path: Path) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_its_links_lead_somewhere() -> None:
 
 
 def test_importing_scanprior_is_light_and_its_names_are_there() -> None:
-    heavy = "('torch', 'numpy', 'scipy', 'h5py', 'typer')"
+    heavy = "('torch', 'numpy', 'scipy', 'h5py', 'click')"
     code = f"import sys, scanprior; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from scanprior.cli.info import lines
 from scanprior.cli.main import app
 from scanprior.formats.scan import Scan
@@ -16,7 +17,6 @@ from scanprior.formats.store import write_scan
 from scanprior.pretrained import card as cards
 from scanprior.pretrained import load as store
 from scanprior.pretrained.card import Card
-from typer.testing import CliRunner
 
 
 def call(*arguments: str | Path) -> str:

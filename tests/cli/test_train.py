@@ -88,13 +88,15 @@ def undrawn(monkeypatch) -> None:
 
 
 def run(files: dict[str, Path], output: Path | None = None, **changes) -> Path:
+    """`scanprior train` on the toy set, with other options; errors are raised."""
     output = output or files["run"]
-    options = {"preset": str(files["preset"]), "device": "cpu", **changes}
-    train(
-        data=changes.pop("data", [files["data"]]),
-        output=output,
-        **{k: v for k, v in options.items() if k != "data"},
-    )
+    options = {"data": files["data"], "output": output, "preset": files["preset"], "device": "cpu", **changes}
+    arguments = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, values in options.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    train.main(arguments, standalone_mode=False)
     return output
 
 

@@ -10,12 +10,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from scanprior.cli.main import app
 from scanprior.cli.validate import fully_sampled_centre, missing_arc
 from scanprior.formats.scan import FormatError, Scan
 from scanprior.formats.store import write_scan
 from scanprior.operators.sampling import acs_size
-from typer.testing import CliRunner
 
 
 def call(path: Path) -> tuple[int, dict]:

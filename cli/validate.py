@@ -47,7 +47,6 @@ def examine(path: Path) -> dict[str, Any]:
     file is of no known format; defects of a known one are problems."""
     from ..formats.read import read, sniff
     from ..formats.scan import FormatError, Scan, problems
-    from ..formats.store import read_images
 
     name = sniff(path)
     found: dict[str, Any] = {
@@ -60,6 +59,8 @@ def examine(path: Path) -> dict[str, Any]:
     }
     try:
         if name == "image-set":
+            from ..formats.store import read_images
+
             images = read_images(path)
             found["what"], found["problems"], found["notes"] = _image_set(images)
         else:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .dicom_pixels import DicomSlice, pixels, pydicom_quietly
-from .hdf5 import Slices, choose
+from .reader import Slices, choose
 from .scan import FormatError, Header, Volume
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

@@ -14,7 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .hdf5 import Slices, choose, dataset, open_hdf5
+from .hdf5 import dataset, open_hdf5
+from .reader import Slices, choose
 from .scan import FormatError, Header, Scan
 
 _PIXEL_SIZES = {  # where beamlines keep the detector's pixel size

@@ -15,9 +15,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .hdf5 import Slices, choose, dataset, open_hdf5, take, text
+from .hdf5 import dataset, open_hdf5, take, text
 from .kspace import crop_readout, root_sum_of_squares
 from .mr_header import MRHeader, parse_header
+from .reader import Slices, choose
 from .scan import FormatError, Header, Scan
 
 

@@ -13,8 +13,6 @@ import numpy as np
 
 from .scan import FormatError
 
-Slices = slice | list[int] | None
-
 
 @contextmanager
 def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
@@ -81,24 +79,6 @@ def numbers(file: h5py.Group, name: str, source: str, count: int) -> list[float]
     if len(values) != count:
         raise FormatError(f"{source}: got {name} = {values}, expected {count} numbers")
     return values
-
-
-def choose(count: int, slices: Slices, source: str) -> np.ndarray:
-    """Indices of the chosen slices. Raises FormatError for an index outside or an empty choice."""
-    if slices is None:
-        return np.arange(count)
-    if isinstance(slices, slice):
-        index = np.arange(count)[slices]
-    else:
-        index = np.asarray(slices, dtype=int)
-        if index.size and (index.min() < -count or index.max() >= count):
-            raise FormatError(f"{source}: got slices {list(slices)}, expected 0 to {count - 1}")
-        index = index % max(count, 1)
-    if not index.size:
-        raise FormatError(
-            f"{source}: got slices {slices}, which choose none of the {count}; expected 0 to {count - 1}"
-        )
-    return index
 
 
 def take(data: h5py.Dataset, index: np.ndarray) -> np.ndarray:

@@ -14,9 +14,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .hdf5 import Slices, choose, dataset, open_hdf5, text
+from .hdf5 import dataset, open_hdf5, text
 from .kspace import crop_readout
 from .mr_header import MRHeader, parse_header
+from .reader import Slices, choose
 from .scan import FormatError, Header, Scan
 
 _NOISE, _CALIBRATION, _REVERSE = 19, 20, 22  # bit numbers of ISMRMRD's flags, counted from 1

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from .hdf5 import Slices, choose
+from .reader import Slices, choose
 from .scan import FormatError, Volume
 from .write import atomic
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .hdf5 import Slices, choose, dataset, number, open_hdf5, take, text
+from .hdf5 import dataset, number, open_hdf5, take, text
 from .kspace import measured
+from .reader import Slices, choose
 from .scan import FormatError, Header, Scan
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .hdf5 import Slices, choose, dataset, number, numbers, open_hdf5, take, text
+from .hdf5 import dataset, number, numbers, open_hdf5, take, text
+from .reader import Slices, choose
 from .scan import FormatError, Scan, Volume, check
 from .write import atomic
 

@@ -68,6 +68,22 @@ def test_content_decides(ct_scan, tmp_path):
     assert sniff(tmp_path / "image.h5") == "dicom" and read(tmp_path / "image.h5").units == "HU"
 
 
+@pytest.mark.parametrize("block", [512, 1024, 4096])
+def test_hdf5_behind_a_user_block(block, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=block) as file:
+        file["kspace"] = np.ones((2, 3, 4, 4), np.complex64)
+    assert sniff(tmp_path / "a.h5") == sniff(tmp_path) == "simple-kspace"
+
+
+def test_a_dicom_file_is_described_without_h5py():
+    code = (
+        "import sys, scanprior.formats.read as r\n"
+        f"assert r.describe({get_testdata_file('CT_small.dcm', download=False)!r})['format'] == 'dicom'\n"
+        "assert 'h5py' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_defects_are_raised_or_listed(ct_scan, tmp_path):
     write_scan(tmp_path / "a.h5", ct_scan)
     with h5py.File(tmp_path / "a.h5", "a") as file:

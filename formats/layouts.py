@@ -1,0 +1,125 @@
+"""The layouts of HDF5 files: which one a file has, and the reader of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from . import dxchange, fastmri, ismrmrd_file, simple, store
+from .hdf5 import datasets, open_hdf5, text
+from .reader import Reader, Slices, choose
+from .scan import FormatError, Volume, is_personal
+
+_KNOWN = (
+    "scanprior scans, reconstructions and image sets, simple sinograms (sinogram, angles_deg), simple "
+    "k-space (kspace), "
+    "fastMRI (kspace, ismrmrd_header), ISMRMRD (dataset/xml, dataset/data), DXchange (exchange/data)"
+)
+
+
+def reader_of(path: Path) -> Reader:
+    """The reader of an HDF5 file. Raises FormatError for an unknown layout or a damaged file."""
+    with open_hdf5(path) as file:
+        if text(file.attrs.get("format", "")) == "scanprior":
+            name = f"scanprior-{text(file.attrs.get('content', 'scan'))}"
+            if name in _READERS:
+                return _READERS[name]
+        layouts = {
+            "fastmri": fastmri.is_fastmri(file),
+            "ismrmrd": ismrmrd_file.is_ismrmrd(file),
+            "dxchange": "exchange/data" in file,
+            "simple-sinogram": "sinogram" in file,
+            "simple-kspace": "kspace" in file,
+            "image-set": "images" in file,
+        }
+        for name, matches in layouts.items():
+            if matches:
+                return _READERS[name]
+        found = ", ".join(f"{key} {item.shape}" for key, item in list(datasets(file).items())[:12])
+    raise FormatError(
+        f"{path.name}: HDF5 with an unknown layout: {found or 'no datasets'}. Known: {_KNOWN} "
+        "(docs/formats.md)"
+    )
+
+
+# --- our own and the simple layouts
+def _read_images(path: Path, slices: Slices = None) -> Volume:
+    return store.read_images(path).volume(slices)
+
+
+def _read_reconstruction(path: Path, slices: Slices = None) -> Volume:
+    stored = store.read_reconstruction(path)
+    mean = np.abs(stored.mean) if np.iscomplexobj(stored.mean) else stored.mean
+    units = stored.units if stored.units in ("HU", "1/mm") else "magnitude"
+    return Volume(
+        data=mean[choose(len(mean), slices, path.name)].astype(np.float32),
+        units=units,  # pyright: ignore[reportArgumentType]
+        modality="MR" if units == "magnitude" else "CT",
+        spacing=stored.pixel_mm,
+        header={"content": "mean of a reconstruction"},
+        source=path.name,
+    )
+
+
+def _describe_images(path: Path) -> dict[str, Any]:
+    images = store.read_images(path)
+    return {
+        "kind": "images",
+        "shape": images.shape,
+        "units": images.units,
+        "groups": len(set(images.groups)),
+        "pixel_mm": (float(images.pixel_mm.min()), float(images.pixel_mm.max())),
+        "columns": sorted(images.columns),
+    }
+
+
+def _describe_hdf5(path: Path) -> dict[str, Any]:
+    """Datasets and short attributes of the layouts that are flat."""
+    with open_hdf5(path) as file:
+        facts: dict[str, Any] = {}
+        if "sinogram" in file or text(file.attrs.get("kind", "")) == "ct":
+            facts["kind"] = "ct"
+        elif "kspace" in file or text(file.attrs.get("kind", "")) == "mri":
+            facts["kind"] = "mri"
+        else:
+            facts["kind"] = "images"
+        facts["datasets"] = {name: f"{item.shape} {item.dtype}" for name, item in datasets(file).items()}
+        facts |= {
+            key: _short(value)
+            for key, value in file.attrs.items()
+            if key not in ("format", "version", "kind") and not is_personal(key)
+        }
+        for group in ("geometry", "noise", "header"):
+            if isinstance(file.get(group), h5py.Group):
+                attributes = file[group].attrs.items()
+                facts[group] = {key: _short(value) for key, value in attributes if not is_personal(key)}
+    return facts
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, (str, bytes)):
+        return text(value)[:200]
+    return np.asarray(value).tolist()
+
+
+_READERS = {
+    reader.name: reader
+    for reader in (
+        Reader("scanprior-scan", store.read_scan, _describe_hdf5),
+        Reader("scanprior-reconstruction", _read_reconstruction, _describe_hdf5),
+        Reader("image-set", _read_images, _describe_images),
+        Reader("simple-sinogram", simple.read_sinogram, _describe_hdf5, ("angle_sign",)),
+        Reader("simple-kspace", simple.read_kspace, _describe_hdf5),
+        Reader("fastmri", fastmri.read_fastmri, fastmri.describe_fastmri),
+        Reader("ismrmrd", ismrmrd_file.read_ismrmrd, ismrmrd_file.describe_ismrmrd),
+        Reader(
+            "dxchange",
+            dxchange.read_dxchange,
+            dxchange.describe_dxchange,
+            ("center", "drop_columns", "pixel_mm"),
+        ),
+    )
+}

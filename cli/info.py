@@ -49,15 +49,19 @@ def lines(facts: dict[str, Any], indent: int = 0) -> Iterator[str]:
                 yield f"{label} {number}"
                 yield from lines(entry, indent + 2)
         else:
-            yield f"{label:<{width + indent}}{_words(value)}"
+            yield f"{label:<{width + indent}}{words(value, LONGEST)}"
 
 
-def _words(value: Any) -> str:
+def words(value: Any, longest: int | None = None) -> str:
+    """A value as people write it; lists in full, or their first `longest` entries."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, (list, tuple)):
-        words = ", ".join(_words(item) for item in value[:LONGEST])
-        return words + (f", … ({len(value)} in all)" if len(value) > LONGEST else "")
+        joint = "; " if any(isinstance(item, dict) for item in value) else ", "
+        shown = [words(item, longest) for item in value[:longest]]
+        return joint.join(shown if len(shown) == len(value) else [*shown, f"… ({len(value)} in all)"])
+    if isinstance(value, dict):
+        return ", ".join(words(item, longest) for item in value.values())
     return str(value)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..formats.write import atomic
+from .info import words
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLUMNS = {  # key -> head of the column, format
@@ -130,20 +131,7 @@ def _flat(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{name} ")
         elif value not in (None, "", [], ()):
-            yield name, _words(value)
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, (list, tuple)):
-        joint = "; " if any(isinstance(item, dict) for item in value) else ", "
-        return joint.join(_words(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(_words(item) for item in value.values())
-    return str(value)
+            yield name, words(value)
 
 
 def _plain(value: Any) -> Any:

@@ -153,6 +153,10 @@ class Trainer:
         for key, value in part("optimizer.").items():
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
+        for index, parameter in enumerate(self.prior.parameters()):  # fused AdamW reads them in memory order
+            for name, value in state.get(index, {}).items():
+                if value.shape == parameter.shape:
+                    state[index][name] = torch.empty_like(parameter).copy_(value)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 

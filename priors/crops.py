@@ -7,7 +7,8 @@ which interpolation would smooth). Each batch is a function of (seed, step) alon
 exactly the batches an uninterrupted one would have seen. All of a batch's random numbers are drawn before its first
 image is read, so that a process which trains on a part of the batch reads and turns that part only.
 
-Complex (MRI) priors learn from magnitudes times a random smooth phase when only magnitudes exist.
+Complex (MRI) priors learn from complex images, whose own phase stays, or from magnitudes; both are multiplied by a
+random smooth phase with a random constant, which gives magnitudes a phase and turns and varies that of complex images.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Images(Protocol):
 @dataclass(frozen=True)
 class Augmentation:
     """Ranges of the random transform: [degrees], zoom factors, relative intensity jitter (multiplicative, additive in
-    network units)."""
+    network units; complex images: along the real axis, before the random phase)."""
 
     degrees: float = 12.0
     zoom: tuple[float, float] = (0.8, 1.2)
@@ -65,9 +66,10 @@ class Crops:
     """Random crops of a set of images: `crops(step)` is the batch of that step.
 
     Args:
-        images: (N, H, W) in network units; anything with a length that gives one (H, W) array per index.
+        images: (N, H, W) in network units, real or (2 channels) complex; anything with a length that gives one array
+            (H, W) per index. Sizes may differ; a crop beyond the edge is filled with the least value (complex: 0).
         groups: (N,) patient of each image.
-        channels: 1 real; 2 complex (magnitudes get a random phase).
+        channels: 1 real; 2 complex (real images are magnitudes).
         size: side of the square crop [pixels].
         batch: images a step.
         seed: of everything random here.
@@ -76,7 +78,7 @@ class Crops:
     def __init__(
         self,
         images: Images,
-        groups: Sequence[str],
+        groups: Sequence[str] | np.ndarray,
         *,
         channels: int,
         size: int,
@@ -91,21 +93,25 @@ class Crops:
         self.images = images
         self.channels, self.size, self.batch, self.seed = channels, size, batch, seed
         self.augmentation = augmentation or Augmentation()
-        names, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-        self.members = [np.flatnonzero(index == k) for k in range(len(names))]
+        _, index, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+        self.members = np.split(np.argsort(index, kind="stable"), np.cumsum(counts)[:-1])
         weight = np.sqrt([len(m) for m in self.members])
         self.weight = weight / weight.sum()
 
     def __call__(self, step: int, part: slice = slice(None)) -> Tensor:
-        """The batch of `step`, or the same `part` of it: (batch, C, size, size) in network units."""
+        """The batch of `step`, or the same `part` of it: (batch, C, size, size) in network units.
+
+        Raises ValueError for complex images where channels is 1.
+        """
         rng = np.random.default_rng((self.seed, step))
         patients = rng.choice(len(self.members), self.batch, p=self.weight)
         chosen = [int(rng.choice(self.members[k])) for k in patients]
         windows = [Window.draw(self.augmentation, rng) for _ in chosen]
         crops = [
-            self._crop(np.asarray(self.images[i], np.float32), window)
-            for i, window in zip(chosen[part], windows[part], strict=True)
+            self._crop(self._image(i), window) for i, window in zip(chosen[part], windows[part], strict=True)
         ]
+        if any(crop.is_complex() for crop in crops):
+            crops = [crop.to(torch.complex64) for crop in crops]
         x = torch.stack(crops)  # (B, size, size)
         a = self.augmentation
         if a.gain or a.offset:
@@ -116,6 +122,17 @@ class Crops:
         phase = smooth_phase(self.batch, self.size, rng)[part]
         return torch.view_as_real(x * phase).movedim(-1, 1)
 
+    def _image(self, index: int) -> np.ndarray:
+        """One image, (H, W) float32 or complex64."""
+        image = np.asarray(self.images[index])
+        if not np.iscomplexobj(image):
+            return image.astype(np.float32, copy=False)
+        if self.channels == 1:
+            raise ValueError(
+                "got complex images for a prior of 1 channel, expected magnitudes; or use 2 channels"
+            )
+        return image.astype(np.complex64, copy=False)
+
     def _crop(self, image: np.ndarray, window: Window) -> Tensor:
         """One window of one image, turned and zoomed: (size, size)."""
         size, zoom, mirror, turn = self.size, window.zoom, window.mirror, window.turn
@@ -123,7 +140,7 @@ class Crops:
         centre = [
             (n - 1) / 2 + (-r + 2 * r * u) for n, r, u in zip(image.shape, room, window.place, strict=True)
         ]
-        fill = float(image.min())
+        fill = 0.0 if np.iscomplexobj(image) else float(image.min())
         if window.plain:
             return torch.from_numpy(_cut(image, centre, size, fill)[:: int(turn), :: int(mirror)].copy())
         around = _cut(image, centre, math.ceil(1.5 * size / zoom) + 2, fill)  # only what the window can touch
@@ -132,12 +149,16 @@ class Crops:
         theta = torch.tensor([[[mirror * cos, -sin * turn, 0.0], [mirror * sin, cos * turn, 0.0]]])
         grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
         source = torch.from_numpy(around - fill)[None, None]
+        if source.is_complex():
+            parts = torch.view_as_real(source[0]).movedim(-1, 1)  # (1, 2, side, side)
+            parts = F.grid_sample(parts, grid.float(), mode="bicubic", align_corners=False)
+            return torch.complex(parts[0, 0], parts[0, 1])
         return F.grid_sample(source, grid.float(), mode="bicubic", align_corners=False)[0, 0] + fill
 
 
 def _cut(image: np.ndarray, centre: Sequence[float], side: int, fill: float) -> np.ndarray:
     """The side x side window around a centre, filled where it leaves the image."""
-    out = np.full((side, side), fill, np.float32)
+    out = np.full((side, side), fill, image.dtype)
     top, left = (round(c - (side - 1) / 2) for c in centre)
     r0, r1 = max(top, 0), min(top + side, image.shape[0])
     c0, c1 = max(left, 0), min(left + side, image.shape[1])

@@ -35,7 +35,7 @@ class Attenuation:
 
 @dataclass(frozen=True)
 class RobustMaximum:
-    """MRI: x = image / (factor * quantile of |image|); arbitrary receiver units go away."""
+    """MRI: x = image / (factor * quantile of |image|), real or complex; arbitrary receiver units go away."""
 
     quantile: float = 0.998
     factor: float = 1.25

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scanprior.priors.crops import Augmentation, Crops, smooth_phase
+from scanprior.priors.intensity import RobustMaximum
 
 IMAGES = np.stack([np.arange(40 * 40, dtype=np.float32).reshape(40, 40) + 10_000 * k for k in range(12)])
 GROUPS = ["a"] * 9 + ["b"] * 2 + ["c"]
@@ -97,3 +98,61 @@ def test_complex_crops_keep_the_magnitude() -> None:
 def test_empty_or_mismatched_sets_are_refused() -> None:
     with pytest.raises(ValueError, match="as many"):
         Crops(IMAGES, ["a"], channels=1, size=16, batch=2)
+
+
+# --- complex images
+def test_complex_crops_are_those_of_their_parts_times_one_smooth_phase() -> None:
+    """Turned, zoomed, shifted: the real and the imaginary part alike, then one phase for the whole crop."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[-1:1:40j, -1:1:40j]
+    real = [np.exp(-((x - a) ** 2 + y**2) * 4).astype(np.float32) for a in rng.uniform(-0.3, 0.3, 12)]
+    imaginary = [np.exp(-(x**2 + (y - a) ** 2) * 3).astype(np.float32) for a in rng.uniform(-0.3, 0.3, 12)]
+    settings = {"size": 16, "batch": 8, "seed": 3, "augmentation": Augmentation(gain=0.1)}
+
+    def drawn(images: list[np.ndarray], channels: int) -> torch.Tensor:
+        return Crops(images, GROUPS, channels=channels, **settings)(5)  # type: ignore[arg-type]
+
+    whole = [(a + 1j * b).astype(np.complex64) for a, b in zip(real, imaginary, strict=True)]
+    got = torch.view_as_complex(drawn(whole, 2).movedim(1, -1).contiguous())
+    a, b = drawn(real, 1)[:, 0], drawn(imaginary, 1)[:, 0]
+    phase = got / torch.complex(a, b)
+    torch.testing.assert_close(phase.abs(), torch.ones_like(a), rtol=1e-4, atol=1e-4)
+    assert float((phase[:, 1:] / phase[:, :-1]).angle().abs().max()) < 1.5  # smooth
+    constant = phase.mean((1, 2)).angle()
+    assert float(constant.max() - constant.min()) > 2  # turned by another angle each
+    alike = torch.view_as_complex(drawn(real, 2).movedim(1, -1).contiguous())
+    torch.testing.assert_close(alike / a, phase, rtol=1e-3, atol=1e-3)  # magnitudes get the same phase
+
+
+def test_complex_images_and_magnitudes_in_one_batch() -> None:
+    images = [IMAGES[k] * (1j if k % 2 else 1) for k in range(12)]
+    x = Crops(images, GROUPS, channels=2, size=16, batch=8, seed=3)(0)
+    torch.testing.assert_close(x.norm(dim=1), crops()(0)[:, 0].abs(), rtol=2e-3, atol=1.0)
+
+
+def test_complex_images_beyond_the_edge_are_zero() -> None:
+    image = np.full((8, 8), 2j, np.complex64)
+    stream = Crops([image], ["p"], channels=2, size=16, batch=4, augmentation=Augmentation(0, (1, 1)))
+    size = stream(0).norm(dim=1)
+    torch.testing.assert_close(size.sum((1, 2)), torch.full((4,), 2.0 * 64))
+
+
+def test_complex_images_in_one_channel_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 channels"):
+        Crops([IMAGES[0] * 1j], ["p"], channels=1, size=16, batch=1)(0)
+
+
+def test_images_of_different_sizes_and_patients_by_number() -> None:
+    images = [np.full((20 + k, 30 - k), float(k), np.float32) for k in range(12)]
+    x = Crops(images, np.array([5] * 9 + [7] * 2 + [9]), channels=1, size=16, batch=8, seed=3)(0)
+    same = Crops(images, GROUPS, channels=1, size=16, batch=8, seed=3)(0)
+    assert torch.equal(x, same)
+    assert x.shape == (8, 1, 16, 16)
+
+
+def test_the_scale_of_complex_images_is_that_of_their_magnitude() -> None:
+    image = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0))
+    turned = image * torch.polar(torch.ones(20, 20), torch.linspace(0, 6, 400).view(20, 20))
+    expected = 1.25 * image.flatten(1).sort(dim=1).values[:, round(0.998 * 400) - 1]
+    torch.testing.assert_close(RobustMaximum().affine(turned)[0], expected)
+    assert RobustMaximum().affine(turned)[1] == 0.0

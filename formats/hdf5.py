@@ -3,6 +3,7 @@ time."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,11 +23,34 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except OSError as error:
-        raise FormatError(
-            f"{path.name}: the HDF5 file cannot be read ({str(error).splitlines()[0]}); it is truncated or "
-            "damaged: "
-            "copy it again from where it came from"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+class OpenOnce:
+    """A file that is opened for reading at the first use and stays open, once a process: a copy that was pickled
+    (spawn) or forked opens the file anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._file, self._process = path, None, 0
+
+    def rows(self, name: str, index: np.ndarray) -> np.ndarray:
+        """`take` of the dataset `name`. Raises FormatError for a file that cannot be read."""
+        try:
+            if self._file is None or self._process != os.getpid():
+                self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+            return take(dataset(self._file, name, self.path.name), index)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+
+    def __reduce__(self) -> tuple[type, tuple[Path]]:
+        return OpenOnce, (self.path,)
+
+
+def _unreadable(path: Path, error: OSError) -> FormatError:
+    return FormatError(
+        f"{path.name}: the HDF5 file cannot be read ({str(error).splitlines()[0]}); it is truncated or "
+        "damaged: copy it again from where it came from"
+    )
 
 
 def text(value: Any) -> str:

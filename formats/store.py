@@ -4,21 +4,23 @@ images for training.
 scan             attributes format="scanprior", content="scan"; datasets data, mask, maps, counts, truth;
                  groups geometry, noise, header
 reconstruction   format="scanprior", content="reconstruction"; mean, std, samples (n, Z, H, W); attribute
-provenance (JSON) image set        images (N, H, W) with the attribute units; px_mm (N,); patient or subject
-                                   (N,); any further columns
+                 provenance (JSON)
+image set        images (N, H, W) with the attribute units; px_mm (N,); patient or subject (N,); any further
+                 columns. A training pack (formats/pack.py) is several of them.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from .hdf5 import dataset, number, numbers, open_hdf5, take, text
+from .hdf5 import OpenOnce, dataset, number, numbers, open_hdf5, take, text
 from .reader import Slices, choose
 from .scan import FormatError, Scan, Volume, check
 from .write import atomic
@@ -228,12 +230,13 @@ def read_reconstruction(path: str | Path) -> StoredReconstruction:
 # --- image sets
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images for training and tests, read when asked for.
+    """Images for training and tests, read when asked for: the file is opened once in each process and holds one
+    image in memory at a time, so that a set may be larger than the memory.
 
     Attributes:
         path: the HDF5 file.
         shape: (N, H, W).
-        units: "HU" or "magnitude".
+        units: "HU", "magnitude" or "complex".
         groups: (N,) str, the patient (an anonymous label) an image is of: split and sample by it.
         pixel_mm: (N,) float32 [mm].
         columns: all other columns of length N (collection, kernel, contrast, z, …).
@@ -251,20 +254,31 @@ class ImageSet:
         return self.shape[0]
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """One image, (H, W) float32 in `units`."""
+        """One image, (H, W) float32 (complex64) in `units`."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        return self.load([index])[0]
+        return self._values(self._file.rows("images", np.asarray([index % len(self)])))[0]
 
     def load(self, slices: Slices = None) -> np.ndarray:
-        """Images, (n, H, W) float32 in `units`; all by default."""
+        """Images, (n, H, W) float32 (complex64) in `units`; all by default."""
         with open_hdf5(self.path) as file:
             images = dataset(file, "images", self.path.name)
             stored = take(images, choose(len(self), slices, self.path.name))
-        return stored.astype(np.float32) - np.float32(self.offset)
+        return self._values(stored)
+
+    @cached_property
+    def _file(self) -> OpenOnce:
+        return OpenOnce(self.path)
+
+    def _values(self, stored: np.ndarray) -> np.ndarray:
+        values = stored.astype(np.complex64 if self.units == "complex" else np.float32, copy=False)
+        if self.offset:
+            values -= np.float32(self.offset)
+        return values
 
     def volume(self, slices: Slices = None) -> Volume:
-        """Chosen images as a Volume. Raises FormatError where their pixel sizes differ by more than 1 %."""
+        """Chosen images as a Volume, complex ones by magnitude. Raises FormatError where their pixel sizes differ by
+        more than 1 %."""
         index = choose(len(self), slices, self.path.name)
         sizes = self.pixel_mm[index]
         if np.ptp(sizes) > 0.01 * sizes.mean():
@@ -276,8 +290,9 @@ class ImageSet:
         side = float(sizes.mean())
         thickness = self.columns.get("thick")
         dz = float(thickness[index[0]]) if thickness is not None else side
+        data = self.load([int(i) for i in index])
         return Volume(
-            data=self.load([int(i) for i in index]),
+            data=np.abs(data) if self.units == "complex" else data,
             units="HU" if self.units == "HU" else "magnitude",
             modality="CT" if self.units == "HU" else "MR",
             spacing=(dz if np.isfinite(dz) and dz > 0 else side, side, side),
@@ -299,10 +314,17 @@ def read_images(path: str | Path) -> ImageSet:
         stated = text(images.attrs.get("units", file.attrs.get("units", "none")))
         known = {"HU + 1024": ("HU", 1024.0), "HU": ("HU", 0.0)}
         units, offset = known.get(stated, ("magnitude", 0.0))
-        if stated not in known and not stated.startswith("magnitude"):
+        if stated not in known and not stated.startswith(("magnitude", "complex")):
             raise FormatError(
-                f"{path.name}: got images with units {stated!r}, expected 'HU', 'HU + 1024' or "
-                "'magnitude…'; set the attribute"
+                f"{path.name}: got images with units {stated!r}, expected 'HU', 'HU + 1024', 'magnitude…' or "
+                "'complex…'; set the attribute"
+            )
+        if stated.startswith("complex"):
+            units = "complex"
+        if (units == "complex") != (images.dtype.kind == "c"):
+            raise FormatError(
+                f"{path.name}: got images of {images.dtype} with units {stated!r}, expected complex numbers for "
+                "'complex…' and real ones otherwise; set the attribute"
             )
         columns = {
             name: np.asarray(item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()])

@@ -2,7 +2,8 @@
 
 A run folder holds `checkpoint.safetensors` (everything needed to go on), `prior.safetensors` (the EMA weights in fp16
 with their card, for `--prior`), `log.jsonl` (loss, validation figures), `config.json`, and two pictures: samples of the
-prior (`samples.png`) and the curves of the log (`curves.png`).
+prior (`samples.png`) and the curves of the log (`curves.png`). Under `torchrun` many processes train and the first of
+them keeps the folder.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import time
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from .. import __version__
 from ..pretrained import load as store
 from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
+from ..priors.parallel import World, joined
 from ..priors.sampling.loop import sample_images
 from ..priors.score import NetworkPrior, from_channels
 from ..priors.train import TrainConfig, Trainer, denoising_psnr
@@ -48,57 +51,62 @@ def run_training(
     Raises:
         NotADirectoryError: `output` is a file.
         ValueError: images in other units than the preset's, a preset that does not fit, a checkpoint of another
-            network.
+            network, a batch that does not divide by the number of processes.
     """
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
-    device = device_of(device)
     refuse_unknown("training", preset["training"], TrainConfig)
     config = TrainConfig(**{**preset["training"], **({"steps": steps} if steps else {})})
     card = card_of(preset, config)
-    crops = dict(preset["crops"])
-    size, batch = crops.pop("size"), crops.pop("batch")
-    images = ImageSets(data, card)
-    batches = Crops(
-        images,
-        images.groups,
-        channels=card.channels,
-        size=size,
-        batch=batch,
-        seed=config.seed,
-        augmentation=augmentation_of(crops),
-    )
+    images, crops = ImageSets(data, card), crops_settings(preset)
+    batches = Crops(images, images.groups, channels=card.channels, seed=config.seed, **crops)
     held_out = None
     if validation:
         other = ImageSets(validation, card)
-        held_out = Crops(
-            other,
-            other.groups,
-            channels=card.channels,
-            size=size,
-            batch=32,
-            augmentation=Augmentation(degrees=0, zoom=(1, 1)),
-        )(0)
+        plain = {**crops, "batch": 32, "augmentation": Augmentation(degrees=0, zoom=(1, 1))}
+        held_out = Crops(other, other.groups, channels=card.channels, **plain)(0)
+    with joined(device_of(device)) as world:
+        trainer = _trainer(card, batches, config, output, start_from, world)
+        if world.rank > 0:
+            for _ in trainer:
+                pass
+            return
+        card = Card.from_dict(
+            {
+                **card.to_dict(),
+                "pixel_mm": images.pixel_mm,
+                "matrix": images[0].shape,
+                "training": {**card.training, "images": len(images), "patients": len(set(images.groups))},
+            }
+        )
+        output.mkdir(parents=True, exist_ok=True)
+        settings = {"preset": preset, "training": asdict(config)}
+        (output / "config.json").write_text(json.dumps(settings, indent=1))
+        _loop(trainer, card, held_out, output, checkpoint_minutes)
+
+
+def _trainer(
+    card: Card, batches: Crops, config: TrainConfig, output: Path, start_from: str | None, world: World
+) -> Trainer:
+    """The trainer at its checkpoint, or with its first weights."""
     with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed
         torch.manual_seed(config.seed)
         prior = store.from_card(card)
-    output.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(prior, batches, config, output / "checkpoint.safetensors", device)
+    mine = partial(batches, part=world.share(batches.batch))
+    trainer = Trainer(prior, mine, config, output / "checkpoint.safetensors", world)
     if trainer.checkpoint.is_file():
         trainer.load()
     elif start_from:
         prior.load_state_dict(store.load(start_from)[0].state_dict())
         trainer.ema = {k: v.clone() for k, v in prior.state_dict().items()}
-    card = Card.from_dict(
-        {
-            **card.to_dict(),
-            "pixel_mm": images.pixel_mm,
-            "matrix": images[0].shape,
-            "training": {**card.training, "images": len(images), "patients": len(set(images.groups))},
-        }
-    )
-    (output / "config.json").write_text(json.dumps({"preset": preset, "training": asdict(config)}, indent=1))
-    _loop(trainer, card, held_out, output, checkpoint_minutes)
+    return trainer
+
+
+def crops_settings(preset: dict[str, Any]) -> dict[str, Any]:
+    """Size, batch and augmentation of a preset's [crops] table, as `Crops` takes them."""
+    table = dict(preset["crops"])
+    size, batch = table.pop("size"), table.pop("batch")
+    return {"size": size, "batch": batch, "augmentation": augmentation_of(table)}
 
 
 def augmentation_of(table: dict[str, Any]) -> Augmentation:
@@ -156,17 +164,17 @@ def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output:
     """The shippable prior with its validation figures, and the pictures."""
     prior = store.from_card(card)
     prior.load_state_dict(trainer.ema)
-    prior.for_inference(trainer.device)
+    prior.for_inference(trainer.world.device)
     figures = {}
     if held_out is not None:
-        psnr = denoising_psnr(prior, held_out.to(trainer.device))
+        psnr = denoising_psnr(prior, held_out.to(trainer.world.device))
         figures = {"denoising_psnr": {str(k): round(v, 2) for k, v in psnr.items()}}
         log.write(json.dumps({"step": trainer.step, "validation": figures["denoising_psnr"]}) + "\n")
         log.flush()
     training = {**card.training, "finished_steps": trainer.step, "date": datetime.now(UTC).date().isoformat()}
     full = Card.from_dict({**card.to_dict(), "training": training, "validation": figures})
     store.save(output / "prior.safetensors", trainer.ema, full)
-    _draw(prior, full, output, trainer.device)
+    _draw(prior, full, output, trainer.world.device)
 
 
 def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:

@@ -8,24 +8,43 @@ lambda(sigma) = 1 / c_out²:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from .score import NetworkPrior, per_item
+from .parallel import ALONE, World
+from .score import per_item
 
 
 def denoising(
-    prior: NetworkPrior, x: Tensor, generator: torch.Generator, p_mean: float = -1.4, p_std: float = 1.4
+    D: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    generator: torch.Generator,
+    sigma_data: float,
+    p_mean: float = -1.4,
+    p_std: float = 1.4,
+    world: World = ALONE,
 ) -> Tensor:
-    """The weighted denoising loss of each item, (B,), x (B, C, H, W) in network units.
+    """The weighted denoising loss of each item, (b,).
 
     The noise levels of a batch are stratified (one per B-quantile of the log-normal): same expectation, less variance.
-    Noise is drawn on the generator's device and moved to x.
+    Levels and noise are drawn for the whole batch, on the generator's device, and moved to x.
+
+    Args:
+        D: the denoiser to be trained, (b, C, H, W) and sigma (b,) -> (b, C, H, W), e.g. a `NetworkPrior`.
+        x: this process's share (b, C, H, W) of a batch of B, in network units.
+        generator: in the same state on every process.
+        sigma_data: standard deviation of the data in network units.
+        p_mean, p_std: of log sigma.
+        world: the processes that share the batch.
     """
-    B = x.shape[0]
+    B = world.size * x.shape[0]
+    mine = world.share(B)
     u = (torch.randperm(B, generator=generator) + torch.rand(B, generator=generator)) / B
-    sigma = per_item(torch.exp(p_mean + p_std * torch.special.ndtri(u.clamp(1e-4, 1 - 1e-4))).to(x.device), x)
-    noise = torch.randn(x.shape, generator=generator).to(x.device)
-    weight = (sigma**2 + prior.sigma_data**2) / (sigma * prior.sigma_data) ** 2
-    error = prior(x + sigma * noise, sigma.flatten()) - x
+    sigma = torch.exp(p_mean + p_std * torch.special.ndtri(u.clamp(1e-4, 1 - 1e-4)))
+    sigma = per_item(sigma[mine].to(x.device), x)
+    noise = torch.randn((B, *x.shape[1:]), generator=generator)[mine].to(x.device)
+    weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
+    error = D(x + sigma * noise, sigma.flatten()) - x
     return (weight * error**2).mean((1, 2, 3))

@@ -4,7 +4,8 @@
 
 with a linear warm-up and a linear decay over the last part of the run. Everything random in step n is a function of
 (seed, n): a run that was killed and resumed gives the same losses as one that was not. Checkpoints are one safetensors
-file (weights, EMA, optimiser state) with the run's numbers as JSON in its header; nothing is ever unpickled.
+file (weights, EMA, optimiser state) with the run's numbers as JSON in its header; nothing is ever unpickled. Several
+processes train as one (parallel.py): they begin with the same checkpoint, hold the same weights, and one of them saves.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .losses import denoising
+from .parallel import ALONE, World
 from .score import NetworkPrior
 
 
@@ -61,10 +63,11 @@ class Trainer:
 
     Args:
         prior: trained in place; `ema` holds the averaged weights to be shipped.
-        batches: step -> batch of that step (e.g. `Crops`).
+        batches: step -> this process's share of the batch of that step (e.g. `Crops`).
         config: settings.
         checkpoint: file of the checkpoint.
-        device: "cpu" or "cuda"; autocast to bfloat16 on both.
+        world: the processes that train, and this one's device.
+        autocast: to bfloat16.
     """
 
     def __init__(
@@ -73,12 +76,13 @@ class Trainer:
         batches: Callable[[int], Tensor],
         config: TrainConfig,
         checkpoint: Path,
-        device: str = "cpu",
+        world: World = ALONE,
         autocast: bool = True,
     ) -> None:
-        self.prior = prior.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.prior = prior.to(world.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.denoiser = world.wrap(self.prior)
         self.batches, self.config, self.checkpoint = batches, config, checkpoint
-        self.device, self.autocast = device, autocast
+        self.world, self.autocast = world, autocast
         self.optimizer = torch.optim.AdamW(
             prior.parameters(),
             lr=config.learning_rate,
@@ -90,19 +94,33 @@ class Trainer:
         self.step = 0
 
     def __iter__(self) -> Iterator[Step]:
-        """Run the remaining steps, one at a time."""
+        """Run the remaining steps, one at a time. Raises ValueError where the processes begin at different ones."""
+        begin = torch.tensor(self.step, dtype=torch.float64, device=self.world.device)
+        if self.world.mean(begin) != self.step:
+            raise ValueError(
+                f"process {self.world.rank} would begin at step {self.step}, others elsewhere; the run folder "
+                "must lie where all machines see it"
+            )
         while self.step < self.config.steps:
             yield self._one_step()
 
     def _one_step(self) -> Step:
         began, config = time.perf_counter(), self.config
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        x = self.batches(self.step).to(self.device).to(memory_format=torch.channels_last)
+        x = self.batches(self.step).to(self.world.device).to(memory_format=torch.channels_last)
         rate = config.learning_rate_at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.autocast):
-            loss = denoising(self.prior, x, generator, config.p_mean, config.p_std).mean()
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
+            loss = denoising(
+                self.denoiser,
+                x,
+                generator,
+                self.prior.sigma_data,
+                config.p_mean,
+                config.p_std,
+                self.world,
+            ).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.prior.parameters(), config.clip)
@@ -114,7 +132,7 @@ class Trainer:
                 self.ema[name].lerp_(value, 1 - mu) if value.is_floating_point() else self.ema[name].copy_(
                     value
                 )
-        value = float(loss.detach())
+        value = float(self.world.mean(loss.detach()))
         if value != value:  # NaN
             raise FloatingPointError(
                 f"the loss is not a number at step {self.step}; resume from {self.checkpoint} with a lower "
@@ -148,7 +166,7 @@ class Trainer:
             raise ValueError(
                 f"{self.checkpoint} holds another network than the preset describes; give another output folder"
             ) from error
-        self.ema = {k: v.to(self.device) for k, v in part("ema.").items()}
+        self.ema = {k: v.to(self.world.device) for k, v in part("ema.").items()}
         state: dict[int, dict[str, Any]] = {}
         for key, value in part("optimizer.").items():
             index, name = key.split(".", 1)

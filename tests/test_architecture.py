@@ -37,6 +37,7 @@ HEAVY = {"astra", "sigpy", "finufft", "matplotlib", "pydicom", "ismrmrd", "nibab
 SHARED: dict[str, dict[str, set[str]]] = {}
 NEVER = {"formats": {"torch"}}  # not even lazily: `scanprior info` must not load it
 LONGEST = 400
+AT_ROOT = {"__init__.py", "__main__.py"}
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def misplaced_heavy_imports(root: Path) -> list[str]:
 
 
 def unlisted_packages(root: Path) -> list[str]:
-    """pyproject's package list is the tree's; nothing but __init__.py lies at the root."""
+    """pyproject's package list is the tree's; nothing else lies at the root."""
     listed = set(tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     inside = {".".join(("scanprior", *file.parent.parts)) for file in library(root)} | {"scanprior"}
     without = {file.parent for file in library(root)} - {
@@ -190,7 +191,7 @@ def unlisted_packages(root: Path) -> list[str]:
         *(
             f"{path.name} lies at the root and would ship"
             for path in root.glob("*.py")
-            if path.name != "__init__.py"
+            if path.name not in AT_ROOT
         ),
     ]
 
@@ -241,7 +242,7 @@ def shipped(root: Path) -> set[str]:
     """The wheel should hold every file of the library folders (code, cards, weights), but notes (.md)."""
     files = [path for folder in FOLDERS for path in (root / folder).rglob("*") if path.is_file()]
     kept = [path.relative_to(root) for path in files if path.suffix not in {".md", ".pyc"}]
-    return {f"scanprior/{path.as_posix()}" for path in kept} | {"scanprior/__init__.py"}
+    return {f"scanprior/{path}" for path in [*map(Path.as_posix, kept), *AT_ROOT] if (root / path).is_file()}
 
 
 # --- this repository

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,18 @@ INTENSITIES = {"attenuation": Attenuation, "robust-maximum": RobustMaximum}
 
 
 def intensity_of(card: Card) -> Intensity:
-    """The map to network units that the card describes. Raises ValueError for an unknown kind."""
+    """The map to network units that the card describes. Raises ValueError for an unknown kind or field."""
     options: dict[str, Any] = dict(card.intensity)
     kind = options.pop("kind", None)
     if kind not in INTENSITIES:
         raise ValueError(
             f"prior {card.name!r}: unknown intensity map {kind!r}; known: {', '.join(INTENSITIES)}"
+        )
+    known = [field.name for field in fields(INTENSITIES[kind])]
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(
+            f"prior {card.name!r}: the intensity map {kind!r} has no field {', '.join(unknown)}; "
+            f"known: {', '.join(known)}"
         )
     return INTENSITIES[kind](**options)
 

@@ -100,17 +100,26 @@ def overview_figure(
     return sheet.figure
 
 
-def sample_grid(path: Path, images: np.ndarray, window: tuple[float, float], title: str) -> None:
-    """Images (N, H, W) on one sheet, as a PNG. Raises ValueError for another shape."""
+def sample_grid(
+    path: Path,
+    images: np.ndarray,
+    window: tuple[float, float],
+    title: str,
+    labels: list[str] | None = None,
+) -> None:
+    """Images (N, H, W) on one sheet, with a line of text above each where there are `labels`, as a PNG. Raises
+    ValueError for another shape."""
     if images.ndim != 3 or not len(images):
         raise ValueError(f"got images of shape {images.shape}, expected (N, H, W), at least one")
     columns = int(np.ceil(np.sqrt(2 * len(images))))
     rows = -(-len(images) // columns)
-    sheet = _Sheet(columns, rows, images.shape[1:], title, bar=False, labels=False)
+    sheet = _Sheet(columns, rows, images.shape[1:], title, bar=False, labels=labels is not None)
     for index, image in enumerate(images):
         sheet.cell(index // columns, index % columns).imshow(
             image, cmap="gray", vmin=window[0], vmax=window[1]
         )
+        if labels is not None:
+            sheet.label(index // columns, index % columns, "", labels[index])
     sheet.footer(FOOTER)
     _save(sheet.figure, path)
 

@@ -1,7 +1,8 @@
 """Training images as one array in network units: image sets and packs, or a volume (DICOM, NIfTI) as one.
 
 Sets that together take less than `IN_MEMORY` bytes are loaded whole; larger ones stay on disk and are read image by
-image, so that the memory of a training run does not grow with its data.
+image, so that the memory of a training run does not grow with its data (but for a few numbers an image). The padding
+of a pack's smaller images is cut off again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..formats.grid import middle
 from ..formats.read import read, sniff
 from ..formats.scan import Scan, Volume
 from ..formats.store import ImageSet, read_images
@@ -34,6 +36,9 @@ class OneVolume:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.volume.data[index]
 
+    def extent(self, index: int) -> tuple[int, int]:
+        return self.volume.data.shape[1], self.volume.data.shape[2]
+
     def load(self) -> np.ndarray:
         return self.volume.data
 
@@ -51,18 +56,25 @@ def open_images(path: Path) -> ImageSet | OneVolume:
 
 
 class ImageSets:
-    """Several image sets as one (N, H, W) array in the network units of a card."""
+    """Several image sets as one array of N images in the network units of a card, float32 or (complex images of a
+    prior with 2 channels) complex64.
+
+    Raises:
+        ValueError: images in other units than the card's modality has.
+    """
 
     def __init__(self, paths: list[Path], card: Card) -> None:
         self.sets = [open_images(path) for path in paths]
-        units = "HU" if card.modality == "CT" else "magnitude"
+        expected = ("HU",) if card.modality == "CT" else ("magnitude", "complex")
         for path, images in zip(paths, self.sets, strict=True):
-            if images.units != units:
-                raise ValueError(f"{path}: got images in {images.units}, the preset expects {units}")
-        self.card = card
-        small = sum(np.prod(s.shape) for s in self.sets) * 4 < IN_MEMORY
-        self.arrays = [s.load() if small else s for s in self.sets]
-        self.groups = [f"{k}:{g}" for k, s in enumerate(self.sets) for g in s.groups]
+            if images.units not in expected:
+                raise ValueError(
+                    f"{path}: got images in {images.units}, the preset expects {' or '.join(expected)}"
+                )
+        self.card, self.intensity = card, intensity_of(card)
+        size = sum(np.prod(s.shape) * (8 if s.units == "complex" else 4) for s in self.sets)
+        self.arrays = [s.load() if size < IN_MEMORY else s for s in self.sets]
+        self.groups = _numbered([s.groups for s in self.sets])
         self.starts = np.cumsum([0] + [len(s) for s in self.sets])
 
     def __len__(self) -> int:
@@ -70,13 +82,31 @@ class ImageSets:
 
     def __getitem__(self, index: int) -> np.ndarray:
         k = int(np.searchsorted(self.starts, index, side="right")) - 1
-        image = np.asarray(self.arrays[k][int(index - self.starts[k])], np.float32)
+        own = int(index - self.starts[k])
+        image, extent = self.arrays[k][own], self.sets[k].extent(own)
+        rows, columns = (middle(n, keep) for n, keep in zip(image.shape, extent, strict=True))
+        image = np.ascontiguousarray(image[rows, columns])
         if self.card.modality == "CT":
             return np.clip(image, *self.card.window) / self.card.intensity["hu_per_unit"]
-        scale, _ = intensity_of(self.card).affine(torch.from_numpy(image)[None])
-        return np.clip(image / float(scale), *self.card.window)
+        if self.card.channels == 1:
+            image = np.abs(image)
+        scale, _ = self.intensity.affine(torch.from_numpy(image)[None])
+        image = image / np.float32(scale)
+        if not np.iscomplexobj(image):
+            return np.clip(image, *self.card.window)
+        return image * np.minimum(1, self.card.window[1] / np.maximum(np.abs(image), 1e-12))
 
     @property
     def pixel_mm(self) -> tuple[float, float]:
         sizes = np.concatenate([np.atleast_1d(s.pixel_mm) for s in self.sets])
         return float(sizes.min()), float(sizes.max())
+
+
+def _numbered(groups: list[np.ndarray]) -> np.ndarray:
+    """One number a patient; patients of different sets are different ones."""
+    numbers, first = [], 0
+    for labels in groups:
+        names, index = np.unique(labels, return_inverse=True)
+        numbers.append(index + first)
+        first += len(names)
+    return np.concatenate(numbers)

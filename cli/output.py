@@ -10,8 +10,8 @@ from pathlib import Path
 OURS = {"reconstruction.h5", "dicom", "report.png", "report.html", "report.json"}
 
 
-def check_output(folder: Path, overwrite: bool) -> None:
-    """Refuse, before any work, an output folder that cannot be written, or one with anything but our own results.
+def check_output(folder: Path, overwrite: bool, ours: set[str] = OURS) -> None:
+    """Refuse, before any work, an output folder that cannot be written, or one with anything but `ours`, our own results.
 
     Raises FileExistsError, NotADirectoryError, FileNotFoundError.
     """
@@ -21,7 +21,7 @@ def check_output(folder: Path, overwrite: bool) -> None:
         )
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise FileExistsError(f"{folder} exists and is not empty; choose another folder or add --overwrite")
-    if folder.is_dir() and (foreign := sorted({item.name for item in folder.iterdir()} - OURS)):
+    if folder.is_dir() and (foreign := sorted({item.name for item in folder.iterdir()} - ours)):
         raise FileExistsError(
             f"{folder} holds {foreign[0]!r}, which scanprior did not write and --overwrite would delete; choose "
             "another folder"
@@ -31,9 +31,9 @@ def check_output(folder: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+def whole_folder(folder: Path, overwrite: bool, ours: set[str] = OURS) -> Iterator[Path]:
     """A temporary folder that becomes `folder` when the block ends well; an older one is replaced only then."""
-    check_output(folder, overwrite)
+    check_output(folder, overwrite, ours)
     temporary = folder.absolute().with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()

@@ -239,7 +239,8 @@ class ImageSet:
         units: "HU", "magnitude" or "complex".
         groups: (N,) str, the patient (an anonymous label) an image is of: split and sample by it.
         pixel_mm: (N,) float32 [mm].
-        columns: all other columns of length N (collection, kernel, contrast, z, …).
+        columns: all other columns of length N (collection, kernel, contrast, z, …); rows and columns say how much
+            of a padded image is image.
     """
 
     path: Path
@@ -265,6 +266,12 @@ class ImageSet:
             images = dataset(file, "images", self.path.name)
             stored = take(images, choose(len(self), slices, self.path.name))
         return self._values(stored)
+
+    def extent(self, index: int) -> tuple[int, int]:
+        """Rows and columns of an image, centred, without the padding to the set's shape."""
+        sides = (self.columns.get(name) for name in ("rows", "columns"))
+        rows, columns = (n if c is None else int(c[index]) for c, n in zip(sides, self.shape[1:], strict=True))
+        return rows, columns
 
     @cached_property
     def _file(self) -> OpenOnce:

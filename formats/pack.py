@@ -1,0 +1,173 @@
+"""A training pack: image sets split by patient, with a manifest. Written image by image, so that memory stays flat.
+
+train.h5, val.h5, test.h5   image sets (formats/store.py), one chunk an image; a split without patients has no file
+manifest.json               what is inside: settings, counts, and for each patient its split, images, pixel sizes
+left_out.csv                what was left out and why; names files, and is the one part that is not anonymous
+
+Units: CT as uint16 HU + 1024; MR as float32 magnitudes or complex64, in the units of the source (the scale is taken
+when training). Patients are random labels, drawn anew for every pack and derived from nothing. Which split a patient
+is in follows from a keyed hash of the key that identifies it, so that it is the same in every run with the same seed
+and does not depend on the other patients (`split_of`); the key is not written.
+"""
+
+from __future__ import annotations
+
+import csv
+import hmac
+import json
+import secrets
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .collect import LeftOut
+
+SPLITS = ("train", "val", "test")
+MANIFEST, LEFT_OUT = "manifest.json", "left_out.csv"
+_STORED = {
+    "HU": (np.uint16, "HU + 1024"),
+    "magnitude": (np.float32, "magnitude, units of the source"),
+    "complex": (np.complex64, "complex, units of the source"),
+}
+_COLUMNS = {"patient": "S8", "px_mm": "f4", "rows": "u2", "columns": "u2", "series": "u4", "slice": "u4"}
+
+
+def split_of(patient: str, seed: int, val: float, test: float) -> str:
+    """The split of a patient: u = HMAC-SHA256(seed, patient) / 2^256 is uniform; test below `test`, val below
+    `test + val`, otherwise train."""
+    digest = hmac.digest(str(seed).encode(), patient.encode(), "sha256")
+    u = int.from_bytes(digest[:8], "big") / 2**64
+    return "test" if u < test else "val" if u < test + val else "train"
+
+
+class PackWriter:
+    """Writes a pack into a folder that exists and is empty. Use as a context, then `finish`.
+
+    Args:
+        units: of the images: "HU", "magnitude" or "complex".
+        matrix: n; images are (n, n).
+    """
+
+    def __init__(self, folder: Path, units: str, matrix: int) -> None:
+        self.folder, self.units, self.matrix = folder, units, matrix
+        self._files: dict[str, h5py.File] = {}
+        self._labels: dict[str, str] = {}  # key -> label
+        self.patients: dict[str, dict[str, Any]] = {}  # label -> its entry in the manifest
+        self._series = 0
+
+    def __enter__(self) -> PackWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def stored(self, image: np.ndarray) -> np.ndarray:
+        """An image as it is stored: HU rounded, shifted and within 16 bits."""
+        kind = _STORED[self.units][0]
+        if self.units == "HU":
+            return np.clip(np.rint(image + 1024), 0, 65535).astype(kind)
+        return (np.abs(image) if self.units == "magnitude" else image).astype(kind)
+
+    def add(
+        self,
+        patient: str,
+        split: str,
+        images: np.ndarray,
+        pixel_mm: list[float],
+        extents: list[tuple[int, int]],
+        source: str,
+    ) -> None:
+        """Append a series.
+
+        Args:
+            patient: key, replaced by a label here.
+            images: (Z, n, n), as `stored` gives them.
+            pixel_mm: (Z,) [mm].
+            extents: (Z,) rows and columns of the image within the matrix, centred.
+            source: format it came from.
+        """
+        count = len(images)
+        if patient not in self._labels:
+            self._labels[patient] = self._label()
+        label = self._labels[patient]
+        file = self._files.get(split) or self._create(split)
+        rows = {
+            "images": images,
+            "patient": np.full(count, label.encode(), "S8"),
+            "px_mm": pixel_mm,
+            "rows": [e[0] for e in extents],
+            "columns": [e[1] for e in extents],
+            "series": np.full(count, self._series),
+            "slice": np.arange(count),
+        }
+        for name, values in rows.items():
+            data: Any = file[name]
+            data.resize(len(data) + count, axis=0)
+            data[-count:] = values
+        self._series += 1
+        entry = self.patients.setdefault(
+            label, {"patient": label, "split": split, "images": 0, "series": 0, "sources": [], "pixel_mm": []}
+        )
+        entry["images"] += count
+        entry["series"] += 1
+        entry["sources"] = sorted({*entry["sources"], source})
+        entry["pixel_mm"] = sorted({*entry["pixel_mm"], *(round(float(p), 4) for p in pixel_mm)})
+
+    def finish(self, about: dict[str, Any], left_out: Iterable[LeftOut]) -> dict[str, Any]:
+        """Write the manifest, with the settings `about`, and the list of what was left out; returns the manifest."""
+        reasons: Counter[str] = Counter()
+        with (self.folder / LEFT_OUT).open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(("file", "images", "reason", "detail"))
+            for item in left_out:
+                table.writerow((item.file, item.images, item.reason, item.detail))
+                reasons[item.reason] += item.images
+        entries = list(self.patients.values())
+        counts = {
+            split: {
+                "patients": sum(e["split"] == split for e in entries),
+                "images": sum(e["images"] for e in entries if e["split"] == split),
+            }
+            for split in SPLITS
+        }
+        manifest = {
+            "format": "scanprior-pack",
+            "version": 1,
+            **about,
+            "units": _STORED[self.units][1],
+            "matrix": self.matrix,
+            "counts": counts,
+            "left_out": dict(reasons.most_common()),
+            "patients": entries,
+        }
+        (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        return manifest
+
+    def _label(self) -> str:
+        while (label := secrets.token_hex(4)) in self.patients:
+            pass
+        return label
+
+    def _create(self, split: str) -> h5py.File:
+        """An empty image set that grows."""
+        kind, units = _STORED[self.units]
+        n = self.matrix
+        file = self._files[split] = h5py.File(self.folder / f"{split}.h5", "w")
+        file.create_dataset(
+            "images",
+            shape=(0, n, n),
+            maxshape=(None, n, n),
+            chunks=(1, n, n),
+            dtype=kind,
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+        ).attrs["units"] = units
+        for name, column in _COLUMNS.items():
+            file.create_dataset(name, shape=(0,), maxshape=(None,), chunks=(4096,), dtype=column)
+        return file

@@ -11,7 +11,7 @@ OURS = {"reconstruction.h5", "dicom", "report.png", "report.html", "report.json"
 
 
 def check_output(folder: Path, overwrite: bool, ours: set[str] = OURS) -> None:
-    """Refuse, before any work, an output folder that cannot be written, or one with anything but `ours`, our own results.
+    """Refuse, before any work, an output folder that cannot be written, or one with anything but `ours` in it.
 
     Raises FileExistsError, NotADirectoryError, FileNotFoundError.
     """

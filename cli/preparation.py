@@ -119,15 +119,15 @@ class _Series:
             if isinstance(item, LeftOut):
                 self.left.append(item)
                 continue
-            reason = _flaw(item.image, self.is_ct)
+            reason, detail = _flaw(item.image, self.is_ct), ""
             try:
                 if not reason:
                     taken.append((*self._on_grid(item), item.name))
                     levels.append(float(np.quantile(np.abs(taken[-1][0]), 0.998)))
             except FormatError as error:
-                reason = str(error)
+                reason, _, detail = str(error).partition(": ")
             if reason:
-                self.left.append(LeftOut(item.name, reason))
+                self.left.append(LeftOut(item.name, reason, detail))
         keep = []
         for entry, level in zip(taken, levels, strict=True):
             digest = blake2b(entry[0].tobytes(), digest_size=16).digest()
@@ -213,12 +213,13 @@ def _draw(folder: Path, manifest: dict[str, Any], units: str) -> None:
 
 def _report(console: Console, output: Path, manifest: dict[str, Any]) -> None:
     """The summary on the screen."""
-    table = Table("", "patients", "images", title=f"{output}: {manifest['units']}", title_justify="left")
+    console.print(f"{output}: {manifest['units']}", soft_wrap=True, highlight=False)
+    table = Table("", "patients", "images")
     for split, count in manifest["counts"].items():
         table.add_row(split, str(count["patients"]), str(count["images"]))
     console.print(table)
     if manifest["left_out"]:
-        table = Table("left out", "images", title_justify="left")
+        table = Table("left out", "images")
         for reason, count in manifest["left_out"].items():
             table.add_row(reason, str(count))
         console.print(table)

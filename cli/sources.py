@@ -39,7 +39,9 @@ def pictures(source: Source, modality: str) -> Iterator[Picture | LeftOut]:
     for path, name in zip(source.files, source.names, strict=True):
         try:
             yield from read_one(path, name, source, modality)
-        except (FormatError, OSError) as error:
+        except (
+            Exception
+        ) as error:  # one damaged file of thousands, whatever it makes pydicom or nibabel raise
             yield LeftOut(name, "cannot be read", one_line(error, path))
 
 

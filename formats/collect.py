@@ -3,7 +3,7 @@ the reason why it is left out. By content, never by the name; headers only, no p
 
 What counts as one patient (`Source.patient`, a key that is kept in memory and never written): DICOM's PatientID,
 without one the study; BIDS' `sub-XX` folder; fastMRI's patient_id; the patient in an ISMRMRD header; an image
-set's own labels; otherwise the file, by its path below the folder that was given. Equal keys count as one
+set's own labels; otherwise the file, by its path from the folder that was given on. Equal keys count as one
 patient wherever they come from: rather two patients together than one in two parts of a split.
 """
 
@@ -37,12 +37,11 @@ _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SamplesPerPixel", "SeriesInstanceUID", "StudyInstanceUID",
 ]  # fmt: skip
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What is not used: its file below the folder that was given, how many images (1 for a file of unknown
+    """What is not used: its file from the folder that was given on, how many images (1 for a file of unknown
     content), the reason in a few words, and more of it."""
 
     file: str
@@ -60,7 +59,7 @@ class Source:
         patient: identifying key; never to be written.
         files: of a DICOM series in the order of its slices, otherwise one file (of an image set, the images
             of this patient).
-        names: the files below the folder that was given, for the list of what is left out.
+        names: the files from the folder that was given on, for the list of what is left out.
     """
 
     format: str
@@ -70,7 +69,7 @@ class Source:
 
 
 def find_files(sources: list[Path], skip: Path | None = None) -> list[tuple[Path, str]]:
-    """(file, its name below its source) of every file in the sources, once, sorted; hidden ones and the folder
+    """(file, its name from its source on) of every file in the sources, once, sorted; hidden ones and the folder
     `skip` are passed over. Raises FormatError for a source that does not exist."""
     found: dict[Path, str] = {}
     for source in sources:
@@ -86,7 +85,8 @@ def find_files(sources: list[Path], skip: Path | None = None) -> list[tuple[Path
             for name in sorted(files):
                 path = (place / name).resolve()
                 if not name.startswith(".") and path.is_file():
-                    found.setdefault(path, (place / name).relative_to(source).as_posix())
+                    below_source = (place / name).relative_to(source).as_posix()
+                    found.setdefault(path, f"{source.resolve().name}/{below_source}")
     return list(found.items())
 
 
@@ -99,33 +99,21 @@ def collect(
         files: of `find_files`.
         advance: called after each file.
     """
-    series: dict[tuple[str, str], list[tuple[float, Path, str]]] = {}
-    sources, left, seen = [], [], set()
+    found = _Collection(modality)
     for path, name in files:
         try:
-            kind = sniff(path)
-            if kind == "dicom":
-                _sort_in(path, name, modality, series, left, seen)
-            elif kind == "image-set":
-                images = read_images(path)
-                if (images.units == "HU") != (modality == "CT"):
-                    left.append(LeftOut(name, "other modality", images=len(images)))
-                else:
-                    sources += [Source(kind, str(g), (path,), (name,)) for g in np.unique(images.groups)]
-            else:
-                reason = _unusable(kind, path, modality)
-                if reason:
-                    left.append(LeftOut(name, reason))
-                else:
-                    sources.append(Source(kind, _patient(kind, path, name), (path,), (name,)))
-        except (FormatError, OSError) as error:
-            left.append(_unread(path, name, error))
+            found.add(path, name)
+        except Exception as error:  # other people's headers make pydicom raise a dozen types
+            words = one_line(error, path)
+            unknown = words.startswith(("is a text file", "is an unknown binary file"))
+            reason = "no scan (other file)" if unknown else "cannot be read"
+            found.left.append(LeftOut(name, reason, "" if unknown else words))
         advance()
-    for (patient, _), images in series.items():
+    for (patient, _), images in found.series.items():
         ordered = sorted(images, key=lambda image: image[0])
         paths, names = tuple(image[1] for image in ordered), tuple(image[2] for image in ordered)
-        sources.append(Source("dicom", patient, paths, names))
-    return sources, left
+        found.sources.append(Source("dicom", patient, paths, names))
+    return found.sources, found.left
 
 
 def refuse_image(header: Any, modality: str) -> str:
@@ -158,39 +146,53 @@ def refuse_image(header: Any, modality: str) -> str:
 def one_line(error: Exception, path: Path) -> str:
     """An error's text without the file's name, in one line."""
     words = " ".join(str(error).split())
+    if not isinstance(error, FormatError | OSError):
+        words = f"{type(error).__name__}: {words}"
     return words.removeprefix(f"{path.name}: ").removeprefix(f"{path}: ")[:200]
 
 
-# --- DICOM
-def _sort_in(
-    path: Path,
-    name: str,
-    modality: str,
-    series: dict[tuple[str, str], list[tuple[float, Path, str]]],
-    left: list[LeftOut],
-    seen: set[str],
-) -> None:
-    """Put an image into its series, or on the list of what is left out."""
-    with pydicom_quietly() as pydicom:
-        try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-        except Exception as error:  # pydicom raises a dozen types on damaged files
-            raise FormatError(f"{path.name}: damaged DICOM ({error})") from error
-    if header.file_meta.get("MediaStorageSOPClassUID", "") == _DIRECTORY:
-        left.append(LeftOut(name, "no image (other DICOM object)"))
-        return
-    uid = str(header.get("SOPInstanceUID", ""))
-    reason = refuse_image(header, modality) or ("duplicate" if uid and uid in seen else "")
-    if reason:
-        left.append(LeftOut(name, reason, images=int(header.get("NumberOfFrames", 1) or 1)))
-        return
-    seen.add(uid)
-    study = str(header.get("StudyInstanceUID", "")) or path.parent.as_posix()
-    patient = str(header.get("PatientID", "") or "").strip()
-    if not patient and (named := str(header.get("PatientName", "") or "").strip()):
-        patient = f"{named} {header.get('PatientBirthDate', '')}"
-    key = (patient or study, str(header.get("SeriesInstanceUID", "")) or path.parent.as_posix())
-    series.setdefault(key, []).append((_place(header), path, name))
+class _Collection:
+    """What was found so far."""
+
+    def __init__(self, modality: str) -> None:
+        self.modality = modality
+        self.sources: list[Source] = []
+        self.left: list[LeftOut] = []
+        self.series: dict[tuple[str, str], list[tuple[float, Path, str]]] = {}  # patient, series -> images
+        self.seen: set[str] = set()  # SOPInstanceUIDs
+
+    def add(self, path: Path, name: str) -> None:
+        """Sort in a file. Raises FormatError, and whatever pydicom raises, for one that cannot be read."""
+        kind = sniff(path)
+        if kind == "dicom":
+            with pydicom_quietly() as pydicom:
+                header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+                self._add_dicom(header, path, name)
+        elif kind == "image-set":
+            images = read_images(path)
+            if (images.units == "HU") != (self.modality == "CT"):
+                self.left.append(LeftOut(name, "other modality", images=len(images)))
+            else:
+                self.sources += [Source(kind, str(g), (path,), (name,)) for g in np.unique(images.groups)]
+        elif reason := _unusable(kind, path, self.modality):
+            self.left.append(LeftOut(name, reason))
+        else:
+            self.sources.append(Source(kind, _patient(kind, path, name), (path,), (name,)))
+
+    def _add_dicom(self, header: Any, path: Path, name: str) -> None:
+        uid = str(header.get("SOPInstanceUID", ""))
+        reason = refuse_image(header, self.modality) or ("duplicate" if uid and uid in self.seen else "")
+        if reason:
+            self.left.append(LeftOut(name, reason, images=int(header.get("NumberOfFrames", 1) or 1)))
+            return
+        self.seen.add(uid)
+        patient = str(header.get("PatientID", "") or "").strip()
+        if not patient and (named := str(header.get("PatientName", "") or "").strip()):
+            patient = f"{named} {header.get('PatientBirthDate', '')}"
+        folder = path.parent.as_posix()
+        patient = patient or str(header.get("StudyInstanceUID", "")) or folder
+        key = (patient, str(header.get("SeriesInstanceUID", "")) or folder)
+        self.series.setdefault(key, []).append((_place(header), path, name))
 
 
 def _place(header: Any) -> float:
@@ -245,9 +247,3 @@ def _in_header(xml: str) -> Iterator[str]:
     for key in ("patientID", "patientName"):
         if found := (root.findtext(f".//{{*}}{key}") or "").strip():
             yield found
-
-
-def _unread(path: Path, name: str, error: Exception) -> LeftOut:
-    words = one_line(error, path)
-    unknown = words.startswith(("is a text file", "is an unknown binary file"))
-    return LeftOut(name, "no scan (other file)" if unknown else "cannot be read", "" if unknown else words)

@@ -39,13 +39,15 @@ def to_grid(
     (height, width), (dy, dx) = image.shape, spacing
     side = pixel_mm or max(height * dy / matrix, width * dx / matrix, dy, dx)
     if max(dy, dx) > (1 + _SAME) * side:
-        raise FormatError(f"pixels of {max(dy, dx):.3g} mm are coarser than the {side:.3g} mm asked for")
+        raise FormatError(f"coarse pixels: {max(dy, dx):.3g} mm, coarser than the {side:.3g} mm asked for")
     shape = tuple(
         n if abs(d / side - 1) <= _SAME else max(1, round(n * d / side))
         for n, d in ((height, dy), (width, dx))
     )
     if max(shape) < matrix / 2:
-        raise FormatError(f"{shape[0]} x {shape[1]} pixels are less than half of the matrix of {matrix}")
+        raise FormatError(
+            f"small image: {shape[0]} x {shape[1]} pixels, less than half of the matrix of {matrix}"
+        )
     small = _mean(image, shape)
     extent = (min(shape[0], matrix), min(shape[1], matrix))
     out = np.full((matrix, matrix), fill, image.dtype)

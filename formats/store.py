@@ -270,7 +270,9 @@ class ImageSet:
     def extent(self, index: int) -> tuple[int, int]:
         """Rows and columns of an image, centred, without the padding to the set's shape."""
         sides = (self.columns.get(name) for name in ("rows", "columns"))
-        rows, columns = (n if c is None else int(c[index]) for c, n in zip(sides, self.shape[1:], strict=True))
+        rows, columns = (
+            n if c is None else int(c[index]) for c, n in zip(sides, self.shape[1:], strict=True)
+        )
         return rows, columns
 
     @cached_property

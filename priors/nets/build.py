@@ -8,9 +8,17 @@ from typing import Any
 
 from torch import nn
 
+from .adm import ADM, ADMConfig
+from .ncsnpp import NCSNpp, NCSNppConfig
+from .ncsnv2 import NCSNv2, NCSNv2Config
 from .unet import UNet, UNetConfig
 
-NETWORKS: dict[str, tuple[type, type]] = {"unet": (UNetConfig, UNet)}
+NETWORKS: dict[str, tuple[type, type]] = {
+    "unet": (UNetConfig, UNet),
+    "ncsnpp": (NCSNppConfig, NCSNpp),
+    "adm": (ADMConfig, ADM),
+    "ncsnv2": (NCSNv2Config, NCSNv2),
+}
 
 
 def build(config: Mapping[str, Any]) -> nn.Module:

@@ -1,0 +1,225 @@
+"""Published networks as priors. Each was trained under a noise law of its own, on the noise or on a score; here
+each becomes the denoiser of `score.Prior`, for any sigma:
+
+    D(x, sigma) = x + c_out(sigma) F(c_in(sigma) x, label(sigma)),     x = x_0 + sigma z
+
+which is Tweedie's formula with c_skip = 1 (Karras et al. 2022, Table 1). A law says c_in, c_out and label:
+
+    kind        c_in              c_out    label                                     network
+    "vp"        alpha(t)          -sigma   labels t                                  DDPM++, EDM's "vp"
+    "sub-vp"    alpha(t)          -sigma   labels t                                  DDPM++
+    "ve"        1                 sigma    log(scale sigma)                          NCSN++, EDM's "ve"
+    "discrete"  1/sqrt(1+sigma²)  -sigma   step: sqrt(1 / alpha_bar - 1) = sigma     DDPM, ADM, iDDPM
+    "levels"    1                 sigma    level: sigma_i = sigma                    NCSNv2, discrete NCSN++
+    the same, gives = "score"     sigma²                                             NCSN
+
+t solves sigma(t) / alpha(t) = sigma. Steps and levels are interpolated in log sigma: the sines of a label need no
+whole number, NCSNv2 ignores the label, NCSN rounds it. Labels stay within those that the network has seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .intensity import Intensity
+from .score import NetworkPrior, per_item
+from .sde import VP, SubVP
+
+
+class NoiseLaw(Protocol):
+    """How a network was shown noise of level sigma (B,): all three methods (B,) -> (B,)."""
+
+    def c_in(self, sigma: Tensor) -> Tensor: ...
+
+    def c_out(self, sigma: Tensor) -> Tensor: ...
+
+    def label(self, sigma: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class ContinuousVP:
+    """Networks of the noise under the VP SDE, with label `labels` t (Song et al. 2021)."""
+
+    beta_0: float = 0.1
+    beta_1: float = 20.0
+    labels: float = 999.0
+
+    def _sde(self) -> VP:
+        return VP(self.beta_0, self.beta_1)
+
+    def c_in(self, sigma: Tensor) -> Tensor:
+        sde = self._sde()
+        return sde.alpha(sde.time(sigma))
+
+    def c_out(self, sigma: Tensor) -> Tensor:
+        return -sigma
+
+    def label(self, sigma: Tensor) -> Tensor:
+        return self.labels * self._sde().time(sigma).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class ContinuousSubVP(ContinuousVP):
+    """As `ContinuousVP`, under the sub-VP SDE."""
+
+    def _sde(self) -> VP:
+        return SubVP(self.beta_0, self.beta_1)
+
+
+@dataclass(frozen=True)
+class ContinuousVE:
+    """Networks of sigma times the score under the VE SDE, with label log(scale sigma)."""
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+    scale: float = 1.0
+
+    def c_in(self, sigma: Tensor) -> Tensor:
+        return torch.ones_like(sigma)
+
+    def c_out(self, sigma: Tensor) -> Tensor:
+        return sigma
+
+    def label(self, sigma: Tensor) -> Tensor:
+        return torch.log(self.scale * sigma.clamp(self.sigma_min, self.sigma_max))
+
+
+def _interpolate(sigma: Tensor, levels: np.ndarray) -> Tensor:
+    """The real index at which `levels` (ascending) reach sigma, linear in log sigma, within 0 ... len - 1."""
+    logs = torch.as_tensor(np.log(levels), dtype=torch.float64, device=sigma.device)
+    value = sigma.double().clamp_min(1e-12).log()
+    above = torch.searchsorted(logs, value.contiguous()).clamp(1, len(logs) - 1)
+    low, high = logs[above - 1], logs[above]
+    return (above - 1 + ((value - low) / (high - low)).clamp(0, 1)).to(sigma.dtype)
+
+
+@dataclass(frozen=True)
+class DiscreteVP:
+    """Networks of the noise at steps 0 ... steps - 1 (Ho et al. 2020): `linear` beta from beta_0 to beta_1, or
+    `cosine` (Nichol & Dhariwal 2021, eq. 17). Respaced samplers show their network the original steps: nothing
+    changes."""
+
+    schedule: Literal["linear", "cosine"] = "linear"
+    steps: int = 1000
+    beta_0: float = 1e-4
+    beta_1: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("linear", "cosine"):
+            raise ValueError(f"noise schedule {self.schedule!r}: expected linear or cosine")
+
+    def levels(self) -> np.ndarray:
+        """sqrt(1 / alpha_bar - 1) of each step, ascending."""
+        if self.schedule == "linear":
+            kept = 1 - np.linspace(self.beta_0, self.beta_1, self.steps)
+        else:
+            bar = np.cos((np.arange(self.steps + 1) / self.steps + 0.008) / 1.008 * np.pi / 2) ** 2
+            kept = np.maximum(bar[1:] / bar[:-1], 1e-3)
+        return np.sqrt(1 / np.cumprod(kept) - 1)
+
+    def c_in(self, sigma: Tensor) -> Tensor:
+        return torch.rsqrt(1 + sigma**2)
+
+    def c_out(self, sigma: Tensor) -> Tensor:
+        return -sigma
+
+    def label(self, sigma: Tensor) -> Tensor:
+        return _interpolate(sigma, self.levels())
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Networks at `count` levels, geometric from sigma_max (label 0) to sigma_min (Song & Ermon 2019, 2020). They
+    give sigma times the score, or the score itself (`gives = "score"`: NCSN)."""
+
+    sigma_max: float
+    sigma_min: float
+    count: int
+    gives: Literal["scaled", "score"] = "scaled"
+
+    def __post_init__(self) -> None:
+        if self.gives not in ("scaled", "score"):
+            raise ValueError(f"noise levels: gives is {self.gives!r}, expected scaled or score")
+
+    def c_in(self, sigma: Tensor) -> Tensor:
+        return torch.ones_like(sigma)
+
+    def c_out(self, sigma: Tensor) -> Tensor:
+        return sigma**2 if self.gives == "score" else sigma
+
+    def label(self, sigma: Tensor) -> Tensor:
+        ratio = torch.log(self.sigma_max / sigma.clamp(self.sigma_min, self.sigma_max))
+        return (self.count - 1) * ratio / math.log(self.sigma_max / self.sigma_min)
+
+
+LAWS: dict[str, type] = {
+    "vp": ContinuousVP,
+    "sub-vp": ContinuousSubVP,
+    "ve": ContinuousVE,
+    "discrete": DiscreteVP,
+    "levels": Levels,
+}
+
+
+def noise_law(table: Mapping[str, Any]) -> NoiseLaw:
+    """The law that a card's table describes: {"kind": "ve", ...fields of its class}.
+
+    Raises ValueError for an unknown kind or field, or a missing one.
+    """
+    options = dict(table)
+    kind = options.pop("kind", None)
+    if kind not in LAWS:
+        raise ValueError(f"unknown noise law {kind!r}; known: {', '.join(LAWS)}")
+    fields = {field.name: field for field in dataclasses.fields(LAWS[kind])}
+    if unknown := set(options) - set(fields):
+        raise ValueError(
+            f"noise law {kind!r} has no entry {', '.join(sorted(unknown))}; known: {', '.join(fields)}"
+        )
+    needed = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
+    if missing := [name for name in needed if name not in options]:
+        raise ValueError(f"noise law {kind!r} lacks {', '.join(missing)}")
+    return LAWS[kind](**options)
+
+
+class PublishedPrior(NetworkPrior):
+    """D(x, sigma) = x + c_out F(c_in x, label) of a network under `law`; channels of F beyond C are left aside.
+
+    Args:
+        network: (B, C, H, W), (B,) -> (B, C or more, H, W).
+        channels: C.
+        law: the noise the network was trained under.
+        sigma_data: standard deviation of the data in network units; only the training loss reads it.
+        intensity: the map from physical units; None where images are in network units already.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        channels: int,
+        law: NoiseLaw,
+        sigma_data: float = 0.5,
+        intensity: Intensity | None = None,
+    ) -> None:
+        super().__init__(network, channels, sigma_data, intensity)
+        self.law = law
+
+    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """D(x, sigma), float32. Raises ValueError for a wrong number of channels."""
+        if x.ndim != 4 or x.shape[1] != self.channels:
+            raise ValueError(
+                f"this prior has {self.channels} channel(s): got an image batch of shape {tuple(x.shape)}, "
+                f"expected (batch, {self.channels}, height, width)"
+            )
+        level = per_item(sigma, x).flatten()
+        dtype = next((p.dtype for p in self.network.parameters()), x.dtype)
+        shown = (per_item(self.law.c_in(level), x) * x).to(dtype)
+        out = self.network(shown, self.law.label(level))[:, : self.channels].float()
+        return x + per_item(self.law.c_out(level), x) * out

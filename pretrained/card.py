@@ -17,7 +17,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class Card:
-    """What a prior is. `intensity`, `network` and `training` are the tables of the preset it was trained with."""
+    """What a prior is. `intensity`, `network` and `training` are the tables of the preset it was trained with; an
+    imported network's table has an entry `noise`, the law it was trained under (`priors.published`)."""
 
     name: str
     modality: str  # "CT" or "MR"

@@ -1,4 +1,4 @@
-"""Card + weights -> a prior ready to denoise, and back. Weights are safetensors (fp16), never pickles."""
+"""Card + weights -> a prior ready to denoise, and back. Weights are safetensors, never pickles."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..priors.intensity import Attenuation, Intensity, RobustMaximum
 from ..priors.nets.build import build
+from ..priors.published import PublishedPrior, noise_law
 from ..priors.score import NetworkPrior
 from .card import WEIGHTS, Card, bundled
 
@@ -39,9 +40,13 @@ def intensity_of(card: Card) -> Intensity:
 
 
 def from_card(card: Card) -> NetworkPrior:
-    """The untrained prior that a card describes, in float32."""
-    network = build({**card.network, "channels": card.channels})
-    return NetworkPrior(network, card.channels, card.sigma_data, intensity_of(card))
+    """The untrained prior that a card describes, in float32: a `PublishedPrior` where its network has a noise law."""
+    table = dict(card.network)
+    law = table.pop("noise", None)
+    network = build({**table, "channels": card.channels})
+    if law is None:
+        return NetworkPrior(network, card.channels, card.sigma_data, intensity_of(card))
+    return PublishedPrior(network, card.channels, noise_law(law), card.sigma_data, intensity_of(card))
 
 
 def default_for(modality: str) -> str:
@@ -98,7 +103,8 @@ def load(name: str | Path) -> tuple[NetworkPrior, Card]:
     if card is None:
         if "card" not in metadata:
             raise ValueError(
-                f"{path}: no card in its header; only weights written by `scanprior train` can be loaded"
+                f"{path}: no card in its header; only weights written by `scanprior train`, or imported from a "
+                "published checkpoint, can be loaded"
             )
         card = replace(Card.from_dict(json.loads(metadata["card"])), sha256=_sha256(path))
     prior = from_card(card)
@@ -114,9 +120,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save(path: Path, weights: dict[str, Tensor], card: Card) -> str:
-    """Write weights as fp16 safetensors with the card in the header (temporary name, then renamed); returns sha256."""
-    tensors = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in weights.items()}
+def save(path: Path, weights: dict[str, Tensor], card: Card, dtype: torch.dtype = torch.float16) -> str:
+    """Write weights as safetensors with the card in the header (temporary name, then renamed); returns sha256.
+
+    float16 halves the file; imported weights keep float32, which Fourier features of large frequency need.
+    """
+    tensors = {k: v.detach().cpu().to(dtype).contiguous() for k, v in weights.items()}
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, {"card": json.dumps(card.to_dict())})
     digest = _sha256(temporary)

@@ -211,6 +211,13 @@ class PublishedPrior(NetworkPrior):
         super().__init__(network, channels, sigma_data, intensity)
         self.law = law
 
+    def for_inference(
+        self, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    ) -> NetworkPrior:
+        """As `NetworkPrior`, but in float32 by default: D = x - sigma F multiplies the network's rounding by sigma,
+        which is large where the image is still noise."""
+        return super().for_inference(device, dtype or torch.float32)
+
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """D(x, sigma), float32. Raises ValueError for a wrong number of channels."""
         if x.ndim != 4 or x.shape[1] != self.channels:

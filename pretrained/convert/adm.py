@@ -19,7 +19,17 @@ from torch import Tensor, nn
 
 from ...priors.nets.adm import ADM, ADMConfig
 from ...priors.nets.layers import Attention, ResidualBlock
-from .mapping import TensorMap, network_of, pixelwise, reorder_heads, swap_halves, unchanged, without_prefix
+from .mapping import (
+    TensorMap,
+    has,
+    network_of,
+    pixelwise,
+    reading,
+    reorder_heads,
+    swap_halves,
+    unchanged,
+    without_prefix,
+)
 
 GUIDED = {
     "norm1": "in_layers.0",
@@ -58,19 +68,17 @@ def convert(
         raise ValueError(
             "checkpoint: a class-conditional network; only unconditional ones are priors of images"
         )
-    guided = "conv_in.weight" not in state
-    try:
+    guided = not has(state, "down_blocks.")
+    family = "guided diffusion" if guided else "diffusers"
+    with reading(family):
         config = _guided(state) if guided else _diffusers(state)
-    except KeyError as error:
-        raise ValueError(
-            f"checkpoint: missing {error}: neither a network of guided diffusion nor a UNet2DModel of diffusers"
-        ) from error
     if num_heads is not None:
         config["heads"] = num_heads
     config["head_channels"] = num_head_channels or (64 if guided else 8)
     config["noise"] = {"kind": "discrete", "schedule": schedule}
 
-    network = cast(ADM, network_of(config))
+    with reading(family):
+        network = cast(ADM, network_of(config))
     tensors = TensorMap(state)
     for ours, theirs in _guided_names(network) if guided else _diffusers_names(network.config):
         module = network.get_submodule(ours)
@@ -115,13 +123,9 @@ def _guided(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
     def grows(
         block: int,
-    ) -> list[str]:  # what may end a level of the decoder: a second residual block, or a convolution
-        tails = [
-            f"output_blocks.{block}.{i}.{end}"
-            for i in (1, 2)
-            for end in ("in_layers.0.weight", "conv.weight")
-        ]
-        return [name for name in tails if name in state]
+    ) -> list[str]:  # what may end a level of the decoder: a second block, or a convolution
+        tails = [f"output_blocks.{block}.{i}.{end}." for i in (1, 2) for end in ("in_layers", "conv")]
+        return [name for name in tails if has(state, name)]
 
     blocks = next((i for i in range(count) if grows(i)), count - 1)
     levels = count // (blocks + 1)
@@ -134,7 +138,7 @@ def _guided(state: Mapping[str, Tensor]) -> dict[str, Any]:
         state["input_blocks.0.0.weight"],
         state["out.2.weight"],
         blocks=blocks,
-        attention=[2**level for level, name in enumerate(first) if f"{name}.1.qkv.weight" in state],
+        attention=[2**level for level, name in enumerate(first) if has(state, f"{name}.1.")],
         scale_shift=state[f"{first[0]}.0.emb_layers.1.weight"].shape[0] == 2 * widths[0],
         block_resampling=not growth or "in_layers" in growth[0],
     )
@@ -143,14 +147,14 @@ def _guided(state: Mapping[str, Tensor]) -> dict[str, Any]:
 def _diffusers(state: Mapping[str, Tensor]) -> dict[str, Any]:
     levels = 1 + max((int(n.split(".")[1]) for n in state if n.startswith("down_blocks.")), default=-1)
     widths = [state[f"down_blocks.{level}.resnets.0.conv2.weight"].shape[0] for level in range(levels)]
-    blocks = sum(f"down_blocks.0.resnets.{j}.conv2.weight" in state for j in range(100))
+    blocks = sum(has(state, f"down_blocks.0.resnets.{j}.") for j in range(20))
     return _config(
         widths,
         state["conv_in.weight"].shape[0],
         state["conv_in.weight"],
         state["conv_out.weight"],
         blocks=blocks,
-        attention=[2**i for i in range(levels) if f"down_blocks.{i}.attentions.0.group_norm.weight" in state],
+        attention=[2**i for i in range(levels) if has(state, f"down_blocks.{i}.attentions.")],
         scale_shift=state["down_blocks.0.resnets.0.time_emb_proj.weight"].shape[0] == 2 * widths[0],
         block_resampling=False,
     )

@@ -18,7 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from ...priors.nets.layers import Attention, FourierFeatures, ResidualBlock
-from .mapping import TensorMap, network_of, reorder_heads, swap_halves, unchanged, without_prefix
+from .mapping import (
+    TensorMap,
+    has,
+    network_of,
+    reading,
+    reorder_heads,
+    swap_halves,
+    unchanged,
+    without_prefix,
+)
 
 BLOCK = {
     "norm1": "norm0",
@@ -55,14 +64,12 @@ def convert(
         )
     sizes = {int(match[1]) for name in state if (match := re.match(r"enc\.(\d+)x\d+_", name))}
     resolutions = sorted(sizes, reverse=True)
-    dhariwal = "out_norm.weight" in state
-    try:
+    dhariwal = has(state, "out_norm.")
+    with reading("EDM"):
         config = _architecture(state, resolutions, dhariwal)
-    except (KeyError, IndexError) as error:
-        raise ValueError(f"checkpoint: missing {error}: neither SongUNet nor DhariwalUNet of EDM") from error
+        network = network_of(config)
     if noise := NOISE[preconditioning]:
         config["noise"] = noise
-    network = network_of(config)
     tensors = TensorMap(state)
     tensors.drop("u", "map_augment.weight", *[name for name in state if name.endswith(".resample_filter")])
     for ours, theirs in _names(config, resolutions):
@@ -92,17 +99,17 @@ def _architecture(state: Mapping[str, Tensor], resolutions: list[int], dhariwal:
         "channels": enter.shape[1],
         "base": base,
         "multipliers": [width // base for width in widths],
-        "blocks": sum(f"{level[0]}_block{j}.conv1.weight" in state for j in range(100)),
-        "attention": [2**i for i, name in enumerate(level) if f"{name}_block0.qkv.weight" in state],
+        "blocks": sum(has(state, f"{level[0]}_block{j}.") for j in range(20)),
+        "attention": [2**i for i, name in enumerate(level) if has(state, f"{name}_block0.qkv.")],
     }
     if dhariwal:
         learns = state["out_conv.weight"].shape[0] == 2 * enter.shape[1]
         shape = {"head_channels": HEAD_CHANNELS, "learn_sigma": learns, "least": 4}
         return {"name": "adm"} | config | shape
     inputs = "none"
-    if f"{level[1]}_aux_skip.weight" in state:
+    if has(state, f"{level[1]}_aux_skip."):
         inputs = "skip"
-    elif f"{level[1]}_aux_residual.weight" in state:
+    elif has(state, f"{level[1]}_aux_residual."):
         inputs = "residual"
     return (
         {"name": "ncsnpp"}
@@ -111,7 +118,7 @@ def _architecture(state: Mapping[str, Tensor], resolutions: list[int], dhariwal:
             "block": "biggan",
             "embedding": "fourier" if fourier else "positional",
             "progressive_input": inputs,
-            "progressive_output": "skip" if f"dec.{level[-1][4:]}_aux_conv.weight" in state else "none",
+            "progressive_output": "skip" if has(state, f"dec.{level[-1][4:]}_aux_conv.") else "none",
             "taps": _taps(state),
             "rescale": True,
             "centered": True,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +13,22 @@ from ...priors.nets.build import build
 from ...priors.nets.layers import ResidualBlock
 
 SHOWN = 6  # names in an error message
+
+
+@contextmanager
+def reading(family: str) -> Iterator[None]:
+    """Around the reading of an architecture: what is missing or out of shape becomes a ValueError that says so."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"checkpoint: missing {error}: not a network of {family}") from error
+    except (IndexError, TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"checkpoint: tensors of unexpected shape: not a network of {family}") from error
+
+
+def has(state: Mapping[str, Tensor], prefix: str) -> bool:
+    """Whether any name begins so."""
+    return any(name.startswith(prefix) for name in state)
 
 
 def unchanged(tensor: Tensor) -> Tensor:

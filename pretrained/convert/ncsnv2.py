@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...priors.nets.ncsnv2 import InstanceNormPlus, NCSNv2
-from .mapping import TensorMap, network_of, without_prefix
+from .mapping import TensorMap, network_of, reading, without_prefix
 
 STAGES = {4: ("1", "2", "3", "4"), 5: ("1", "2", "3", "4", "5"), 6: ("1", "2", "3", "31", "4", "5")}
 
@@ -39,28 +39,25 @@ def convert(
     """(network table with its noise law, weights). Raises ValueError for keys missing or unknown."""
     found = {name.split(".")[0].removeprefix("res") for name in state if name.startswith("res")}
     order = next((names for names in STAGES.values() if set(names) == found), None)
-    if order is None or "begin_conv.weight" not in state:
+    if order is None:
         raise ValueError(
             f"checkpoint: stages {', '.join(sorted(found)) or 'none'} of res1, res2, …: not a network of NCSN or NCSNv2"
         )
-    rows = state.get("normalizer.embed.weight")
-    enter = state["begin_conv.weight"]
-    try:
-        widths = [state[f"res{n}.1.conv2.weight"].shape[0] for n in order]
-    except KeyError as error:
-        raise ValueError(f"checkpoint: missing {error}") from error
-    sigmas = state.get("sigmas")
+    rows, sigmas = state.get("normalizer.embed.weight"), state.get("sigmas")
     if rows is None and sigmas is None:
         raise ValueError("checkpoint: missing sigmas, the noise levels of NCSNv2")
-    count = len(rows) if rows is not None else len(cast(Tensor, sigmas))
-    if sigmas is not None:
-        sigma_max, sigma_min = float(sigmas[0]), float(sigmas[-1])
-        _check_geometric(sigmas.double())
+    with reading("NCSN or NCSNv2"):
+        base, channels = state["begin_conv.weight"].shape[:2]
+        multipliers = [state[f"res{n}.1.conv2.weight"].shape[0] // base for n in order]
+        count = len(rows) if rows is not None else len(cast(Tensor, sigmas))
+        if sigmas is not None:
+            sigma_max, sigma_min = float(sigmas[0]), float(sigmas[-1])
+            _check_geometric(sigmas.double())
     config: dict[str, Any] = {
         "name": "ncsnv2",
-        "channels": enter.shape[1],
-        "base": enter.shape[0],
-        "multipliers": [width // enter.shape[0] for width in widths],
+        "channels": channels,
+        "base": base,
+        "multipliers": multipliers,
         "levels": 0 if rows is None else count,
         "centered": centered,
         "noise": {
@@ -71,7 +68,8 @@ def convert(
             "gives": "scaled" if rows is None else "score",
         },
     }
-    network = cast(NCSNv2, network_of(config))
+    with reading("NCSN or NCSNv2"):
+        network = cast(NCSNv2, network_of(config))
     tensors = TensorMap(state)
     tensors.drop("sigmas")
     _place(tensors, network, order)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ...priors.nets.layers import Attention, FourierFeatures, ResidualBlock
-from .mapping import TensorMap, network_of, pixelwise, without_prefix
+from .mapping import TensorMap, network_of, pixelwise, reading, without_prefix
 
 LAYER = re.compile(r"all_modules\.(\d+)\.(.+)")
 NO_WEIGHTS = ""  # a layer that takes a number in the list and leaves no key
@@ -73,7 +73,8 @@ def convert(
     for name, tensor in state.items():
         if match := LAYER.fullmatch(name):
             layers.setdefault(int(match[1]), {})[match[2]] = tensor
-    config = _architecture(layers)
+    with reading("score_sde_pytorch"):
+        config = _architecture(layers)
     fourier = config["embedding"] == "fourier"
     config["taps"] = [1, 3, 3, 1] if (fourier if fir is None else fir) else [1, 1]
     config["rescale"] = config["block"] == "biggan" if skip_rescale is None else skip_rescale
@@ -84,7 +85,8 @@ def convert(
     count = 1000 if sigmas is None else len(sigmas)
     config["noise"] = _noise(sde or ("ve" if fourier else "vp"), fourier, sigma_min, sigma_max, count)
 
-    network = network_of(config)
+    with reading("score_sde_pytorch"):
+        network = network_of(config)
     tensors = TensorMap(state)
     tensors.drop("sigmas")
     modules = (name for name in _order(config) if not _is_absent(network, name))

@@ -58,6 +58,8 @@ def test_imported_saved_and_loaded_prior_gives_the_same_numbers(tmp_path, name, 
     x = torch.randn(2, card.channels, 20, 24, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(loaded.denoise(x, 0.5), direct.denoise(x, 0.5))
+    ready = store.load_prior(tmp_path / "ours.safetensors")
+    assert ready.denoise(x, 0.5).isfinite().all()
 
 
 def test_safetensors_are_read_too(tmp_path):

@@ -127,6 +127,26 @@ def test_noise_law_from_a_table():
         noise_law({"kind": "discrete", "schedule": "quadratic"})
 
 
+def test_inference_keeps_float32_for_rounding_counts_sigma_times(gaussian):
+    network = nn.Conv2d(1, 1, 3, padding=1)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = network
+
+        def forward(self, x, label):
+            return self.conv(x)
+
+    prior = PublishedPrior(Net(), 1, DiscreteVP())
+    x = 100 * torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = prior.denoise(x, 100.0)
+    ready = prior.for_inference()
+    assert network.weight.dtype == torch.float32
+    assert not network.weight.requires_grad
+    torch.testing.assert_close(ready.denoise(x, 100.0), before, rtol=1e-4, atol=1e-3)
+
+
 def test_wrong_number_of_channels_is_refused(gaussian):
     prior = PublishedPrior(Exact(gaussian, vp, "noise"), 1, ContinuousVP())
     with pytest.raises(ValueError, match=r"1 channel.*\(2, 3, 3, 4\)"):

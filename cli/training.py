@@ -12,7 +12,6 @@ import json
 import time
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +58,17 @@ def run_training(
     config = TrainConfig(**{**preset["training"], **({"steps": steps} if steps else {})})
     card = card_of(preset, config)
     images, crops = ImageSets(data, card), crops_settings(preset)
+    crops["position"] = bool(card.network.get("position"))
     batches = Crops(images, images.groups, channels=card.channels, seed=config.seed, **crops)
     held_out = None
     if validation:
         other = ImageSets(validation, card)
-        plain = {**crops, "batch": 32, "augmentation": Augmentation(degrees=0, zoom=(1, 1))}
+        plain = {
+            **crops,
+            "size": batches.sizes[0],
+            "batch": 32,
+            "augmentation": Augmentation(degrees=0, zoom=(1, 1)),
+        }
         held_out = Crops(other, other.groups, channels=card.channels, **plain)(0)
     with joined(device_of(device)) as world:
         trainer = _trainer(card, batches, config, output, start_from, world)
@@ -92,7 +97,10 @@ def _trainer(
     with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed
         torch.manual_seed(config.seed)
         prior = store.from_card(card)
-    mine = partial(batches, part=world.share(batches.batch))
+
+    def mine(step: int) -> torch.Tensor:
+        return batches(step, world.share(batches.shape(step)[0]))
+
     trainer = Trainer(prior, mine, config, output / "checkpoint.safetensors", world)
     if trainer.checkpoint.is_file():
         trainer.load()
@@ -179,7 +187,7 @@ def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output:
 
 def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:
     """The pictures of a run: samples of the prior as it is, and the curves so far."""
-    size = card.training["crops"]["size"]
+    size = min([256, *(card.matrix or [])])
     drawn = from_channels(sample_images(prior, (size, size), range(8), 20, device=device).cpu())
     window = (-1.0, 1.0) if card.modality == "CT" else (0.0, 1.0)  # network units
     title = f"{card.name}: samples of the prior after {card.training['finished_steps']} steps"

@@ -7,6 +7,10 @@ which interpolation would smooth). Each batch is a function of (seed, step) alon
 exactly the batches an uninterrupted one would have seen. All of a batch's random numbers are drawn before its first
 image is read, so that a process which trains on a part of the batch reads and turns that part only.
 
+A network may be told where a crop lies in its image, and learn from crops of several sizes, so that it knows whole
+images too (Wang et al. 2023, Patch Diffusion; Hu et al. 2024, PaDIS). The size is drawn for a batch, whose number of
+pixels stays.
+
 Complex (MRI) priors learn from complex images, whose own phase stays, or from magnitudes; both are multiplied by a
 random smooth phase with a random constant, which gives magnitudes a phase and turns and varies that of complex images.
 """
@@ -70,8 +74,10 @@ class Crops:
             (H, W) per index. Sizes may differ; a crop beyond the edge is filled with the least value (complex: 0).
         groups: (N,) patient of each image.
         channels: 1 real; 2 complex (real images are magnitudes).
-        size: side of the square crop [pixels].
-        batch: images a step.
+        size: side of the square crop [pixels]; of several, one is drawn each step.
+        batch: images a step, of the first size; of smaller crops more, of larger ones fewer, for as many pixels.
+        position: two more channels say where each pixel lies in the whole image (turned and zoomed as the crop is):
+            row and column from its centre, in halves of its longer side.
         seed: of everything random here.
     """
 
@@ -81,46 +87,58 @@ class Crops:
         groups: Sequence[str] | np.ndarray,
         *,
         channels: int,
-        size: int,
+        size: int | Sequence[int],
         batch: int,
         seed: int = 0,
         augmentation: Augmentation | None = None,
+        position: bool = False,
     ) -> None:
         if len(images) != len(groups) or len(images) == 0:
             raise ValueError(
                 f"got {len(images)} images and {len(groups)} patients' names; expected as many, at least one"
             )
         self.images = images
-        self.channels, self.size, self.batch, self.seed = channels, size, batch, seed
+        self.channels, self.batch, self.seed, self.position = channels, batch, seed, position
+        self.sizes = [size] if isinstance(size, int) else list(size)
         self.augmentation = augmentation or Augmentation()
         _, index, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
         self.members = np.split(np.argsort(index, kind="stable"), np.cumsum(counts)[:-1])
         weight = np.sqrt([len(m) for m in self.members])
         self.weight = weight / weight.sum()
 
+    def shape(self, step: int) -> tuple[int, int]:
+        """Number and side of the crops of a step."""
+        size = self.sizes[np.random.default_rng((self.seed, step, 1)).integers(len(self.sizes))]
+        return max(1, round(self.batch * (self.sizes[0] / size) ** 2)), size
+
     def __call__(self, step: int, part: slice = slice(None)) -> Tensor:
-        """The batch of `step`, or the same `part` of it: (batch, C, size, size) in network units.
+        """The batch of `step`, or the same `part` of it: (batch, C, size, size) in network units; C + 2 channels
+        where they say the position.
 
         Raises ValueError for complex images where channels is 1.
         """
         rng = np.random.default_rng((self.seed, step))
-        patients = rng.choice(len(self.members), self.batch, p=self.weight)
+        batch, size = self.shape(step)
+        patients = rng.choice(len(self.members), batch, p=self.weight)
         chosen = [int(rng.choice(self.members[k])) for k in patients]
         windows = [Window.draw(self.augmentation, rng) for _ in chosen]
-        crops = [
-            self._crop(self._image(i), window) for i, window in zip(chosen[part], windows[part], strict=True)
+        cut = [
+            self._crop(self._image(i), size, window)
+            for i, window in zip(chosen[part], windows[part], strict=True)
         ]
+        crops = [crop for crop, _ in cut]
         if any(crop.is_complex() for crop in crops):
             crops = [crop.to(torch.complex64) for crop in crops]
         x = torch.stack(crops)  # (B, size, size)
         a = self.augmentation
         if a.gain or a.offset:
-            u = torch.from_numpy(rng.uniform(-1, 1, (2, self.batch, 1, 1)).astype(np.float32))[:, part]
+            u = torch.from_numpy(rng.uniform(-1, 1, (2, batch, 1, 1)).astype(np.float32))[:, part]
             x = x * (1 + a.gain * u[0]) + a.offset * u[1]
         if self.channels == 1:
-            return x[:, None]
-        phase = smooth_phase(self.batch, self.size, rng)[part]
-        return torch.view_as_real(x * phase).movedim(-1, 1)
+            x = x[:, None]
+        else:
+            x = torch.view_as_real(x * smooth_phase(batch, size, rng)[part]).movedim(-1, 1)
+        return torch.cat([x, torch.stack([where for _, where in cut])], 1) if self.position else x
 
     def _image(self, index: int) -> np.ndarray:
         """One image, (H, W) float32 or complex64."""
@@ -133,33 +151,45 @@ class Crops:
             )
         return image.astype(np.complex64, copy=False)
 
-    def _crop(self, image: np.ndarray, window: Window) -> Tensor:
-        """One window of one image, turned and zoomed: (size, size)."""
-        size, zoom, mirror, turn = self.size, window.zoom, window.mirror, window.turn
-        room = [max(0.0, n - size / (1.0 if window.plain else zoom)) / 2 for n in image.shape]
-        centre = [
-            (n - 1) / 2 + (-r + 2 * r * u) for n, r, u in zip(image.shape, room, window.place, strict=True)
+    @staticmethod
+    def _crop(image: np.ndarray, size: int, window: Window) -> tuple[Tensor, Tensor]:
+        """One window of one image, turned and zoomed: (size, size); and where its pixels lie, (2, size, size)."""
+        zoom, angle = (1.0, 0.0) if window.plain else (window.zoom, window.angle)
+        mirror, turn = window.mirror, window.turn
+        side = size if window.plain else math.ceil(1.5 * size / zoom) + 2  # only what the window can touch
+        room = [max(0.0, n - size / zoom) for n in image.shape]
+        corner = [
+            round((n - side) / 2 + r * (u - 0.5))
+            for n, r, u in zip(image.shape, room, window.place, strict=True)
         ]
         fill = 0.0 if np.iscomplexobj(image) else float(image.min())
+        around = _cut(image, corner, side, fill)
+        shift = [c - (n - side) / 2 for c, n in zip(corner, image.shape, strict=True)]  # of the centres
+        cos, sin = math.cos(angle), math.sin(angle)
+        offset = (
+            zoom * turn * (cos * shift[0] - sin * shift[1]),
+            zoom * mirror * (sin * shift[0] + cos * shift[1]),
+        )
+        half = max(image.shape) / 2
+        axis = (torch.arange(size) - (size - 1) / 2) / half
+        where = torch.stack(torch.meshgrid(axis + offset[0] / half, axis + offset[1] / half, indexing="ij"))
         if window.plain:
-            return torch.from_numpy(_cut(image, centre, size, fill)[:: int(turn), :: int(mirror)].copy())
-        around = _cut(image, centre, math.ceil(1.5 * size / zoom) + 2, fill)  # only what the window can touch
-        side = around.shape[0]
-        cos, sin = (size / (zoom * side) * f(window.angle) for f in (math.cos, math.sin))
-        theta = torch.tensor([[[mirror * cos, -sin * turn, 0.0], [mirror * sin, cos * turn, 0.0]]])
+            return torch.from_numpy(around[:: int(turn), :: int(mirror)].copy()), where
+        k = size / (zoom * side)
+        theta = k * torch.tensor([[[mirror * cos, -sin * turn, 0.0], [mirror * sin, cos * turn, 0.0]]])
         grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
         source = torch.from_numpy(around - fill)[None, None]
         if source.is_complex():
             parts = torch.view_as_real(source[0]).movedim(-1, 1)  # (1, 2, side, side)
             parts = F.grid_sample(parts, grid.float(), mode="bicubic", align_corners=False)
-            return torch.complex(parts[0, 0], parts[0, 1])
-        return F.grid_sample(source, grid.float(), mode="bicubic", align_corners=False)[0, 0] + fill
+            return torch.complex(parts[0, 0], parts[0, 1]), where
+        return F.grid_sample(source, grid.float(), mode="bicubic", align_corners=False)[0, 0] + fill, where
 
 
-def _cut(image: np.ndarray, centre: Sequence[float], side: int, fill: float) -> np.ndarray:
-    """The side x side window around a centre, filled where it leaves the image."""
+def _cut(image: np.ndarray, corner: Sequence[int], side: int, fill: float) -> np.ndarray:
+    """The side x side window from a corner on, filled where it leaves the image."""
     out = np.full((side, side), fill, image.dtype)
-    top, left = (round(c - (side - 1) / 2) for c in centre)
+    top, left = corner
     r0, r1 = max(top, 0), min(top + side, image.shape[0])
     c0, c1 = max(left, 0), min(left + side, image.shape[1])
     if r1 > r0 and c1 > c0:

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from .intensity import Intensity
-from .score import NetworkPrior, per_item
+from .score import NetworkPrior
 from .sde import VP, SubVP
 
 
@@ -218,15 +218,7 @@ class PublishedPrior(NetworkPrior):
         which is large where the image is still noise."""
         return super().for_inference(device, dtype or torch.float32)
 
-    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """D(x, sigma), float32. Raises ValueError for a wrong number of channels."""
-        if x.ndim != 4 or x.shape[1] != self.channels:
-            raise ValueError(
-                f"this prior has {self.channels} channel(s): got an image batch of shape {tuple(x.shape)}, "
-                f"expected (batch, {self.channels}, height, width)"
-            )
-        level = per_item(sigma, x).flatten()
-        dtype = next((p.dtype for p in self.network.parameters()), x.dtype)
-        shown = (per_item(self.law.c_in(level), x) * x).to(dtype)
-        out = self.network(shown, self.law.label(level))[:, : self.channels].float()
-        return x + per_item(self.law.c_out(level), x) * out
+    def scaling(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """c_skip, c_out, c_in and the network's noise label at levels (B,)."""
+        law = self.law
+        return torch.ones_like(sigma), law.c_out(sigma), law.c_in(sigma), law.label(sigma)

@@ -73,22 +73,28 @@ class NetworkPrior(nn.Module):
         self.sigma_data = sigma_data
         self.intensity = intensity
 
-    def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        return self.denoise(x, sigma)
+    def forward(self, x: Tensor, sigma: Tensor | float, position: Tensor | None = None) -> Tensor:
+        return self.denoise(x, sigma, position)
 
-    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """D(x, sigma), float32. Raises ValueError for a wrong number of channels."""
+    def denoise(self, x: Tensor, sigma: Tensor | float, position: Tensor | None = None) -> Tensor:
+        """D(x, sigma), float32. Crops for a network that asks where it is come with their `position` (B, 2, H, W)
+        (`nets.unet.whole_image`). Raises ValueError for a wrong number of channels."""
         if x.ndim != 4 or x.shape[1] != self.channels:
             raise ValueError(
                 f"this prior has {self.channels} channel(s): got an image batch of shape {tuple(x.shape)}, "
                 f"expected (batch, {self.channels}, height, width)"
             )
-        sigma = per_item(sigma, x)
-        total = torch.sqrt(sigma**2 + self.sigma_data**2)
-        dtype = next(self.network.parameters()).dtype
-        noise_label = 0.25 * torch.log(sigma.flatten().clamp_min(1e-8))
-        out = self.network((x / total).to(dtype), noise_label).float()
-        return (self.sigma_data / total) ** 2 * x + sigma * self.sigma_data / total * out
+        c_skip, c_out, c_in, label = self.scaling(per_item(sigma, x).flatten())
+        dtype = next((p.dtype for p in self.network.parameters()), x.dtype)
+        where = () if position is None else (position,)
+        out = self.network((per_item(c_in, x) * x).to(dtype), label, *where)[:, : self.channels].float()
+        return per_item(c_skip, x) * x + per_item(c_out, x) * out
+
+    def scaling(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """c_skip, c_out, c_in and the network's noise label at levels (B,)."""
+        s = self.sigma_data
+        total = torch.sqrt(sigma**2 + s**2)
+        return (s / total) ** 2, sigma * s / total, 1 / total, 0.25 * torch.log(sigma.clamp_min(1e-8))
 
     def for_inference(
         self, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
@@ -115,6 +121,11 @@ def from_channels(x: Tensor) -> Tensor:
     if x.shape[1] == 1:
         return x[:, 0]
     return torch.complex(x[:, 0], x[:, 1])
+
+
+def split_position(x: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
+    """(B, C + 2, H, W), or (B, C, H, W), of training crops -> the images and where they lie, or None."""
+    return x[:, :channels], x[:, channels:] if x.shape[1] > channels else None
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:

@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from .losses import denoising
 from .parallel import ALONE, World
-from .score import NetworkPrior
+from .score import NetworkPrior, split_position
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Step:
 
 
 class Trainer:
-    """Trains a `NetworkPrior` on batches (B, C, H, W) in network units.
+    """Trains a `NetworkPrior` on batches (B, C, H, W) in network units, or (B, C + 2, H, W) with their position.
 
     Args:
         prior: trained in place; `ema` holds the averaged weights to be shipped.
@@ -112,8 +113,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
+            x, position = split_position(x, self.prior.channels)
             loss = denoising(
-                self.denoiser,
+                partial(self.denoiser, position=position),
                 x,
                 generator,
                 self.prior.sigma_data,
@@ -186,15 +188,15 @@ def denoising_psnr(
     data_range: float = 2.0,
 ) -> dict[float, float]:
     """Validation: PSNR [dB] of D(x + sigma z, sigma) against x at each noise level; images (B, C, H, W) in network
-    units, the noise seeded. `data_range` in network units."""
+    units (with their position: C + 2), the noise seeded. `data_range` in network units."""
     out = {}
     for sigma in levels:
         errors = []
         for k in range(len(images)):  # one by one: the figure does not depend on a batch size
             generator = torch.Generator().manual_seed(k)
-            x = images[k : k + 1]
+            x, position = split_position(images[k : k + 1], prior.channels)
             noisy = x + sigma * torch.randn(x.shape, generator=generator).to(x.device)
-            errors.append((prior.denoise(noisy, sigma) - x).square().mean())
+            errors.append((prior.denoise(noisy, sigma, position) - x).square().mean())
         mse = torch.stack(errors)
         out[sigma] = float((10 * torch.log10(data_range**2 / mse)).mean())
     return out

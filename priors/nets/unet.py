@@ -4,6 +4,10 @@ Three choices make it fast on CPUs and GPUs alike (docs/priors.md): a 2x2 pixel-
 costs what a 128² one does; convolutions only, which bfloat16 with channels-last memory runs 3x faster than float32; one
 block a level. Sizes that the stride does not divide are padded inside and cropped again.
 
+It learns from crops and runs on whole images. Two options tell it where it is: `position`, the place of each pixel in
+the whole image as two more input channels (Wang et al. 2023, Patch Diffusion), and `attention` over the pixels of the
+coarsest level, 16 times coarser than the image.
+
 Block: GroupNorm, SiLU, 3x3 convolution, scale and shift by the noise label, SiLU, 3x3 convolution, skip
 (Dhariwal & Nichol 2021); the last convolution of the network starts at zero.
 """
@@ -18,11 +22,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..score import pad_to_multiple
+from .layers import Attention, Style
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Shape of the network: `base` channels at the finest level, times `multipliers` below, `blocks` a level."""
+    """Shape of the network: `base` channels at the finest level, times `multipliers` below, `blocks` a level;
+    `position` channels at the input; attention in the middle with `attention` heads (0: none)."""
 
     channels: int = 1
     base: int = 64
@@ -30,6 +36,8 @@ class UNetConfig:
     blocks: int = 1
     stem: int = 2
     embedding: int = 256
+    position: bool = False
+    attention: int = 0
 
 
 def _groups(channels: int) -> nn.GroupNorm:
@@ -72,17 +80,25 @@ class Block(nn.Module):
         return self.skip(x) + h
 
 
+def whole_image(shape: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """Where each pixel of an image lies: (2, H, W), row and column from the centre in halves of the longer side."""
+    axes = [(torch.arange(n, device=device) - (n - 1) / 2) / (max(shape) / 2) for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
 class UNet(nn.Module):
-    """(B, C, H, W), (B,) -> (B, C, H, W)."""
+    """(B, C, H, W), (B,) -> (B, C, H, W). With `position`: of crops, where they lie, (B, 2, H, W); a batch without is
+    one of whole images."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         widths = [config.base * m for m in config.multipliers]
         stem, pixels = config.stem, config.channels * config.stem**2
+        seen = pixels + (2 * stem**2 if config.position else 0)
         self.config = config
         self.stride = stem * 2 ** (len(widths) - 1)
         self.embed = NoiseEmbedding(config.embedding)
-        self.enter = nn.Conv2d(pixels, widths[0], 3, padding=1)
+        self.enter = nn.Conv2d(seen, widths[0], 3, padding=1)
         self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
         c = widths[0]
         for level, width in enumerate(widths):
@@ -91,6 +107,11 @@ class UNet(nn.Module):
             if level < len(widths) - 1:
                 self.shrink.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
         self.middle = Block(c, c, config.embedding)
+        self.attend = nn.Identity()
+        if config.attention:
+            self.attend = Attention(c, config.attention, Style(config.embedding, eps=1e-5, least=8))
+            nn.init.zeros_(self.attend.out.weight)
+            nn.init.zeros_(self.attend.out.bias)  # type: ignore[arg-type]
         self.up = nn.ModuleList()
         for width in reversed(widths):
             self.up.append(self._level(c + width, width, config))
@@ -105,7 +126,11 @@ class UNet(nn.Module):
             Block(c_in if i == 0 else c_out, c_out, config.embedding) for i in range(config.blocks)
         )
 
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+    def forward(self, x: Tensor, label: Tensor, position: Tensor | None = None) -> Tensor:
+        if self.config.position:
+            if position is None:
+                position = whole_image((x.shape[2], x.shape[3]), x.device).expand(x.shape[0], -1, -1, -1)
+            x = torch.cat([x, position.to(x.dtype)], 1)
         x, (height, width) = pad_to_multiple(x, self.stride)
         e = self.embed(label)
         h = self.enter(F.pixel_unshuffle(x, self.config.stem))
@@ -116,7 +141,7 @@ class UNet(nn.Module):
             skips.append(h)
             if level < len(self.shrink):
                 h = self.shrink[level](h)
-        h = self.middle(h, e)
+        h = self.attend(self.middle(h, e))
         for level, blocks in enumerate(self.up):
             if level:
                 h = F.interpolate(h, scale_factor=2, mode="nearest")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scanprior.priors.crops import Augmentation, Crops, smooth_phase
 from scanprior.priors.intensity import RobustMaximum
+from scanprior.priors.nets.unet import whole_image
 
 IMAGES = np.stack([np.arange(40 * 40, dtype=np.float32).reshape(40, 40) + 10_000 * k for k in range(12)])
 GROUPS = ["a"] * 9 + ["b"] * 2 + ["c"]
@@ -156,3 +157,39 @@ def test_the_scale_of_complex_images_is_that_of_their_magnitude() -> None:
     expected = 1.25 * image.flatten(1).sort(dim=1).values[:, round(0.998 * 400) - 1]
     torch.testing.assert_close(RobustMaximum().affine(turned)[0], expected)
     assert RobustMaximum().affine(turned)[1] == 0.0
+
+
+@pytest.mark.parametrize("angle", [0, 25])
+@pytest.mark.parametrize("zoom", [0.8, 1.25])
+def test_positions_turn_and_zoom_with_the_crop(angle: float, zoom: float) -> None:
+    rows, columns = (axis / 24 for axis in np.mgrid[-23.5:24, -19.5:20])
+    squared = (rows**2 + columns**2).astype(np.float32)  # which no turn changes
+    augmentation = Augmentation(degrees=angle, zoom=(zoom, zoom), flip_rows=True)
+    x = Crops([squared], ["p"], channels=1, size=12, batch=64, augmentation=augmentation, position=True)(0)
+    assert x.shape == (64, 3, 12, 12)
+    x = x[..., 4:8, 4:8]  # the middle, which no turn brings to the edge of the image
+    found, expected = x[:, 0], x[:, 1:].square().sum(1)
+    plain = (found - expected).abs().amax((1, 2)) < 1e-5  # neither turned nor zoomed
+    turned = (found * zoom**2 - expected).abs().amax((1, 2)) < 0.01
+    assert (plain | turned).all()
+    assert 15 < turned.sum() < 49
+
+
+def test_positions_of_a_whole_image_are_what_a_network_takes_for_one() -> None:
+    where = []
+    for turn in (True, False):
+        augmentation = Augmentation(degrees=0, zoom=(1, 1), flip_rows=turn)
+        x = Crops([IMAGES[0]], ["p"], channels=1, size=40, batch=1, augmentation=augmentation, position=True)(
+            0
+        )
+        where.append(x[0, 1:])
+    torch.testing.assert_close(where[0], whole_image((40, 40)))
+    torch.testing.assert_close(where[1], whole_image((40, 40)))
+
+
+def test_several_sizes_keep_the_pixels_of_a_batch() -> None:
+    stream = crops(size=[16, 8, 32])
+    shapes = {tuple(stream(step).shape) for step in range(40)}
+    assert shapes == {(8, 1, 16, 16), (32, 1, 8, 8), (2, 1, 32, 32)}
+    assert all(stream(step).shape[::3] == stream.shape(step) for step in range(10))
+    assert torch.equal(stream(3), crops(size=[16, 8, 32])(3))

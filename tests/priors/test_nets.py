@@ -4,6 +4,7 @@ import pytest
 import torch
 from scanprior.priors.nets.build import build
 from scanprior.priors.nets.layers import downsample, upsample
+from scanprior.priors.nets.unet import whole_image
 
 DDPMPP = {"embedding": "positional", "taps": (1, 1), "progressive_input": "none", "centered": True}
 TINY = {
@@ -165,3 +166,34 @@ def test_unknown_settings_are_refused():
         tiny("adm", dropout=0.1)
     with pytest.raises(ValueError, match="heads"):
         tiny("adm", heads=5)
+
+
+OURS = {"name": "unet", "channels": 1, "base": 8, "multipliers": (1, 2), "position": True, "attention": 2}
+
+
+def test_our_network_takes_a_batch_without_positions_for_whole_images() -> None:
+    network = _awake(build(OURS))
+    x, label = torch.randn(2, 1, 20, 28), torch.tensor([-1.0, 0.5])
+    where = whole_image((20, 28)).expand(2, -1, -1, -1)
+    out = network(x, label)
+    assert out.shape == x.shape
+    assert torch.equal(out, network(x, label, where))
+    assert not torch.allclose(out, network(x, label, where + 0.5), atol=1e-3)  # it sees where it is
+
+
+def test_attention_begins_as_none() -> None:
+    with_it, without = build({**OURS, "attention": 2}), build({**OURS, "attention": 0})
+    left = with_it.load_state_dict(_awake(without).state_dict(), strict=False)
+    assert left.unexpected_keys == []
+    assert all(key.startswith("attend.") for key in left.missing_keys)
+    x, label = torch.randn(2, 1, 20, 28), torch.tensor([-1.0, 0.5])
+    assert torch.equal(with_it(x, label), without(x, label))
+
+
+def _awake(network: torch.nn.Module) -> torch.nn.Module:
+    """With other weights than the zeros that a new network's last layers begin with."""
+    generator = torch.Generator().manual_seed(1)
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * parameter[0].numel() ** -0.5
+    return network

@@ -65,7 +65,9 @@ def test_loss_of_the_exact_denoiser_is_lower_than_of_a_wrong_one() -> None:
     class Exact(NetworkPrior):
         factor = 1.0
 
-        def denoise(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        def denoise(
+            self, x: torch.Tensor, sigma: torch.Tensor | float, position: torch.Tensor | None = None
+        ) -> torch.Tensor:
             variance = torch.as_tensor(sigma).view(-1, 1, 1, 1) ** 2
             return self.factor * x * 0.25 / (0.25 + variance)
 

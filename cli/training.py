@@ -26,7 +26,7 @@ from ..priors.crops import Augmentation, Crops
 from ..priors.parallel import World, joined
 from ..priors.sampling.loop import sample_images
 from ..priors.score import NetworkPrior, from_channels
-from ..priors.train import TrainConfig, Trainer, denoising_psnr
+from ..priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
 from .figures import sample_grid, training_curves
 from .images import ImageSets
 from .spec import device_of
@@ -105,7 +105,7 @@ def _trainer(
     if trainer.checkpoint.is_file():
         trainer.load()
     elif start_from:
-        prior.load_state_dict(store.load(start_from)[0].state_dict())
+        begin_with(prior, store.load(start_from)[0].state_dict())
         trainer.ema = {k: v.clone() for k, v in prior.state_dict().items()}
     return trainer
 

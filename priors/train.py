@@ -181,6 +181,33 @@ class Trainer:
 
 
 @torch.no_grad()
+def begin_with(prior: NetworkPrior, weights: dict[str, Tensor]) -> None:
+    """Give a prior the weights of another. A network that has position channels or attention besides begins as the
+    same function: zeros read the new channels, and attention begins as none.
+
+    Raises ValueError where the networks differ in anything else.
+    """
+    own = prior.state_dict()
+    new = {name for name in own.keys() - weights.keys() if not name.startswith("network.attend.")}
+    if different := sorted(new | (weights.keys() - own.keys())):
+        raise ValueError(
+            f"the prior to start from is another network than the preset's: they differ in {different[0]}"
+            f"{f' and {len(different) - 1} more' if different[1:] else ''}; take its [network] into the preset"
+        )
+    for name, value in weights.items():
+        target = own[name]
+        if name == "network.enter.weight" and target.shape[1] > value.shape[1]:
+            target[:, value.shape[1] :] = 0
+            target = target[:, : value.shape[1]]
+        if target.shape != value.shape:
+            raise ValueError(
+                f"the prior to start from is another network than the preset's: {name} is {tuple(value.shape)} there, "
+                f"{tuple(target.shape)} here; take its [network] into the preset"
+            )
+        target.copy_(value)
+
+
+@torch.no_grad()
 def denoising_psnr(
     prior: NetworkPrior,
     images: Tensor,

@@ -265,6 +265,22 @@ def test_weights_of_another_prior_to_start_from(files, undrawn, tmp_path: Path) 
     assert losses(second)[1] < 0.9 * losses(first)[1]
 
 
+def test_a_network_that_knows_where_it_is_learns_from_crops_of_several_sizes(files, tmp_path: Path) -> None:
+    first = run(files, tmp_path / "first", steps=2)
+    more = PRESET.replace("blocks = 1", "blocks = 1\nposition = true\nattention = 2").replace(
+        "16", "[16, 8, 24]"
+    )
+    files["preset"].write_text(more)
+    folder = run(files, steps=6, start_from=str(first), validation=[files["other"]])
+    prior, card = load(folder)
+    assert card.training["crops"]["size"] == [16, 8, 24]
+    x = torch.randn(1, 1, 24, 40)
+    shifted = torch.zeros(1, 2, 24, 40)
+    assert not torch.equal(prior.denoise(x, 1.0), prior.denoise(x, 1.0, shifted))
+    assert prior.denoise(x, 1.0).isfinite().all()
+    assert (folder / "samples.png").stat().st_size > 1000
+
+
 # --- data
 def test_a_dicom_series_is_training_data(files, undrawn, tmp_path: Path, shared_data) -> None:
     series = shared_data("ct", "dicom", "kits-00072")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scanprior.priors.nets.build import build
 from scanprior.priors.score import NetworkPrior
-from scanprior.priors.train import TrainConfig, Trainer, denoising_psnr
+from scanprior.priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
 
 
 def batches(step: int) -> torch.Tensor:
@@ -50,6 +50,30 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     trainer(tmp_path).save()
     with pytest.raises(ValueError, match="another network"):
         trainer(tmp_path, base=16).load()
+
+
+@pytest.mark.parametrize("more", [{"position": True}, {"attention": 2}, {"position": True, "attention": 2}])
+def test_a_network_with_more_begins_as_the_one_it_starts_from(tmp_path: Path, more: dict) -> None:
+    run = trainer(tmp_path)
+    for _ in run:
+        pass
+    prior = NetworkPrior(build({"name": "unet", "base": 8, "multipliers": [1, 2], "stem": 2, **more}), 1, 0.5)
+    begin_with(prior, run.prior.state_dict())
+    x, sigma = torch.randn(2, 1, 12, 20), torch.tensor([0.1, 2.0])
+    torch.testing.assert_close(prior.denoise(x, sigma), run.prior.denoise(x, sigma), rtol=1e-4, atol=1e-5)
+    (prior.denoise(x, sigma) - x).square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in prior.parameters())
+
+
+def test_another_network_to_start_from_is_refused(tmp_path: Path) -> None:
+    small = trainer(tmp_path).prior
+    with pytest.raises(ValueError, match=r"network\.\S+ is \(8,.* there, \(16,"):
+        begin_with(trainer(tmp_path, base=16).prior, small.state_dict())
+    deep = NetworkPrior(build({"name": "unet", "base": 8, "multipliers": [1, 2], "blocks": 2}), 1, 0.5)
+    with pytest.raises(ValueError, match=r"differ in network\.down\.0\.1\S+ and \d+ more"):
+        begin_with(deep, small.state_dict())
+    with pytest.raises(ValueError, match="differ in"):
+        begin_with(small, deep.state_dict())
 
 
 def test_saving_leaves_the_old_checkpoint_until_the_new_one_is_whole(

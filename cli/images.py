@@ -18,6 +18,7 @@ from ..formats.scan import Scan, Volume
 from ..formats.store import ImageSet, read_images
 from ..pretrained.card import Card
 from ..pretrained.load import intensity_of
+from ..priors.intensity import Attenuation
 
 IN_MEMORY = 2 << 30  # bytes
 
@@ -86,8 +87,8 @@ class ImageSets:
         image, extent = self.arrays[k][own], self.sets[k].extent(own)
         rows, columns = (middle(n, keep) for n, keep in zip(image.shape, extent, strict=True))
         image = np.ascontiguousarray(image[rows, columns])
-        if self.card.modality == "CT":
-            return np.clip(image, *self.card.window) / self.card.intensity["hu_per_unit"]
+        if isinstance(self.intensity, Attenuation):
+            return (np.clip(image, *self.card.window) - self.intensity.hu_at_zero) / self.intensity.hu_per_unit
         if self.card.channels == 1:
             image = np.abs(image)
         scale, _ = self.intensity.affine(torch.from_numpy(image)[None])

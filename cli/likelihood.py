@@ -1,0 +1,159 @@
+"""`scanprior likelihood`: how likely images are under a prior, in bits/dim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..priors.score import NetworkPrior
+    from .images import ImageSets
+
+MR_STEP = 1e-3  # width of a grey level of MR images, network units: their own units are arbitrary
+
+
+@click.command()
+@click.argument("images", type=Path, help="An image set (HDF5), a DICOM file or folder, NIfTI.")
+@click.option("--prior", help="A bundled prior, a run folder or a file; by default the bundled one.")
+@click.option("--output", "-o", type=Path, help="CSV file of the figures.")
+@click.option("--limit", type=int, help="So many images, spread evenly; all by default.")
+@click.option("--tolerance", default=1e-3, help="Of the adaptive solver (RK45).")
+@click.option("--seed", default=0, help="Of the probe and of the dequantisation.")
+@click.option("--device", default="auto", help="cpu, cuda or auto.")
+@click.option("--overwrite/--no-overwrite", help="Replace an existing CSV file.")
+def likelihood(
+    images: Path,
+    prior: str | None,
+    output: Path | None,
+    limit: int | None,
+    tolerance: float,
+    seed: int,
+    device: str,
+    overwrite: bool,
+) -> None:
+    """Log-likelihood of images under a prior, as bits/dim: what a coder with this prior would need per number.
+
+    An out-of-distribution score: compare it with that of images of the prior's own kind (its test set). Many more bits
+    mean images the prior does not expect; but simple images (air, smooth phantoms) cost few bits under any prior, so
+    that few bits alone prove nothing. CT counts steps of 1 HU, MR steps of 0.001 of the prior's scale; magnitude images
+    are given phase zero for a prior of complex images. A 256 x 256 image takes about 90 network evaluations with
+    gradients, a minute or two on a CPU core.
+
+    \b
+    Examples:
+      scanprior likelihood test.h5 --limit 12 -o test.csv
+      scanprior likelihood dicom_folder/ --prior run/ --limit 4
+      scanprior likelihood brain.nii.gz --tolerance 1e-2 --device cuda
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit: got {limit}, expected at least 1 image")
+    if not 1e-9 <= tolerance <= 0.1:
+        raise ValueError(f"--tolerance: got {tolerance:g}, expected 1e-9 to 0.1")
+    if output is not None and output.exists() and not overwrite:
+        raise FileExistsError(f"{output} exists; choose another name or add --overwrite")
+    if output is not None and not output.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{output}: its folder does not exist; create it first")
+    rows = run(images, prior, limit, tolerance, seed, device)
+    if output is not None:
+        write_csv(output, rows)
+        click.echo(f"wrote {output}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figure of one image, by its index in the file."""
+
+    index: int
+    bits_per_dim: float
+    nfe: int
+    seconds: float
+
+
+def run(
+    path: Path, name: str | None, limit: int | None, tolerance: float, seed: int, device: str
+) -> list[Row]:
+    """Read, evaluate with a progress bar, print the table."""
+    import sys
+
+    import numpy as np
+    import torch
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Table
+
+    from ..pretrained.load import default_for, load
+    from .images import ImageSets, open_images
+    from .spec import device_of
+
+    modality = "CT" if open_images(path).units == "HU" else "MR"
+    prior, card = load(name or default_for(modality))
+    if card.modality != modality:
+        raise ValueError(
+            f"prior {card.name!r} is of {card.modality} images, {path.name} holds {modality}; choose another --prior"
+        )
+    prior.for_inference(device_of(device), torch.float32)
+    images = ImageSets([path], card)
+    count = min(limit or len(images), len(images))
+    chosen = np.linspace(0, len(images) - 1, count).round().astype(int).tolist()
+    table = Table(title=f"{path.name} under {card.name}")
+    for column in ("image", "bits/dim", "NFE", "s"):
+        table.add_column(column, justify="right")
+    rows = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
+        for row in progress.track(
+            figures(prior, images, chosen, tolerance, seed), count, description="likelihood"
+        ):
+            rows.append(row)
+            table.add_row(str(row.index), f"{row.bits_per_dim:.3f}", str(row.nfe), f"{row.seconds:.1f}")
+    Console().print(table)
+    bits = np.array([row.bits_per_dim for row in rows])
+    error = f" ± {bits.std(ddof=1) / len(bits) ** 0.5:.3f} (standard error)" if len(bits) > 1 else ""
+    levels = "of 1 HU" if modality == "CT" else f"{MR_STEP:g} of the prior's scale wide"
+    what = "1 image" if len(bits) == 1 else f"{len(bits)} images"
+    click.echo(f"{what}, mean {bits.mean():.3f}{error} bits/dim, grey levels {levels}")
+    return rows
+
+
+def figures(
+    prior: NetworkPrior, images: ImageSets, chosen: list[int], tolerance: float, seed: int
+) -> Iterator[Row]:
+    """The figure of each chosen image: a function of (seed, index), never of the others."""
+    import time
+
+    import torch
+
+    from ..priors.intensity import Attenuation
+    from ..priors.sampling.likelihood import bits_per_dim, dequantized, log_likelihood
+    from ..priors.sampling.loop import item_seeds
+    from ..priors.score import to_channels
+    from ..priors.sde import VE
+
+    scale, device = prior.intensity, next(prior.parameters()).device
+    step = 1 / scale.hu_per_unit if isinstance(scale, Attenuation) else MR_STEP
+    for index in chosen:
+        began = time.perf_counter()
+        probe, dither = item_seeds(seed, index, 0, 2)
+        x = to_channels(torch.from_numpy(images[index])[None], prior.channels).to(device)
+        x = dequantized(x, step, [dither])
+        log_density, nfe = log_likelihood(prior, x, VE(), [probe], tolerance=tolerance)
+        bits = float(bits_per_dim(log_density, x.numel(), step))
+        yield Row(index, bits, int(nfe), time.perf_counter() - began)
+
+
+def write_csv(path: Path, rows: list[Row]) -> None:
+    """One line an image: index in the file, bits/dim, network evaluations, seconds. Whole or not at all."""
+    import csv
+
+    from ..formats.write import atomic
+
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "bits_per_dim", "nfe", "seconds"])
+        writer.writerows(
+            [row.index, f"{row.bits_per_dim:.5f}", row.nfe, f"{row.seconds:.2f}"] for row in rows
+        )

@@ -1,12 +1,15 @@
 """A card says what a set of weights is: what it was trained on and under which licence, which intensities it expects,
-its network, its measured figures. Bundled weights have a TOML card beside them; weights written by `scanprior train`
-carry the same card as JSON in the safetensors header.
+its network, its measured figures. Bundled and cached weights have a TOML card beside them; weights written by
+`scanprior train` or `priors import` carry the same card as JSON in the safetensors header. A header may come from
+anywhere, so every entry is checked.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +42,7 @@ class Card:
 
     @staticmethod
     def from_dict(table: dict[str, Any]) -> Card:
-        """A card from its TOML or JSON table. Raises ValueError for an unknown or missing entry."""
+        """A card from its TOML or JSON table. Raises ValueError for an entry unknown, missing or of the wrong kind."""
         known = {f.name: f for f in dataclasses.fields(Card)}
         if unknown := set(table) - set(known):
             raise ValueError(
@@ -48,20 +51,84 @@ class Card:
         needed = [n for n, f in known.items() if f.default is f.default_factory is dataclasses.MISSING]
         if missing := [name for name in needed if name not in table]:
             raise ValueError(f"the card lacks {', '.join(missing)}")
-        pairs = {"window", "pixel_mm", "matrix"}
         entries: dict[str, Any] = {
-            k: tuple(v) if k in pairs and v is not None else v for k, v in table.items()
+            k: tuple(v) if isinstance(v, list) and k != "data" else v for k, v in table.items()
         }
+        for name, value in entries.items():
+            right, expected = ENTRIES[name]
+            if not right(value) and not (value is None and name in {"pixel_mm", "matrix"}):
+                raise ValueError(f"the card's {name}: got {value!r}, expected {expected}")
         return Card(**entries)
 
     @staticmethod
     def read(path: Path) -> Card:
-        """The card in a TOML file."""
-        return Card.from_dict(tomllib.loads(path.read_text()))
+        """The card in a TOML file. Raises ValueError, with the file's name, where there is none."""
+        try:
+            return Card.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise ValueError(f"{path}: no card of a prior ({error})") from error
+
+    @staticmethod
+    def from_json(text: str) -> Card:
+        """The card in a safetensors header. Raises ValueError where it is none."""
+        table = json.loads(text)
+        if not isinstance(table, dict):
+            raise ValueError(f"a card is a table, got {type(table).__name__}")
+        return Card.from_dict(table)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able table."""
         return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+
+    def to_toml(self) -> str:
+        """The card as a TOML file says it; what a JSON header leaves as null is left out."""
+        import tomli_w
+
+        return tomli_w.dumps(_without_none(self.to_dict()))
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in table.items() if v is not None}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_number, value)) and value[0] <= value[1]
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {  # entry -> what it may be, in code and in words
+    "name": (_text, "a name"),
+    "modality": (lambda v: v in ("CT", "MR"), "CT or MR"),
+    "channels": (_count, "a whole number above 0"),
+    "sigma_data": (lambda v: _number(v) and v > 0, "a positive number"),
+    "intensity": (_table, "a table"),
+    "network": (_table, "a table"),
+    "window": (_numbers, "two numbers, the lower one first"),
+    "pixel_mm": (_numbers, "two numbers, the lower one first"),
+    "matrix": (lambda v: isinstance(v, tuple) and all(map(_count, v)), "whole numbers above 0"),
+    "description": (_text, "text"),
+    "data": (lambda v: isinstance(v, list) and all(map(_table, v)), "tables"),
+    "licence": (_text, "text"),
+    "training": (_table, "a table"),
+    "validation": (_table, "a table"),
+    "file": (_text, "a file's name"),
+    "sha256": (_text, "a hash"),
+}
 
 
 def bundled() -> dict[str, Card]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,13 +16,15 @@ from ..priors.intensity import Attenuation, Intensity, RobustMaximum
 from ..priors.nets.build import build
 from ..priors.published import PublishedPrior, noise_law
 from ..priors.score import NetworkPrior
-from .card import WEIGHTS, Card, bundled
+from .cache import find, header_card, sha256_of
+from .card import Card, bundled
 
 INTENSITIES = {"attenuation": Attenuation, "robust-maximum": RobustMaximum}
 
 
 def intensity_of(card: Card) -> Intensity:
-    """The map to network units that the card describes. Raises ValueError for an unknown kind or field."""
+    """The map to network units that the card describes. Raises ValueError for an unknown kind or field, and for a value
+    that cannot be."""
     options: dict[str, Any] = dict(card.intensity)
     kind = options.pop("kind", None)
     if kind not in INTENSITIES:
@@ -36,6 +37,8 @@ def intensity_of(card: Card) -> Intensity:
             f"prior {card.name!r}: the intensity map {kind!r} has no field {', '.join(unknown)}; "
             f"known: {', '.join(known)}"
         )
+    if strange := [key for key, value in options.items() if type(value) not in (int, float)]:
+        raise ValueError(f"prior {card.name!r}: the intensity map's {', '.join(strange)} must be numbers")
     return INTENSITIES[kind](**options)
 
 
@@ -60,64 +63,44 @@ def default_for(modality: str) -> str:
 
 
 def load_prior(name: str | Path, device: torch.device | str = "cpu") -> NetworkPrior:
-    """A prior ready to denoise on `device`, by bundled name (`scanprior priors`), or from a .safetensors file or a run
-    folder of `scanprior train`. Raises as `load`."""
+    """A prior ready to denoise on `device`, by bundled or cached name (`scanprior priors`), or from a .safetensors file
+    or a run folder of `scanprior train`. Raises as `load`."""
     prior, _ = load(name)
     prior.for_inference(device)
     return prior
 
 
 def load(name: str | Path) -> tuple[NetworkPrior, Card]:
-    """A prior and its card (with the sha256 of its weights file), by bundled name, or from a .safetensors file or a run
-    folder of `scanprior train`.
+    """A prior and its card (with the sha256 of its weights file), by bundled name, by name in the cache, or from a
+    .safetensors file or a run folder of `scanprior train`. The weights of the named are held against their card's hash.
 
     Raises FileNotFoundError (missing, with the known names) and ValueError (damaged, hash or card wrong).
     """
-    cards = bundled()
-    if str(name) in cards:
-        card = cards[str(name)]
-        path = WEIGHTS / card.file
-        if not path.is_file():
-            raise FileNotFoundError(f"prior {name!r}: its weights {path} are missing; reinstall scanprior")
-        if (got := _sha256(path)) != card.sha256:
-            raise ValueError(
-                f"{path}: sha256 is {got[:16]}…, its card says {card.sha256[:16]}…; reinstall scanprior"
-            )
-    else:
-        path = Path(name)
-        path = path / "prior.safetensors" if path.is_dir() else path
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no prior {str(name)!r}: neither a file nor a bundled prior ({', '.join(cards) or 'none'}); "
-                "`scanprior priors` lists them"
-            )
-        card = None
+    found = find(name)
+    found.check()
+    return load_file(found.path, found.card)
+
+
+def load_file(path: Path, card: Card | None = None) -> tuple[NetworkPrior, Card]:
+    """A prior from a .safetensors file, with `card` or the one in its header, and this card. Raises ValueError."""
+    if card is None:
+        card = replace(header_card(path), sha256=sha256_of(path))
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
             f"{path}: not a safetensors file, or cut off ({error}); train or fetch it again"
         ) from error
-    if card is None:
-        if "card" not in metadata:
-            raise ValueError(
-                f"{path}: no card in its header; only weights written by `scanprior train`, or imported from a "
-                "published checkpoint, can be loaded"
-            )
-        card = replace(Card.from_dict(json.loads(metadata["card"])), sha256=_sha256(path))
-    prior = from_card(card)
+    try:
+        prior = from_card(card)
+    except (TypeError, RuntimeError, ArithmeticError, LookupError) as error:
+        raise ValueError(f"{path}: no network can be built from its card ({error})") from error
     try:
         prior.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{path}: its weights do not fit the network on its card") from error
     return prior, card
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save(path: Path, weights: dict[str, Tensor], card: Card, dtype: torch.dtype = torch.float16) -> str:
@@ -128,6 +111,6 @@ def save(path: Path, weights: dict[str, Tensor], card: Card, dtype: torch.dtype 
     tensors = {k: v.detach().cpu().to(dtype).contiguous() for k, v in weights.items()}
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, {"card": json.dumps(card.to_dict())})
-    digest = _sha256(temporary)
+    digest = sha256_of(temporary)
     temporary.replace(path)
     return digest

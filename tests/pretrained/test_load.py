@@ -13,8 +13,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from scanprior.cli.images import ImageSets
+from scanprior.pretrained import cache
 from scanprior.pretrained import card as cards
-from scanprior.pretrained import load as store
 from scanprior.pretrained.card import CARDS, WEIGHTS, Card, bundled
 from scanprior.pretrained.load import default_for, from_card, intensity_of, load, load_prior, save
 from scanprior.priors.crops import Augmentation, Crops
@@ -157,6 +157,21 @@ def test_cut_off_weights_are_refused(file: Path, keep: int) -> None:
         ),
         ({"intensity": {}}, "unknown intensity map None"),
         (
+            {"intensity": {"kind": "attenuation", "mu_water": "much"}},
+            "intensity map's mu_water must be numbers",
+        ),
+        ({"intensity": {"kind": "attenuation", "hu_per_unit": 0}}, "got hu_per_unit 0, .*; expected"),
+        ({"network": "unet"}, "damaged .the card's network: got 'unet', expected a table"),
+        (
+            {"window": [40.0, -40.0]},
+            r"the card's window: got \(40.0, -40.0\), expected two numbers, the lower",
+        ),
+        ({"modality": "PET"}, "the card's modality: got 'PET', expected CT or MR"),
+        ({"sigma_data": True}, "the card's sigma_data: got True, expected a positive number"),
+        ({"matrix": [64.5, 64]}, "the card's matrix: .*expected whole numbers"),
+        ({"data": ["Phantoms"]}, "the card's data: .*expected tables"),
+        ({"network": {**CARD.network, "base": "wide"}}, "no network can be built from its card"),
+        (
             {"intensity": {"kind": "attenuation", "mu_air": 0, "slope": 1}},
             "'attenuation' has no field mu_air, slope; known: hu_per_unit, mu_water",
         ),
@@ -176,6 +191,36 @@ def test_weights_without_a_card_are_refused(file: Path) -> None:
         load(file)
 
 
+def test_a_header_that_is_no_card_is_refused(file: Path) -> None:
+    for text in ("{", "[1, 2]", "null"):
+        save_file(load_file(file), file, {"card": text})
+        with pytest.raises(ValueError, match=r"prior\.safetensors: the card in its header is damaged"):
+            load(file)
+
+
+def test_a_card_is_the_same_as_toml(tmp_path: Path) -> None:
+    """With any text; entries without a value are left out."""
+    card = replace(
+        CARD,
+        description='Köln "10 mm"\n\tnew line # no comment \x07',
+        pixel_mm=None,
+        training={"crops": {"degrees": None, "zoom": [0.8, 1.2]}, "rate": 5e-4, "seed": 0},
+        validation={"denoising_psnr": {"0.1": 34.1, "2.0": float("inf")}},
+    )
+    (tmp_path / "card.toml").write_text(card.to_toml(), encoding="utf-8")
+    kept = {"crops": {"zoom": [0.8, 1.2]}, "rate": 5e-4, "seed": 0}
+    assert Card.read(tmp_path / "card.toml") == replace(card, training=kept)
+
+
+def test_an_intensity_map_without_the_offset_is_as_before() -> None:
+    """Cards from before `hu_at_zero`."""
+    old = intensity_of(
+        replace(CARD, intensity={"kind": "attenuation", "hu_per_unit": 1000.0, "mu_water": 0.02})
+    )
+    scale, offset = old.affine(torch.zeros(2, 4, 4))
+    assert scale.tolist() == pytest.approx([0.02, 0.02]) and offset == 0.02
+
+
 def test_every_intensity_map_takes_its_own_fields() -> None:
     card = replace(CARD, intensity={"kind": "robust-maximum", "quantile": 0.99})
     assert intensity_of(card) == RobustMaximum(quantile=0.99)
@@ -189,7 +234,7 @@ def installed(monkeypatch, tmp_path: Path) -> Path:
     shutil.copytree(CARDS, tmp_path / "cards")
     shutil.copytree(WEIGHTS, tmp_path / "weights")
     monkeypatch.setattr(cards, "CARDS", tmp_path / "cards")
-    monkeypatch.setattr(store, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(cache, "WEIGHTS", tmp_path / "weights")
     return tmp_path
 
 

@@ -25,7 +25,7 @@ VERBS = {  # verb -> its line in --help; the code is the function of that name i
     "likelihood": "How likely images are under a prior, in bits/dim.",
     "info": "What a file is, from its headers.",
     "validate": "Check a file before a reconstruction, and say what is missing.",
-    "priors": "List the bundled priors, or show one's card.",
+    "priors": "List, show, check, fetch and import priors.",
 }
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)
 INTERRUPTED = 130

@@ -1,89 +1,171 @@
-"""`scanprior priors`: what priors there are and what their cards say. No torch."""
+"""`scanprior priors`: what priors there are, what their cards say, whether they are sound, and how to get more."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from ..pretrained.card import Card
+KINDS = ("score-sde", "edm", "adm", "diffusers", "ncsnv2")  # of pretrained.convert, which imports torch
 
 
-@click.command()
-@click.argument("name", required=False, help="A bundled prior, or a run folder or file of yours.")
-@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
-def priors(name: str | None, as_json: bool) -> None:
-    """List the bundled priors; with a name, show the whole card.
+@click.group(invoke_without_command=True)
+@click.pass_context
+def priors(context: click.Context) -> None:
+    """List, show, check, fetch and import priors; without a verb, list them.
+
+    Priors come with scanprior or lie in a cache: $SCANPRIOR_HOME, or the platform's folder for user data.
+    Fetching needs a network; everything else does not.
 
     \b
     Examples:
       scanprior priors
-      scanprior priors run/
+      scanprior priors show ct-256
+      scanprior priors verify
     """
-    from ..pretrained.card import bundled
+    if context.invoked_subcommand is None:
+        context.invoke(list_priors)
+
+
+@priors.command("list")
+@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
+def list_priors(as_json: bool = False) -> None:
+    """List what is bundled and what is in the cache.
+
+    \b
+    Examples:
+      scanprior priors list
+      scanprior priors list --json
+    """
+    from .prior_store import listing, listing_json
+
+    click.echo(listing_json() if as_json else listing())
+
+
+@priors.command()
+@click.argument("name", help="A bundled or cached prior, a run folder or a .safetensors file.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
+def show(name: str, as_json: bool) -> None:
+    """Show the whole card of a prior.
+
+    \b
+    Examples:
+      scanprior priors show ct-256
+      scanprior priors show run/ --json
+    """
     from .info import lines, to_json
+    from .prior_store import card_of
 
-    cards = bundled()
-    if name is None:
-        if as_json:
-            click.echo(to_json({key: card.to_dict() for key, card in cards.items()}))
-        else:
-            click.echo("\n\n".join(_summary(card) for card in cards.values()) or _NONE)
-        return
-    card = (cards[name] if name in cards else card_of_weights(Path(name))).to_dict()
-    click.echo(
-        to_json(card)
-        if as_json
-        else "\n".join(lines({k: v for k, v in card.items() if v not in ("", [], {})}))
-    )
+    card = card_of(name).to_dict()
+    told = {key: value for key, value in card.items() if value not in ("", [], {})}
+    click.echo(to_json(card) if as_json else "\n".join(lines(told)))
 
 
-_NONE = "no priors are bundled with this installation; train one with `scanprior train`"
+@priors.command()
+@click.argument("names", nargs=-1, help="Priors by name, file or run folder; all by default.")
+def verify(names: tuple[str, ...]) -> None:
+    """Check priors: hash, cards, weights, and whether they denoise. Exit code 0: all sound; 1: one is not.
+
+    \b
+    Examples:
+      scanprior priors verify
+      scanprior priors verify ct-256 my-prior
+    """
+    from .prior_store import verify_priors
+
+    if not verify_priors(names):
+        raise click.exceptions.Exit(1)
 
 
-def card_of_weights(path: Path) -> Card:
-    """The card in the header of a .safetensors file, or of a run folder of `scanprior train`. Raises
-    FileNotFoundError (missing) and ValueError (no card in it)."""
-    import json
+@priors.command()
+@click.argument("source", help="An http(s) address of a .safetensors file, or such a file or run folder.")
+@click.option("--sha256", help="Of the file, from whoever offers it; another file is refused.")
+@click.option("--name", help="In the cache; the card's own by default.")
+@click.option("--overwrite/--no-overwrite", help="Replace a cached prior of this name.")
+def fetch(source: str, sha256: str | None, name: str | None, overwrite: bool) -> None:
+    """Put a prior into the cache, where every command finds it by name, without a network from then on.
 
-    from safetensors import SafetensorError, safe_open
+    \b
+    Examples:
+      scanprior priors fetch https://example.org/chest.safetensors --sha256 67bd8713…
+      scanprior priors fetch run/ --name my-chest-ct
+    """
+    from .prior_store import fetch_prior
 
-    from ..pretrained.card import Card, bundled
-
-    file = path / "prior.safetensors" if path.is_dir() else path
-    if not file.is_file():
-        known = ", ".join(bundled()) or "none"
-        raise FileNotFoundError(
-            f"no prior {str(path)!r}: neither a bundled one ({known}) nor a file or run folder"
-        )
-    try:
-        with safe_open(file, "np") as opened:
-            metadata = opened.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{file}: not a safetensors file, or cut off ({error})") from error
-    if "card" not in metadata:
-        raise ValueError(f"{file}: no card in its header; only weights written by `scanprior train` have one")
-    return Card.from_dict(json.loads(metadata["card"]))
+    fetch_prior(source, sha256, name, overwrite)
 
 
-def _summary(card: Card) -> str:
-    """A bundled prior in a few lines."""
-    from .info import lines
+@priors.command("import")
+@click.argument("checkpoint", type=Path, help="Of another project; .safetensors or a PyTorch state dict.")
+@click.option("--kind", type=click.Choice(KINDS), required=True, help="The code that it is of.")
+@click.option("--name", required=True, help="Of the prior.")
+@click.option("--modality", type=click.Choice(["CT", "MR"]), required=True, help="Of its images.")
+@click.option(
+    "--intensity",
+    required=True,
+    help="How its images were scaled: attenuation:hu_per_unit=1000,hu_at_zero=0 (CT) or "
+    "robust-maximum:quantile=0.99,factor=1 (MR).",
+)
+@click.option("--window", type=(float, float), required=True, help="Least and greatest value; CT: HU.")
+@click.option("--options", default="", show_default=False, help="What shapes cannot tell; see above.")
+@click.option("--sigma-data", default=0.5, help="Standard deviation of its images, in network units.")
+@click.option("--pixel-mm", type=(float, float), help="Smallest and largest pixel of its images [mm].")
+@click.option("--matrix", type=(int, int), help="Rows and columns of its images.")
+@click.option("--description", default="", show_default=False, help="What it is, in a sentence.")
+@click.option("--licence", default="", show_default=False, help="Of the weights.")
+@click.option(
+    "--data",
+    type=(str, str, str),
+    multiple=True,
+    metavar="NAME LICENCE ATTRIBUTION",
+    help="What it was trained on; repeatable.",
+)
+@click.option("--output", "-o", type=Path, help="A .safetensors file, instead of the cache.")
+@click.option("--overwrite/--no-overwrite", help="Replace a prior of this name, or the file.")
+def import_(
+    checkpoint: Path,
+    kind: str,
+    name: str,
+    modality: str,
+    intensity: str,
+    window: tuple[float, float],
+    options: str,
+    sigma_data: float,
+    pixel_mm: tuple[float, float] | None,
+    matrix: tuple[int, int] | None,
+    description: str,
+    licence: str,
+    data: tuple[tuple[str, str, str], ...],
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Make a prior of a published checkpoint. The network is read from the shapes of its weights; how its images
+    were scaled, no checkpoint says: ask whoever trained it.
+
+    \b
+    --options, e.g. sde=sub-vp,centered=false:
+      score-sde       sde, fir, skip_rescale, centered, sigma_min, sigma_max
+      edm             preconditioning
+      adm, diffusers  num_heads, num_head_channels, use_new_attention_order, schedule
+      ncsnv2          centered, sigma_max, sigma_min
+
+    \b
+    Examples:
+      scanprior priors import checkpoint_95.pth --kind score-sde --name knee --modality MR \\
+        --intensity robust-maximum:quantile=1,factor=1 --window 0 1
+      scanprior priors import ema.pt --kind adm --options num_heads=4 --name chest --modality CT \\
+        --intensity attenuation:hu_per_unit=1000,hu_at_zero=0 --window -1000 1000 -o chest.safetensors
+    """
+    from .prior_store import import_prior
 
     facts = {
-        "what": card.description or f"{card.modality} images",
-        "matrix": " x ".join(map(str, card.matrix)) if card.matrix else "any",
-        "pixel": f"{card.pixel_mm[0]:.3g} to {card.pixel_mm[1]:.3g} mm" if card.pixel_mm else "not stated",
-        "data": "; ".join(f"{d.get('name', '?')} ({d.get('licence', '?')})" for d in card.data)
-        or "not stated",
-        "weights": card.licence or "licence not stated",
-        **{key.replace("_", " "): _figures(value) for key, value in card.validation.items()},
+        "modality": modality,
+        "window": window,
+        "sigma_data": sigma_data,
+        "pixel_mm": pixel_mm,
+        "matrix": matrix,
+        "description": description,
+        "licence": licence,
+        "data": [dict(zip(("name", "licence", "attribution"), source, strict=True)) for source in data],
     }
-    return "\n".join([f"{card.name}  ({card.modality})", *lines(facts, 2)])
-
-
-def _figures(value: object) -> object:
-    """Validation figures on one line."""
-    return ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
+    import_prior(checkpoint, kind, name, intensity, options, facts, output, overwrite)

@@ -1,4 +1,4 @@
-"""`scanprior info` and `scanprior priors`: readable, JSON for scripts, no person in it."""
+"""`scanprior info`: readable, JSON for scripts, no person in it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from scanprior.cli.info import lines
 from scanprior.cli.main import app
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import write_scan
-from scanprior.pretrained import card as cards
-from scanprior.pretrained import load as store
-from scanprior.pretrained.card import Card
 
 
 def call(*arguments: str | Path) -> str:
@@ -67,65 +63,3 @@ def test_info_does_not_print_who_was_scanned(tmp_path: Path) -> None:
     for verb in ("info", "validate"):
         assert "DOE" not in call(verb, tmp_path / "set.h5")
         assert "DOE" not in call(verb, tmp_path / "set.h5", "--json")
-
-
-# --- priors
-CARD = {
-    "name": "tiny",
-    "modality": "CT",
-    "channels": 1,
-    "sigma_data": 0.5,
-    "intensity": {"kind": "attenuation"},
-    "network": {"name": "unet", "base": 8, "multipliers": [1], "blocks": 1},
-    "window": [-1024.0, 3071.0],
-    "pixel_mm": [0.7, 1.2],
-    "matrix": [16, 16],
-    "licence": "CC BY 4.0",
-    "data": [{"name": "Phantoms", "licence": "CC0"}],
-    "validation": {"denoising_psnr": {"0.1": 34.1}},
-}
-TOML = """
-name = "tiny"
-modality = "CT"
-channels = 1
-sigma_data = 0.5
-window = [-1024.0, 3071.0]
-pixel_mm = [0.7, 1.2]
-matrix = [16, 16]
-licence = "CC BY 4.0"
-intensity = { kind = "attenuation" }
-network = { name = "unet", base = 8, multipliers = [1], blocks = 1 }
-data = [{ name = "Phantoms", licence = "CC0" }]
-[validation]
-denoising_psnr = { "0.1" = 34.1 }
-"""
-
-
-def test_priors_lists_what_is_bundled(monkeypatch, tmp_path: Path) -> None:
-    (tmp_path / "tiny.toml").write_text(TOML)
-    monkeypatch.setattr(cards, "CARDS", tmp_path)
-    out = call("priors")
-    for words in ("tiny  (CT)", "16 x 16", "0.7 to 1.2 mm", "Phantoms (CC0)", "CC BY 4.0", "34.1"):
-        assert words in out
-    assert json.loads(call("priors", "--json"))["tiny"]["modality"] == "CT"
-    assert "sigma data" in call("priors", "tiny")
-
-
-def test_priors_shows_the_card_of_a_run_folder(tmp_path: Path) -> None:
-    card = Card.from_dict(CARD)
-    store.save(tmp_path / "prior.safetensors", store.from_card(card).state_dict(), card)
-    assert json.loads(call("priors", tmp_path, "--json")) == json.loads(json.dumps(card.to_dict()))
-    assert "multipliers" in call("priors", tmp_path / "prior.safetensors")
-
-
-def test_priors_refuses_what_is_none(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nosuch"):
-        call("priors", "nosuch")
-    (tmp_path / "x.safetensors").write_bytes(b"no safetensors")
-    with pytest.raises(ValueError, match="not a safetensors file"):
-        call("priors", tmp_path / "x.safetensors")
-    from safetensors.torch import save_file
-
-    save_file({"a": torch.zeros(1)}, tmp_path / "bare.safetensors")
-    with pytest.raises(ValueError, match="no card"):
-        call("priors", tmp_path / "bare.safetensors")

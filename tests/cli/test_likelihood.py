@@ -113,3 +113,22 @@ def test_refusals(scanprior, tmp_path: Path, ct_images: Path, ct_prior, mr_prior
         assert done.err.strip().count("\n") == 0
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "old.csv").read_text() == "precious"
+
+
+def test_images_come_in_the_units_of_the_card(tmp_path: Path) -> None:
+    """A network that saw -1000 to 1000 HU as [0, 1]; and one whose card leaves the map to its defaults."""
+    from scanprior.cli.images import ImageSets
+    from scanprior.pretrained.card import Card
+
+    hu = np.full((1, 4, 4), -1000, np.float32)
+    hu[0, 0] = 1000
+    hu[0, 1] = 5000  # beyond the window
+    path = image_set(tmp_path / "ct.h5", "HU", hu)
+    expected = {"hu_per_unit=2000": (1, 1, 0), "default": (1, 1, -1)}
+    maps = {"hu_per_unit=2000": {"hu_per_unit": 2000.0, "hu_at_zero": -1000.0}, "default": {}}
+    for name, numbers in maps.items():
+        intensity = {"kind": "attenuation", **numbers}
+        card = Card("any", "CT", 1, 0.5, intensity, {"name": "unet"}, (-1000.0, 1000.0))
+        image = ImageSets([path], card)[0]
+        assert image.dtype == np.float32
+        np.testing.assert_allclose(image[:3, 0], expected[name], atol=1e-6)

@@ -88,7 +88,9 @@ class ImageSets:
         rows, columns = (middle(n, keep) for n, keep in zip(image.shape, extent, strict=True))
         image = np.ascontiguousarray(image[rows, columns])
         if isinstance(self.intensity, Attenuation):
-            return (np.clip(image, *self.card.window) - self.intensity.hu_at_zero) / self.intensity.hu_per_unit
+            return (
+                np.clip(image, *self.card.window) - self.intensity.hu_at_zero
+            ) / self.intensity.hu_per_unit
         if self.card.channels == 1:
             image = np.abs(image)
         scale, _ = self.intensity.affine(torch.from_numpy(image)[None])

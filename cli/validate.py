@@ -147,6 +147,8 @@ def _mri(scan: Scan) -> tuple[list[str], list[str]]:
     """Problems beyond the format's and notes of an MRI scan without defects."""
     import numpy as np
 
+    from ..operators.acs import acs_size
+
     lacking, notes = [], []
     coils, *grid = scan.data.shape[1:]
     mask = np.ones(grid, bool) if scan.mask is None else np.asarray(scan.mask, bool)
@@ -154,7 +156,7 @@ def _mri(scan: Scan) -> tuple[list[str], list[str]]:
         notes.append("k-space is fully sampled: nothing is missing, the prior only takes noise away")
     else:
         notes.append(f"{mask.mean():.1%} of k-space was measured, a factor of {1 / mask.mean():.2g}")
-    centre = fully_sampled_centre(mask)
+    centre = acs_size(mask)
     if scan.maps is None and coils > 1:
         if min(centre) < MIN_CALIBRATION:
             lacking.append(
@@ -180,26 +182,6 @@ def _mri(scan: Scan) -> tuple[list[str], list[str]]:
             "k-space; state `noise` in the file if you know it"
         )
     return lacking, notes
-
-
-def fully_sampled_centre(mask: np.ndarray) -> tuple[int, int]:
-    """(ny, nx) of the fully sampled block in the middle of a (ky, kx) mask: the largest square, then extended
-    along either axis (as operators.sampling.acs_size, without torch)."""
-    rows, columns = mask.shape
-
-    def full(ny: int, nx: int) -> bool:
-        top, left = rows // 2 - ny // 2, columns // 2 - nx // 2
-        return ny <= rows and nx <= columns and bool(mask[top : top + ny, left : left + nx].all())
-
-    n = 0
-    while full(n + 1, n + 1):
-        n += 1
-    ny = nx = n
-    while n and full(ny + 1, nx):
-        ny += 1
-    while n and full(ny, nx + 1):
-        nx += 1
-    return ny, nx
 
 
 def _conjugate_symmetric(kspace: np.ndarray, mask: np.ndarray) -> bool:

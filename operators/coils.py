@@ -78,7 +78,7 @@ def espirit_maps(
 
     Args:
         kspace: (slices, coils, ky, kx) complex, centred; only the centre is used. Computed on the CPU.
-        calibration: width of the centre square that is used; at most `sampling.acs_size(mask)`.
+        calibration: width of the centre square that is used; at most `acs.acs_size(mask)`.
         kernel: width of the k-space kernels.
         threshold: singular values below this part of the largest belong to the null space.
         crop: maps are zero where the eigenvalue is not above this: 0 keeps them everywhere, 0.8 (BART) to
@@ -106,7 +106,7 @@ def espirit_maps(
     if missing:
         raise ValueError(
             f"{missing} positions of the {n} x {n} calibration square were not measured (zero in all coils); "
-            "lower calibration to sampling.acs_size(mask)"
+            "lower calibration to acs.acs_size(mask)"
         )
     from sigpy.mri.app import EspiritCalib
 

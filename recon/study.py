@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ..formats.scan import FormatError, Scan
+from ..operators.acs import acs_size
 from ..operators.coils import espirit_maps
 from ..operators.geometry import FanBeam, Geometry, Grid, ParallelBeam
 from ..operators.mri import cartesian_mri
 from ..operators.noise import ComplexGaussian, Gaussian, Photon
 from ..operators.radon import Radon
-from ..operators.sampling import acs_size
 from .problem import Noise, Problem
 
 MAX_CALIBRATION = 24  # width of ESPIRiT's calibration square

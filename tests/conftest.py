@@ -7,6 +7,12 @@ import pytest
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No test sees, or writes to, the cache of priors of whoever runs it."""
+    monkeypatch.setenv("SCANPRIOR_HOME", str(tmp_path_factory.mktemp("home")))
+
+
 @pytest.fixture
 def contract():
     """contract(A, batch=2, tolerance=2e-6): fails, with the defects, unless A keeps the operator contract."""

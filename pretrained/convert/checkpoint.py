@@ -59,7 +59,7 @@ def read_checkpoint(path: str | Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(refusal) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: neither safetensors nor a PyTorch checkpoint, or cut off") from error
 
 

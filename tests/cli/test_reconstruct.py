@@ -117,7 +117,7 @@ def test_one_seed_one_result_whatever_the_batch(tmp_path, ct_scan: Scan, ct_prio
 
     first = samples("a", "--seed", 1)
     np.testing.assert_array_equal(samples("b", "--seed", 1), first)
-    # bfloat16 rounds differently in another batch (0.6 HU on real slices; 0.0003 in float32: test_posterior.py)
+    # bfloat16 rounds differently in another batch (0.6 HU on real slices; float32: tests/recon/test_batches.py)
     assert np.abs(samples("c", "--seed", 1, "--batch", 1) - first).mean() < 1.5
     assert np.abs(samples("d", "--seed", 2) - first).mean() > 1
     assert samples("e", "--slices", "1").shape == (2, 1, SIDE, SIDE)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scanprior.cli import training
+from scanprior.cli.images import ImageSets
 from scanprior.cli.main import main
 from scanprior.cli.train import read_preset, train
 from scanprior.pretrained.load import load
@@ -349,3 +350,10 @@ def test_shipped_presets_build(name: str) -> None:
     assert card.name == name
     prior = training.store.from_card(card)
     assert sum(p.numel() for p in prior.parameters()) > 1e6
+
+
+def test_images_come_in_the_units_of_the_card(files) -> None:
+    card = training.card_of(read_preset(str(files["preset"])), training.TrainConfig())
+    water = ImageSets([files["data"]], card)[0]
+    card.intensity.update(hu_per_unit=2000.0, hu_at_zero=-1000.0)  # 0 is air, 0.5 water
+    np.testing.assert_allclose(ImageSets([files["data"]], card)[0], (water + 1) / 2, atol=1e-6)

@@ -9,13 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from scanprior.cli.main import app
-from scanprior.cli.validate import fully_sampled_centre, missing_arc
+from scanprior.cli.validate import missing_arc
 from scanprior.formats.scan import FormatError, Scan
 from scanprior.formats.store import write_scan
-from scanprior.operators.sampling import acs_size
 
 
 def call(path: Path) -> tuple[int, dict]:
@@ -140,15 +138,6 @@ def test_full_sampling_and_symmetry(tmp_path: Path) -> None:
         assert "magnitude images" in notes(tmp_path, mri(None, data=k, matrix=(size, size)))
         turned = k * np.exp(0.3j * np.arange(size))[:, None].astype(np.complex64)
         assert "magnitude images" not in notes(tmp_path, mri(None, data=turned, matrix=(size, size)))
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_the_centre_is_what_the_operators_find(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    mask = rng.random((33, 24)) < 0.4
-    rows, columns = rng.integers(0, 12, 2)
-    mask[16 - rows // 2 : 16 - rows // 2 + rows, 12 - columns // 2 : 12 - columns // 2 + columns] = True
-    assert fully_sampled_centre(mask) == acs_size(torch.from_numpy(mask))
 
 
 # --- images

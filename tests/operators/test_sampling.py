@@ -1,6 +1,7 @@
 import pytest
 import torch
 from scanprior.operators import sampling
+from scanprior.operators.acs import acs_size
 
 SHAPE = (96, 128)
 MAKERS = ["equispaced", "random_lines", "gaussian_lines", "gaussian_2d", "poisson_disc"]
@@ -32,7 +33,7 @@ def test_acceleration(name, acceleration):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_centre_is_full(name):
-    ny, nx = sampling.acs_size(make(name, center_fraction=0.1))
+    ny, nx = acs_size(make(name, center_fraction=0.1))
     assert nx >= 13
     assert ny == SHAPE[0] if name.endswith(("lines", "equispaced")) else ny >= 10
 
@@ -73,12 +74,13 @@ def test_poisson_disc_keeps_its_distance():
 
 def test_acs_size_by_hand():
     mask = torch.zeros(9, 10, dtype=torch.bool)
-    assert sampling.acs_size(mask) == (0, 0)
+    assert acs_size(mask) == (0, 0)
     mask[:, 3:7] = True  # centre 5: columns 5 - 2 ... 5 + 1
-    assert sampling.acs_size(mask) == (9, 4)
+    assert acs_size(mask) == (9, 4)
     mask[0] = False
-    assert sampling.acs_size(mask) == (7, 4)  # centre 4: a block of 8 would begin at row 0
-    assert sampling.acs_size(torch.ones(8, 6, dtype=torch.bool)) == (8, 6)
+    assert acs_size(mask) == (7, 4)  # centre 4: a block of 8 would begin at row 0
+    assert acs_size(torch.ones(8, 6, dtype=torch.bool)) == (8, 6)
+    assert acs_size(mask.numpy()) == (7, 4)
 
 
 def test_impossible_masks_are_refused():

@@ -106,12 +106,13 @@ def test_unreadable_files_are_refused(tmp_path):
     torch.save({"a": torch.zeros(1000)}, tmp_path / "cut.pt")
     whole = (tmp_path / "cut.pt").read_bytes()
     (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "start.pt").write_bytes(whole[:300])
     save_file({"a": torch.zeros(1000)}, tmp_path / "cut.safetensors")
     whole = (tmp_path / "cut.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.pt").write_bytes(b"")
     (tmp_path / "text.pt").write_text("not a checkpoint at all")
-    for name in ("cut.pt", "cut.safetensors", "empty.pt", "text.pt"):
+    for name in ("cut.pt", "start.pt", "cut.safetensors", "empty.pt", "text.pt"):
         with pytest.raises(ValueError, match=name):
             read_checkpoint(tmp_path / name)
 

@@ -1,9 +1,10 @@
 import h5py
 import pytest
 import torch
+from scanprior.operators.acs import acs_size
 from scanprior.operators.coils import espirit_maps, smooth_maps, smooth_phase
 from scanprior.operators.mri import cartesian_mri, composed_mri, sigma_for_snr, simulate_kspace
-from scanprior.operators.sampling import acs_size, equispaced, gaussian_2d
+from scanprior.operators.sampling import equispaced, gaussian_2d
 from scanprior.recon.baselines.sense import cg_sense
 from scanprior.recon.baselines.wavelet import l1_wavelet
 from scanprior.recon.baselines.zero_filled import zero_filled

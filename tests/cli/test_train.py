@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 from scanprior.cli import training
 from scanprior.cli.images import ImageSets
 from scanprior.cli.main import main
-from scanprior.cli.train import read_preset, train
+from scanprior.cli.train import PRESETS, read_preset, train
 from scanprior.pretrained.load import load
+from scanprior.priors.crops import Crops
 
 PRESET = """
 [prior]
@@ -341,15 +342,22 @@ def test_a_preset_with_an_unknown_setting_is_refused(files, capsys) -> None:
         assert wrong.split()[0] in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["ct-256", "mri-256"])
-def test_shipped_presets_build(name: str) -> None:
-    from scanprior.priors.train import TrainConfig
-
-    preset = read_preset(name)
-    card = training.card_of(preset, TrainConfig(**preset["training"]))
-    assert card.name == name
-    prior = training.store.from_card(card)
-    assert sum(p.numel() for p in prior.parameters()) > 1e6
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_presets_train(path: Path, tmp_path: Path) -> None:
+    preset = read_preset(path.stem)
+    config = training.TrainConfig(**preset["training"])
+    card = training.card_of(preset, config)
+    assert card.name == path.stem
+    settings = {**training.crops_settings(preset), "size": 32, "batch": 1}
+    image = np.random.default_rng(0).random((40, 40), np.float32)
+    crops = Crops(
+        [image], ["p"], channels=card.channels, position=bool(card.network.get("position")), **settings
+    )
+    trainer = training.Trainer(
+        training.store.from_card(card), crops, config, tmp_path / "checkpoint.safetensors"
+    )
+    assert np.isfinite(next(iter(trainer)).loss)
+    assert sum(p.numel() for p in trainer.prior.parameters()) > 1e6
 
 
 def test_images_come_in_the_units_of_the_card(files) -> None:

@@ -37,11 +37,13 @@ def likelihood(
 ) -> None:
     """Log-likelihood of images under a prior, as bits/dim: what a coder with this prior would need per number.
 
-    An out-of-distribution score: compare it with that of images of the prior's own kind (its test set). Many more bits
-    mean images the prior does not expect; but simple images (air, smooth phantoms) cost few bits under any prior, so
-    that few bits alone prove nothing. CT counts steps of 1 HU, MR steps of 0.001 of the prior's scale; magnitude images
-    are given phase zero for a prior of complex images. A 256 x 256 image takes about 90 network evaluations with
-    gradients, a minute or two on a CPU core.
+    An out-of-distribution score, to be compared with that of the prior's own kind of images (its test set). Noise and
+    texture count most in it: other noise, kernels or artefacts show; other anatomy hardly does, and simple images (air,
+    smooth phantoms, a brain under a chest prior) cost few bits. Figures far off in either direction are the sign.
+
+    CT counts steps of 1 HU, MR steps of 0.001 of the prior's scale; magnitude images are given phase zero for a prior
+    of complex images. A 256 x 256 image takes about 90 network evaluations with gradients, a minute or two on a CPU
+    core.
 
     \b
     Examples:

@@ -8,8 +8,8 @@ and from it, under any law of noise x_t = alpha x_0 + sigma z,
 
     score(x_t) = (alpha D(x_t / alpha, sigma / alpha) - x_t) / sigma².
 
-Images are (B, C, H, W) float32 in network units: C = 1 real, C = 2 real and imaginary part. `to_network` and
-`to_physical` own the map between physical units (1/mm, HU, the units of k-space) and the network's range.
+Images are (B, C, H, W) float32 in network units: C = 1 real, C = 2 real and imaginary part, C > 2 a picture in
+colour. `intensity` owns the map between physical units (1/mm, HU, the units of k-space) and the network's range.
 """
 
 from __future__ import annotations
@@ -105,7 +105,10 @@ class NetworkPrior(nn.Module):
 
 
 def to_channels(image: Tensor, channels: int) -> Tensor:
-    """(B, H, W), real or complex -> (B, C, H, W). A real image becomes complex for C = 2; ValueError the other way."""
+    """(B, H, W), real or complex -> (B, C, H, W). A real image becomes complex for C = 2; ValueError the other way.
+    Images of more channels are (B, C, H, W) everywhere."""
+    if channels > 2:
+        return image
     if channels == 1:
         if image.is_complex():
             raise ValueError(
@@ -117,7 +120,9 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
 
 
 def from_channels(x: Tensor) -> Tensor:
-    """(B, 1, H, W) -> (B, H, W) real; (B, 2, H, W) -> (B, H, W) complex."""
+    """(B, 1, H, W) -> (B, H, W) real; (B, 2, H, W) -> (B, H, W) complex; more channels as they are."""
+    if x.shape[1] > 2:
+        return x
     if x.shape[1] == 1:
         return x[:, 0]
     return torch.complex(x[:, 0], x[:, 1])

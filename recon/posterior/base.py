@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...operators.linear import LinearOperator
 from ...operators.solve import conjugate_gradients
 from ...priors.sampling.loop import ItemNoise, item_seeds
 from ...priors.score import Prior, from_channels, to_channels
@@ -29,12 +30,13 @@ Callback = Callable[[int, int], None]  # (steps done, steps in all)
 
 
 class Posed:
-    """A batch of one problem in a prior's units. Images x are (B, H, W), real or complex.
+    """A batch of one problem in a prior's units. Images x are (B, H, W), real or complex; (B, C, H, W) for a prior of
+    C > 2 channels.
 
     Args:
         problem: in physical units.
         prior: its `channels` must suit the operator's domain (ValueError otherwise).
-        initial: a rough reconstruction (B, H, W) in physical units, e.g. `least_squares(problem)`.
+        initial: a rough reconstruction (B, *operator.domain) in physical units, e.g. `least_squares(problem)`.
         repeat: samples per item; items stand `repeat` times in a row.
         model_error: relative model error, see the module.
     """
@@ -47,12 +49,7 @@ class Posed:
         repeat: int = 1,
         model_error: float = MODEL_ERROR,
     ) -> None:
-        if problem.operator.domain_complex != (prior.channels == 2):
-            got, needs = ("MRI", "complex") if problem.operator.domain_complex else ("CT", "real")
-            raise ValueError(
-                f"the measurement is {got} ({needs} images), but the prior has {prior.channels} channel(s): "
-                f"it belongs to another modality; choose a prior of {got} images"
-            )
+        check_channels(problem.operator, prior)
         self.prior, self.evaluations = prior, 0
         if repeat > 1:
             initial = initial.repeat_interleave(repeat, 0)
@@ -68,7 +65,7 @@ class Posed:
             scale, offset = torch.ones(len(initial), device=initial.device), 0.0
         else:
             scale, offset = prior.intensity.affine(initial, problem.water)
-        self.scale, self.offset = scale.view(-1, 1, 1), offset
+        self.scale, self.offset = scale.view(-1, *[1] * (initial.ndim - 1)), offset
         if offset:
             constant = torch.full_like(initial[:1], offset)
             self.y = self.y - problem.operator.items(slice(0, 1))(constant)
@@ -91,7 +88,7 @@ class Posed:
     def normal(self, x: Tensor) -> Tensor:
         """A^H A x, whitened."""
         if self.weights[0].numel() == 1:  # one weight an item: the operator's own normal is faster
-            weight = self.weights.view(-1, 1, 1) * self.scale**2
+            weight = self.weights.view_as(self.scale) * self.scale**2
             return weight * self.operator.normal(x)
         return self.adjoint(self.forward(x))
 
@@ -118,6 +115,22 @@ class Posed:
     def physical(self, x: Tensor) -> Tensor:
         """x in the units of the scan."""
         return self.offset + self.scale * x
+
+
+def check_channels(operator: LinearOperator, prior: Prior) -> None:
+    """Refuse a prior of other images than the operator's: ValueError."""
+    domain = operator.domain
+    if len(domain) == 3 and (prior.channels != domain[0] or prior.channels < 3 or operator.domain_complex):
+        raise ValueError(
+            f"the operator measures images of shape {domain}, but the prior has {prior.channels} channel(s); it "
+            "must have as many, three or more, and the images be real"
+        )
+    if len(domain) != 3 and prior.channels != 1 + operator.domain_complex:
+        got, needs = ("MRI", "complex") if operator.domain_complex else ("CT", "real")
+        raise ValueError(
+            f"the measurement is {got} ({needs} images), but the prior has {prior.channels} channel(s): "
+            f"it belongs to another modality; choose a prior of {got} images"
+        )
 
 
 def least_squares(problem: Problem, iterations: int = 8) -> Tensor:

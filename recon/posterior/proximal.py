@@ -78,7 +78,8 @@ class Dual:
             through = self.posed.forward(back)
             s = self.noise * p + variance * through
             alpha = rho / inner(p, s).clamp_min(1e-38)
-            q, g, Aq = q + alpha * p, g + alpha.view(-1, 1, 1) * back, Aq + alpha * through
+            q, Aq = q + alpha * p, Aq + alpha * through
+            g = g + alpha.view(-1, *[1] * (g.ndim - 1)) * back
             r = r - alpha * s
             z = M * r
             rho_next = inner(r, z)

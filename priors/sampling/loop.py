@@ -1,6 +1,13 @@
-"""What every sampler shares: the time grid, the noise, the loop.
+"""What every sampler shares: the noise, the grids of times, the count of network evaluations.
 
 One random generator per image: an image is a function of its own seed and never of the batch it was drawn in.
+
+A grid is an argument of every sampler: descending times t of an SDE, or levels sigma / alpha (sde.py), which
+`level_times` turns into times of any SDE.
+
+    uniform_times    uniform in t                        Song et al. 2021
+    karras_levels    uniform in sigma^(1 / rho)          Karras et al. 2022, eq. 5
+    log_snr_levels   uniform in log(alpha² / sigma²)     Song & Ermon 2019 (a geometric sequence), Lu et al. 2022
 """
 
 from __future__ import annotations
@@ -8,11 +15,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ..score import Prior
+from ..sde import SDE
+
+
+class Samples(NamedTuple):
+    """Images (B, C, H, W) in network units, and the network evaluations that each took."""
+
+    x: Tensor
+    nfe: int
+
+
+class Noise(Protocol):
+    """What a step draws its noise from."""
+
+    def like(self, x: Tensor) -> Tensor:
+        """Noise of the shape of x, (B, ...)."""
+        ...
 
 
 class ItemNoise:
@@ -32,6 +56,28 @@ class ItemNoise:
         return torch.stack([torch.randn(x.shape[1:], generator=g) for g in self.generators]).to(x)
 
 
+class Tempered:
+    """`noise` times `temperature`."""
+
+    def __init__(self, noise: Noise, temperature: float) -> None:
+        self.noise, self.temperature = noise, temperature
+
+    def like(self, x: Tensor) -> Tensor:
+        return self.temperature * self.noise.like(x)
+
+
+class Counted:
+    """A prior with its network evaluations counted."""
+
+    def __init__(self, prior: Prior) -> None:
+        self.prior, self.channels, self.intensity = prior, prior.channels, prior.intensity
+        self.evaluations = 0
+
+    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        self.evaluations += 1
+        return self.prior.denoise(x, sigma)
+
+
 def item_seeds(seed: int, item: int, first: int, count: int) -> list[int]:
     """Seeds of samples first ... first + count - 1 of an item: functions of (seed, item, sample) only."""
     return [
@@ -46,6 +92,25 @@ def karras_levels(steps: int, sigma_max: float, sigma_min: float, rho: float = 7
         return [sigma_max]
     ends = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return [(ends[0] + i / (steps - 1) * (ends[1] - ends[0])) ** rho for i in range(steps)]
+
+
+def log_snr_levels(steps: int, sigma_max: float, sigma_min: float) -> list[float]:
+    """`steps` noise levels from sigma_max down to sigma_min, each the same fraction of the one before."""
+    if steps == 1:
+        return [sigma_max]
+    return [sigma_max * (sigma_min / sigma_max) ** (i / (steps - 1)) for i in range(steps)]
+
+
+def level_times(levels: Sequence[float], sde: SDE) -> Tensor:
+    """The times at which `sde` has these levels sigma / alpha, float64."""
+    return sde.time(torch.tensor(levels, dtype=torch.float64))
+
+
+def uniform_times(steps: int, sde: SDE, sigma_min: float = 0.01) -> Tensor:
+    """`steps` times from 1 down to where the level is sigma_min, float64. (The paper ends VP and sub-VP at 1e-3: for
+    sub-VP that is the level 1e-4, where a score in float32 is rounding error.)"""
+    last = float(level_times([sigma_min], sde))
+    return torch.linspace(1, last, steps, dtype=torch.float64)
 
 
 @torch.no_grad()

@@ -1,47 +1,73 @@
-"""Predictor and corrector of Song et al. 2021 (App. F, G), for every law of noise.
+"""Predictor-corrector sampling (Song et al. 2021, Alg. 1): any predictor with any corrector under any law of noise.
 
-With the forward transition from s to t > s, x_t = a x_s + G z, a = alpha_t / alpha_s, G² = sigma_t² - a² sigma_s²:
+    x <- sigma(t_1) z
+    for t, s in pairs of t_1 > t_2 > ... > t_N:
+        x <- corrector at t
+        x <- predictor from t to s
+    x <- corrector at t_N
+    D(x / alpha, sigma / alpha) at t_N
 
-    reverse diffusion   x_s = (2 - a) x_t + G² score(x_t, t) + G z                        (eq. 46-47; VP, VE: Alg. 2, 3)
-    Langevin            x <- x + e score(x, t) + sqrt(2 e) z,   e = 2 a² (snr |z| / |score|)²          (Alg. 4, 5)
-
-Norms are taken per item, and |z| is its expectation sqrt(n): a step length that depended on the noise it multiplies
-would inflate that noise by 2/n. Both return the image before the last noise is added too, so that a run can end
-noise free.
+The last line takes away the noise that t_N has, and is what the last step of the published samplers does (the step to
+sigma = 0 of EDM, DDIM and ancestral sampling, the noise-free mean of score_sde). With p and c evaluations a predictor's
+and a corrector's step that makes (N - 1) p + N c + 1: N for one-step predictors alone, 2 N - 1 for Heun, 2 N for a
+predictor with a corrector.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
-from ..score import Prior, per_item, score
+from ..score import Prior
 from ..sde import SDE
-from .loop import ItemNoise
+from .correctors import Corrector, langevin
+from .loop import Counted, ItemNoise, Samples, Tempered
+from .predictors import Predictor, reverse_diffusion
+
+PAPER_CORRECTOR: Corrector = partial(langevin, snr=0.16)  # Song et al. 2021, App. G: CIFAR-10
 
 
-def transition(sde: SDE, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    """(a, G) of the forward step from s to t: x_t = a x_s + G z."""
-    a = sde.alpha(t) / sde.alpha(s)
-    return a, torch.sqrt((sde.sigma(t) ** 2 - (a * sde.sigma(s)) ** 2).clamp_min(0))
+@torch.no_grad()
+def sample(
+    prior: Prior,
+    shape: tuple[int, int],
+    seeds: Sequence[int],
+    times: Tensor,
+    sde: SDE,
+    predictor: Predictor = reverse_diffusion,
+    corrector: Corrector = PAPER_CORRECTOR,
+    temperature: float = 1.0,
+    device: torch.device | str = "cpu",
+) -> Samples:
+    """Unconditional images (len(seeds), C, H, W) on the prior's `device`.
 
+    Args:
+        shape: (H, W).
+        seeds: one an image, which depends on nothing else.
+        times: (N,), descending, of `sde`: `uniform_times(N, sde)`, `level_times(karras_levels(N, 80, 0.002), sde)`.
+        predictor, corrector: functions of predictors.py and correctors.py, their parameters bound by `partial`.
+        temperature: scale of the noise that the steps inject; the noise at the start is not scaled.
 
-def reverse_diffusion(
-    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: ItemNoise
-) -> tuple[Tensor, Tensor]:
-    """One predictor step from t to s < t: (x_s, its mean), one network evaluation. x is (B, C, H, W)."""
-    a, G = transition(sde, per_item(t, x), per_item(s, x))
-    mean = (2 - a) * x + G**2 * score(prior, x, t, sde)
-    return mean + G * noise.like(x), mean
-
-
-def langevin(
-    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, snr: float, noise: ItemNoise
-) -> tuple[Tensor, Tensor]:
-    """One corrector step at t (s is the next time, for the VP scale a²): (x, its mean), one network evaluation."""
-    a, _ = transition(sde, per_item(t, x), per_item(s, x))
-    grad, z = score(prior, x, t, sde), noise.like(x)
-    norm = grad.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(1e-12)
-    e = 2 * a**2 * (snr * x[0].numel() ** 0.5 / norm) ** 2
-    mean = x + e * grad
-    return mean + torch.sqrt(2 * e) * z, mean
+    Raises:
+        ValueError: times that are not descending; a negative temperature.
+    """
+    if times.ndim != 1 or len(times) < 1 or not bool((times.diff() < 0).all()):
+        raise ValueError(f"sample: got times {times.tolist()}, expected one or more, descending")
+    if temperature < 0:
+        raise ValueError(f"sample: got temperature={temperature}, expected 0 or more")
+    model, start = Counted(prior), ItemNoise(seeds)
+    noise = Tempered(start, temperature)
+    x = float(sde.sigma(times[0])) * start.like(
+        torch.zeros(len(seeds), prior.channels, *shape, device=device)
+    )
+    for t, s in pairwise(times):
+        x, _ = corrector(model, x, t, s, sde, noise=noise)
+        x, _ = predictor(model, x, t, s, sde, noise=noise)
+    last = times[-1]
+    x, _ = corrector(model, x, last, last, sde, noise=noise)
+    alpha, sigma = float(sde.alpha(last)), float(sde.sigma(last))
+    return Samples(model.denoise(x / alpha, sigma / alpha), model.evaluations)

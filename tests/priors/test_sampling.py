@@ -1,27 +1,22 @@
-"""Unconditional samplers against the exact Gaussian, for every law of noise; one seed per image."""
+"""The sampler of training runs against the exact Gaussian; one seed per image; grids of times."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import pytest
 import torch
 from scanprior.priors.analytic import GaussianPrior
-from scanprior.priors.sampling.loop import ItemNoise, item_seeds, karras_levels, sample_images
-from scanprior.priors.sampling.predictor_corrector import langevin, reverse_diffusion, transition
+from scanprior.priors.sampling.loop import (
+    ItemNoise,
+    item_seeds,
+    karras_levels,
+    level_times,
+    log_snr_levels,
+    sample_images,
+    uniform_times,
+)
 from scanprior.priors.sde import SDE, VE, VP, SubVP
 
-SIDE, COUNT = 6, 4000
-
-
-class OneGenerator(ItemNoise):
-    """One generator for thousands of tiny images, for speed; the interface of ItemNoise."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def like(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.randn(x.shape, generator=self.generator)
+SIDE = 6
 
 
 def prior() -> GaussianPrior:
@@ -42,27 +37,6 @@ def test_sample_images_has_the_priors_moments() -> None:
     check_moments(x, bound_mean=4, bound_cov=0.16)  # sampling error of 36 x 36 entries included
 
 
-@pytest.mark.parametrize("sde", [VE(0.01, 20.0), VP(), SubVP()], ids=lambda s: type(s).__name__)
-def test_predictor_corrector_has_the_priors_moments(sde: SDE) -> None:
-    exact, noise = prior(), OneGenerator(0)
-    times = torch.linspace(1, 1e-4, 201, dtype=torch.float64)
-    x = float(sde.sigma(times[0])) * noise.like(torch.zeros(COUNT, 1, SIDE, SIDE))
-    mean = x
-    for t, s in pairwise(times):
-        x, _ = reverse_diffusion(exact, x, t, s, sde, noise)
-        x, mean = langevin(exact, x, s, s, sde, 0.1, noise)
-    check_moments(mean / float(sde.alpha(times[-1])), bound_mean=6, bound_cov=0.12)
-
-
-@pytest.mark.parametrize("sde", [VE(0.01, 20.0), VP(), SubVP()], ids=lambda s: type(s).__name__)
-def test_transition_composes_to_the_marginal(sde: SDE) -> None:
-    s, t = torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.35, dtype=torch.float64)
-    a, G = transition(sde, t, s)
-    torch.testing.assert_close(a * sde.alpha(s), sde.alpha(t))
-    torch.testing.assert_close((a * sde.sigma(s)) ** 2 + G**2, sde.sigma(t) ** 2)
-    assert float(G) > 0
-
-
 def test_an_image_depends_on_its_seed_and_not_on_its_batch() -> None:
     together = sample_images(prior(), (SIDE, SIDE), [5, 6, 7], steps=10)
     alone = sample_images(prior(), (SIDE, SIDE), [6], steps=10)
@@ -80,3 +54,21 @@ def test_karras_levels_run_from_max_to_min() -> None:
     assert levels == sorted(levels, reverse=True)
     with pytest.raises(ValueError, match="one seed per item"):
         ItemNoise([1]).like(torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("sde", [VE(0.005, 20.0), VP(), SubVP()], ids=lambda s: type(s).__name__)
+def test_grids_are_uniform_in_what_they_say(sde: SDE) -> None:
+    def level(t: torch.Tensor) -> torch.Tensor:
+        return sde.sigma(t) / sde.alpha(t)
+
+    t = uniform_times(11, sde, sigma_min=0.02)
+    torch.testing.assert_close(t.diff(), (t[-1] - t[0]).expand(10) / 10)
+    assert float(t[0]) == 1
+    assert float(level(t[-1])) == pytest.approx(0.02)
+    for levels in (log_snr_levels(9, 15.0, 0.03), karras_levels(9, 15.0, 0.03)):
+        times = level_times(levels, sde)
+        torch.testing.assert_close(level(times), torch.tensor(levels, dtype=torch.float64))
+        assert bool((times.diff() < 0).all())
+    log_snr = 2 * torch.log(1 / level(level_times(log_snr_levels(9, 15.0, 0.03), sde)))
+    torch.testing.assert_close(log_snr.diff(), (log_snr[-1] - log_snr[0]).expand(8) / 8)
+    assert log_snr_levels(1, 15.0, 0.03) == karras_levels(1, 15.0, 0.03) == [15.0]

@@ -39,7 +39,7 @@ HTC_MATRIX = 256
 
 
 def htc(args: argparse.Namespace) -> None:
-    scan = read(DATA / "ct/raw/htc2022_tb_fanbeam.h5", angle_sign=-1)
+    scan = read(DATA / "ct/raw/htc2022_tb_fanbeam.h5")
     assert isinstance(scan, Scan)
     scan = replace(
         scan, matrix=(HTC_MATRIX, HTC_MATRIX), pixel_mm=scan.pixel_mm * scan.matrix[0] / HTC_MATRIX

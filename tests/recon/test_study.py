@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scanprior.formats.read import read
 from scanprior.formats.scan import FormatError, Scan, Volume, problems
 from scanprior.formats.store import read_scan, write_scan
 from scanprior.operators.coils import smooth_maps
@@ -15,6 +16,7 @@ from scanprior.operators.fourier import fft2c
 from scanprior.operators.geometry import FanBeam, ParallelBeam
 from scanprior.operators.noise import ComplexGaussian, Gaussian, Photon
 from scanprior.operators.sampling import equispaced
+from scanprior.recon.posterior.base import least_squares
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate, simulate_mri
 from scanprior.recon.study import geometry_of, kspace_noise, problem_of, sinogram_noise
 
@@ -222,3 +224,28 @@ def test_an_unknown_mask_and_ct_images_are_refused() -> None:
         simulate_mri(mr_volume(), MRISimulation(mask="spiral"))
     with pytest.raises(FormatError, match="got HU images, expected MR"):
         simulate_mri(ct_volume(), MRISimulation())
+
+
+def test_the_geometry_of_measured_fan_beam_data_explains_them(shared_data) -> None:
+    """Rays of opposite views cross the same points: with the angles the other way round no image fits them all."""
+    path = shared_data("ct", "raw", "htc2022_tb_fanbeam.h5")
+
+    def misfit(angle_sign: int) -> float:
+        scan = read(path, angle_sign=angle_sign)
+        views, detectors = np.arange(0, 549, 8), np.arange(0, 560, 2)
+        assert scan.geometry is not None
+        geometry = {
+            **scan.geometry,
+            "angles": scan.geometry["angles"][views],
+            "detector_spacing": 2 * scan.geometry["detector_spacing"],
+            "detector_offset": -0.25,  # of every other element
+        }
+        pixel_mm = scan.pixel_mm * scan.matrix[0] / 128
+        data = scan.data[:, views][..., detectors]
+        problem = problem_of(
+            replace(scan, data=data, geometry=geometry, matrix=(128, 128), pixel_mm=pixel_mm)
+        )
+        return float((problem.operator(least_squares(problem, 12)) - problem.y).norm() / problem.y.norm())
+
+    assert misfit(1) < 0.02
+    assert misfit(-1) > 2 * misfit(1)

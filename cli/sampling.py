@@ -1,0 +1,217 @@
+"""The run behind `scanprior sample`: a prior -> images, batch by batch, into an output folder.
+
+What is held in memory is one batch and the pictures of the sheet; `samples.h5` is written as the images come.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import h5py
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from .. import __version__
+from ..pretrained.cache import sha256_of
+from ..pretrained.card import Card
+from ..pretrained.load import default_for, intensity_of, load
+from ..priors import classifier as classifiers
+from ..priors.intensity import Attenuation
+from ..priors.sampling.guidance import Guided
+from ..priors.sampling.loop import sample_images
+from ..priors.sampling.tiled import Tiled
+from ..priors.score import NetworkPrior, Prior, from_channels
+from .figures import FOOTER, sample_grid
+from .output import whole_folder
+from .report import write_sidecar
+from .spec import device_of
+
+FILES = {"samples.png", "samples.h5", "samples.json"}
+ON_THE_SHEET = 64
+NOTE = "Synthetic images, drawn from a prior; they show no patient. " + FOOTER
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the command."""
+
+    output: Path
+    prior: str | None
+    images: int
+    size: int
+    steps: int
+    seed: int
+    class_name: str | None
+    classifier: Path | None
+    strength: float
+    batch: int
+    tile: int | None
+    device: str
+    overwrite: bool
+
+
+class Announced:
+    """A prior that counts its network evaluations and tells of each."""
+
+    def __init__(self, prior: Prior, tell: Callable[[], None]) -> None:
+        self.prior, self.tell, self.evaluations = prior, tell, 0
+        self.channels, self.intensity = prior.channels, prior.intensity
+
+    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        mean = self.prior.denoise(x, sigma)
+        self.evaluations += 1
+        self.tell()
+        return mean
+
+
+def draw(request: Request) -> None:
+    """Draw, with a progress bar, and write the folder.
+
+    Raises:
+        FileNotFoundError, ValueError: no such prior or classifier, one that does not fit the other, an unknown class, a
+            prior of pictures in colour.
+        FloatingPointError: an image that is not finite.
+    """
+    device = device_of(request.device)
+    network, card = load(request.prior or default_for("CT"))
+    if card.channels > 2:
+        raise ValueError(
+            f"prior {card.name!r} has {card.channels} channels, expected 1 (real) or 2 (complex images)"
+        )
+    prior, facts = _prior_of(request, network.for_inference(device), card, device)
+    began = time.perf_counter()
+    with whole_folder(request.output, request.overwrite, FILES) as folder:
+        shown, nfe = _fill(folder / "samples.h5", request, prior, network, card, facts["units"], device)
+        seconds = time.perf_counter() - began
+        facts |= {"nfe": nfe, "seconds": round(seconds, 3), "device": device}
+        write_sidecar(folder / "samples.json", facts)
+        sample_grid(folder / "samples.png", shown, _window(network), _title(request, card, len(shown)))
+    what = "1 image" if request.images == 1 else f"{request.images} images"
+    click.echo(f"{what}, {nfe} network evaluations each, {seconds:.1f} s; wrote {request.output}")
+
+
+def _fill(
+    path: Path, request: Request, prior: Prior, network: NetworkPrior, card: Card, units: str, device: str
+) -> tuple[np.ndarray, int]:
+    """Draw into the image set; the images of the sheet (N, H, W), and the network evaluations that each took."""
+    batches = -(-request.images // request.batch)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    sheet: list[np.ndarray] = []
+    with h5py.File(path, "w") as file, Progress(*columns, console=Console(file=sys.stderr)) as progress:
+        task = progress.add_task("sampling", total=batches * request.steps)
+        announced = Announced(prior, lambda: progress.advance(task))
+        stored = _image_set(file, request, card, units)
+        for first, drawn in _batches(request, announced, device):
+            values = _physical(drawn, network)
+            stored[first : first + len(values)] = values
+            room = ON_THE_SHEET - sum(map(len, sheet))
+            sheet.append(np.abs(values[:room]) if np.iscomplexobj(values) else values[:room].copy())
+    return np.concatenate(sheet), announced.evaluations // batches
+
+
+def _prior_of(
+    request: Request, network: NetworkPrior, card: Card, device: str
+) -> tuple[Prior, dict[str, Any]]:
+    """The prior to draw from, tiled and guided as asked for, and the facts for the sidecar."""
+    scale = network.intensity
+    units = (
+        "HU"
+        if isinstance(scale, Attenuation)
+        else ("magnitude", "complex")[card.channels - 1] + ", network units"
+    )
+    asked = {
+        k: v for k, v in dataclasses.asdict(request).items() if k not in {"output", "overwrite", "device"}
+    }
+    facts: dict[str, Any] = {
+        **asked,
+        "scanprior": __version__,
+        "torch": torch.__version__,
+        "prior": card.name,
+        "prior_sha256": card.sha256,
+        "classifier": None,
+        "units": units,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "note": NOTE,
+    }
+    prior: Prior = network if request.tile is None else Tiled(network, request.tile)
+    if request.class_name is None or request.classifier is None:
+        return prior, facts
+    classifier = classifiers.load(request.classifier, device)
+    own = classifier.card
+    fits = own.channels == card.channels and own.modality in ("", card.modality)
+    if fits and own.intensity:
+        fits = intensity_of(dataclasses.replace(card, intensity=own.intensity)) == scale
+    if not fits:
+        raise ValueError(
+            f"{request.classifier}: learned images of {own.channels} channel(s), modality {own.modality or 'any'}, "
+            f"intensities {own.intensity or 'any'}; prior {card.name!r} has {card.channels}, {card.modality}, "
+            f"{card.intensity}; choose another classifier or prior"
+        )
+    facts |= {"classifier": request.classifier.name, "classifier_sha256": sha256_of(request.classifier)}
+    return Guided(prior, classifier, request.class_name, request.strength), facts
+
+
+def _batches(request: Request, prior: Prior, device: str) -> Iterator[tuple[int, Tensor]]:
+    """(index of the first, images (B, C, H, W)) of each batch."""
+    shape = (request.size, request.size)
+    for first in range(0, request.images, request.batch):
+        last = min(first + request.batch, request.images)
+        seeds = range(request.seed + first, request.seed + last)
+        x = sample_images(prior, shape, seeds, request.steps, device=device).cpu()
+        if not bool(torch.isfinite(x).all()):
+            raise FloatingPointError(
+                f"an image of seeds {seeds[0]} to {seeds[-1]} is not finite; a --strength too great?"
+            )
+        yield first, x
+
+
+def _physical(x: Tensor, network: NetworkPrior) -> np.ndarray:
+    """(B, C, H, W) in network units -> (B, H, W): HU, or real or complex network units."""
+    scale, images = network.intensity, from_channels(x)
+    if isinstance(scale, Attenuation):
+        images = scale.hu_per_unit * images + scale.hu_at_zero
+    return images.numpy()
+
+
+def _window(network: NetworkPrior) -> tuple[float, float]:
+    """Grey values shown as black and as white."""
+    return (-1000.0, 1000.0) if isinstance(network.intensity, Attenuation) else (0.0, 1.0)
+
+
+def _image_set(file: h5py.File, request: Request, card: Card, units: str) -> h5py.Dataset:
+    """The empty image set (docs/formats.md), one chunk an image."""
+    n, side = request.images, request.size
+    file.attrs.update({"content": "samples", "prior": card.name, "prior_sha256": card.sha256, "note": NOTE})
+    dtype = np.complex64 if units.startswith("complex") else np.float32
+    images = file.create_dataset(
+        "images",
+        (n, side, side),
+        dtype,
+        chunks=(1, side, side),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+    )
+    images.attrs["units"] = units
+    file["px_mm"] = np.full(n, np.mean(card.pixel_mm) if card.pixel_mm else 1.0, np.float32)
+    file["px_mm"].attrs["note"] = "middle of the prior's training images" if card.pixel_mm else "not known"
+    file["patient"] = np.array([b"synthetic"] * n)
+    file["seed"] = request.seed + np.arange(n)
+    return images
+
+
+def _title(request: Request, card: Card, shown: int) -> str:
+    which = f" of class {request.class_name}" if request.class_name else ""
+    seeds = f"seed {request.seed}" if shown == 1 else f"seeds {request.seed} to {request.seed + shown - 1}"
+    return f"{card.name}: samples of the prior{which}, {request.steps} steps, {seeds}"

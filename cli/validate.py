@@ -69,7 +69,7 @@ def examine(path: Path) -> dict[str, Any]:
             if isinstance(item, Scan):
                 found["what"] = _what(item)
                 if not found["problems"] and item.geometry is not None:
-                    found["notes"] = _ct(item, item.geometry)
+                    found["problems"], found["notes"] = _ct(item, item.geometry)
                 elif not found["problems"]:
                     found["problems"], found["notes"] = _mri(item)
             else:
@@ -101,11 +101,15 @@ def _what(scan: Scan) -> str:
     return f"{scan.kind.upper()} scan,{beam} {sizes}; to {grid} pixels of {scan.pixel_mm:.4g} mm"
 
 
-def _ct(scan: Scan, geometry: dict[str, Any]) -> list[str]:
-    """Notes on a CT scan without defects."""
+def _ct(scan: Scan, geometry: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Problems beyond the format's and notes of a CT scan without defects."""
     import numpy as np
 
+    from ..operators.consistency import angles_reversed
+    from ..operators.geometry import geometry_from
+
     notes = []
+    wrong = angles_reversed(scan.data[len(scan.data) // 2], geometry_from(geometry, scan.data.shape[-1]))
     views = scan.data.shape[1]
     missing = missing_arc(np.asarray(geometry["angles"]))
     if missing > max(3 * np.pi / views, WIDE_ARC):
@@ -132,7 +136,7 @@ def _ct(scan: Scan, geometry: dict[str, Any]) -> list[str]:
         )
     if "mu_water" not in scan.header:
         notes.append("the attenuation of water is not stated (mu_water, 1/mm): the prior's is taken for HU")
-    return notes
+    return [wrong] if wrong else [], notes
 
 
 def missing_arc(angles: np.ndarray) -> float:

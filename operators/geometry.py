@@ -21,9 +21,9 @@ A fan beam with a far source becomes the parallel beam of the same angles (up to
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -234,6 +234,19 @@ class FanBeam(_Beam):
 
 
 Geometry = ParallelBeam | FanBeam
+
+
+def geometry_from(table: Mapping[str, Any], detectors: int) -> Geometry:
+    """The geometry that a scan's table describes (docs/formats.md): type ("parallel", "fan"), angles, detector_spacing,
+    and where they apply detector_offset, source_origin, source_detector, curved."""
+    angles, spacing = tuple(np.asarray(table["angles"], float)), float(table["detector_spacing"])
+    offset = float(table.get("detector_offset", 0.0))
+    if table["type"] == "parallel":
+        return ParallelBeam(angles, detectors, spacing, offset=offset)
+    source, detector = float(table["source_origin"]), float(table["source_detector"])
+    return FanBeam(
+        angles, detectors, spacing, source, detector, bool(table.get("curved", False)), offset=offset
+    )
 
 
 def parallel_views(views: int, arc: float = math.pi) -> tuple[float, ...]:

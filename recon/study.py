@@ -13,7 +13,8 @@ from torch import Tensor
 from ..formats.scan import FormatError, Scan
 from ..operators.acs import acs_size
 from ..operators.coils import espirit_maps
-from ..operators.geometry import FanBeam, Geometry, Grid, ParallelBeam
+from ..operators.consistency import angles_reversed
+from ..operators.geometry import Geometry, Grid, geometry_from
 from ..operators.mri import cartesian_mri
 from ..operators.noise import ComplexGaussian, Gaussian, Photon
 from ..operators.radon import Radon
@@ -26,7 +27,8 @@ def problem_of(scan: Scan, device: torch.device | str = "cpu") -> Problem:
     """The reconstruction problem of a scan, all its slices, on `device`.
 
     Raises:
-        FormatError: where the scan lacks what an operator needs (geometry, calibration lines).
+        FormatError: where the scan lacks what an operator needs (geometry, calibration lines), or its angles run the
+            wrong way round.
     """
     problem = _ct(scan) if scan.kind == "ct" else _mri(scan)
     return problem.to(device)
@@ -36,19 +38,13 @@ def geometry_of(scan: Scan) -> tuple[Geometry, Grid]:
     """The geometry and the pixels of a CT scan. Raises FormatError without a geometry."""
     if scan.geometry is None:
         raise FormatError(f"{scan.source}: has no geometry; `scanprior validate` says what is missing")
-    g = scan.geometry
-    angles, spacing = tuple(np.asarray(g["angles"], float)), float(g["detector_spacing"])
-    detectors, offset = scan.data.shape[-1], float(g.get("detector_offset", 0.0))
-    grid = Grid(scan.matrix, scan.pixel_mm)
-    if g["type"] == "parallel":
-        return ParallelBeam(angles, detectors, spacing, offset=offset), grid
-    source, detector = float(g["source_origin"]), float(g["source_detector"])
-    fan = FanBeam(angles, detectors, spacing, source, detector, bool(g.get("curved", False)), offset=offset)
-    return fan, grid
+    return geometry_from(scan.geometry, scan.data.shape[-1]), Grid(scan.matrix, scan.pixel_mm)
 
 
 def _ct(scan: Scan) -> Problem:
     geometry, grid = geometry_of(scan)
+    if wrong := angles_reversed(scan.data[len(scan.data) // 2], geometry):
+        raise FormatError(f"{scan.source}: {wrong}")
     y = torch.from_numpy(np.ascontiguousarray(scan.data, np.float32))
     water = scan.header.get("mu_water")
     return Problem(y, Radon(geometry, grid), _noise_of(scan, y), None if water is None else float(water))

@@ -9,7 +9,7 @@ import click
 
 @click.command()
 @click.option("--output", "-o", type=Path, default="scanprior-demo", help="Folder for the results.")
-@click.option("--overwrite/--no-overwrite", help="Replace an existing output folder.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing output folder.")
 def demo(output: Path, overwrite: bool) -> None:
     """Simulate a noisy 23-view scan of a real CT slice that pydicom ships, and reconstruct it by FBP, FISTA-TV and
     scanprior with a bundled prior: a table, a picture, a report, HDF5 and DICOM.

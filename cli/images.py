@@ -50,9 +50,7 @@ def open_images(path: Path) -> ImageSet | OneVolume:
         return read_images(path)
     item = read(path)
     if isinstance(item, Scan):
-        raise ValueError(
-            f"{path.name}: holds measured data; a prior learns from images (an image set, DICOM, NIfTI)"
-        )
+        raise ValueError(f"{path.name}: holds measured data, expected images (an image set, DICOM, NIfTI)")
     return OneVolume(item)
 
 

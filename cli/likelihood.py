@@ -24,7 +24,7 @@ MR_STEP = 1e-3  # width of a grey level of MR images, network units: their own u
 @click.option("--tolerance", default=1e-3, help="Of the adaptive solver (RK45).")
 @click.option("--seed", default=0, help="Of the probe and of the dequantisation.")
 @click.option("--device", default="auto", help="cpu, cuda or auto.")
-@click.option("--overwrite/--no-overwrite", help="Replace an existing CSV file.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing CSV file.")
 def likelihood(
     images: Path,
     prior: str | None,

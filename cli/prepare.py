@@ -20,7 +20,7 @@ import click
 @click.option("--val", default=0.1, help="Part of the patients for validation.")
 @click.option("--test", default=0.1, help="Part of the patients for tests.")
 @click.option("--seed", default=0, help="Of the split.")
-@click.option("--overwrite/--no-overwrite", help="Replace an older pack.")
+@click.option("--overwrite", is_flag=True, help="Replace an older pack.")
 def prepare(
     sources: tuple[Path, ...],
     output: Path,

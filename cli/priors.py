@@ -81,7 +81,7 @@ def verify(names: tuple[str, ...]) -> None:
 @click.argument("source", help="An http(s) address of a .safetensors file, or such a file or run folder.")
 @click.option("--sha256", help="Of the file, from whoever offers it; another file is refused.")
 @click.option("--name", help="In the cache; the card's own by default.")
-@click.option("--overwrite/--no-overwrite", help="Replace a cached prior of this name.")
+@click.option("--overwrite", is_flag=True, help="Replace a cached prior of this name.")
 def fetch(source: str, sha256: str | None, name: str | None, overwrite: bool) -> None:
     """Put a prior into the cache, where every command finds it by name, without a network from then on.
 
@@ -121,7 +121,7 @@ def fetch(source: str, sha256: str | None, name: str | None, overwrite: bool) ->
     help="What it was trained on; repeatable.",
 )
 @click.option("--output", "-o", type=Path, help="A .safetensors file, instead of the cache.")
-@click.option("--overwrite/--no-overwrite", help="Replace a prior of this name, or the file.")
+@click.option("--overwrite", is_flag=True, help="Replace a prior of this name, or the file.")
 def import_(
     checkpoint: Path,
     kind: str,

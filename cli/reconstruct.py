@@ -26,7 +26,7 @@ import click
 @click.option("--pixel-mm", type=float, help="DXchange: detector pixel [mm].")
 @click.option("--device", default="auto", help="cpu, cuda or auto.")
 @click.option("--batch", type=click.IntRange(1), default=8, help="Images denoised at once.")
-@click.option("--overwrite/--no-overwrite", help="Replace an existing output folder.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing output folder.")
 def reconstruct(
     scan: Path,
     output: Path,

@@ -15,7 +15,7 @@ import click
 @click.option("--mri", help="accel=4,coils=8,snr=30,mask=equispaced,…")
 @click.option("--slices", help="Slices, e.g. 0,3,8 or 4-9; all by default.")
 @click.option("--seed", default=0, help="Of the noise, the phase and the mask.")
-@click.option("--overwrite/--no-overwrite", help="Replace an existing file.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def simulate(
     image: Path, output: Path, ct: str | None, mri: str | None, slices: str | None, seed: int, overwrite: bool
 ) -> None:

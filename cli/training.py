@@ -187,7 +187,7 @@ def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output:
 
 def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:
     """The pictures of a run: samples of the prior as it is, and the curves so far."""
-    size = min([256, *(card.matrix or [])])
+    size = min(256, *card.matrix) if card.matrix else 256
     drawn = from_channels(sample_images(prior, (size, size), range(8), 20, device=device).cpu())
     window = (-1.0, 1.0) if card.modality == "CT" else (0.0, 1.0)  # network units
     title = f"{card.name}: samples of the prior after {card.training['finished_steps']} steps"

@@ -38,7 +38,7 @@ from .report import write_sidecar
 from .spec import device_of
 
 FILES = {"samples.png", "samples.h5", "samples.json"}
-ON_THE_SHEET = 64
+ON_THE_SHEET, THUMBNAIL = 64, 400  # images, pixels
 NOTE = "Synthetic images, drawn from a prior; they show no patient. " + FOOTER
 
 
@@ -115,9 +115,16 @@ def _fill(
         for first, drawn in _batches(request, announced, device):
             values = _physical(drawn, network)
             stored[first : first + len(values)] = values
-            room = ON_THE_SHEET - sum(map(len, sheet))
-            sheet.append(np.abs(values[:room]) if np.iscomplexobj(values) else values[:room].copy())
+            sheet.append(_thumbnails(values[: ON_THE_SHEET - sum(map(len, sheet))]))
     return np.concatenate(sheet), announced.evaluations // batches
+
+
+def _thumbnails(images: np.ndarray) -> np.ndarray:
+    """What the sheet shows of (N, H, W): magnitudes, large images as means of blocks."""
+    images = np.abs(images) if np.iscomplexobj(images) else images
+    k = max(1, images.shape[1] // THUMBNAIL)
+    n = images.shape[1] // k
+    return images[:, : n * k, : n * k].reshape(len(images), n, k, n, k).mean((2, 4))
 
 
 def _prior_of(

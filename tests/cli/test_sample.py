@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scanprior.cli.sampling import _thumbnails
 from scanprior.formats.store import read_images
 from scanprior.pretrained.load import load
 from scanprior.pretrained.load import save as save_prior
@@ -166,3 +167,17 @@ def test_refusals(scanprior, tmp_path: Path, prior: Path, mr_prior: Path, classi
         assert done.code == 2, (arguments, done)
         assert words in done.err
         assert sorted(tmp_path.iterdir()) == before
+
+
+def test_large_images_are_thumbnails_on_the_sheet() -> None:
+    """Means of blocks, magnitudes of complex ones; what fits stays as it is, and the sheet owns its pixels."""
+    large = np.zeros((2, 1000, 1000), np.complex64)
+    large[1, :2, :2] = [[3j, 1], [0, 4]]
+    small = _thumbnails(large)
+    assert small.shape == (2, 500, 500)
+    assert small[1, 0, 0] == 2
+    assert small[1].sum() == 2
+    whole = np.random.default_rng(0).normal(size=(1, 450, 450))
+    np.testing.assert_array_equal(_thumbnails(whole), whole)
+    assert not np.shares_memory(_thumbnails(whole), whole)
+    assert _thumbnails(whole[:0]).shape == (0, 450, 450)

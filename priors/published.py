@@ -31,17 +31,21 @@ from torch import Tensor, nn
 
 from .intensity import Intensity
 from .score import NetworkPrior
-from .sde import VP, SubVP
+from .sde import SDE, VE, VP, SubVP
 
 
 class NoiseLaw(Protocol):
-    """How a network was shown noise of level sigma (B,): all three methods (B,) -> (B,)."""
+    """How a network is shown noise of level sigma (B,), and which levels it learns from: all methods (B,) -> (B,)."""
 
     def c_in(self, sigma: Tensor) -> Tensor: ...
 
     def c_out(self, sigma: Tensor) -> Tensor: ...
 
     def label(self, sigma: Tensor) -> Tensor: ...
+
+    def level(self, u: Tensor) -> Tensor:
+        """The noise levels of training, ascending in u, which is uniform in [0, 1]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,9 @@ class ContinuousVP:
 
     def label(self, sigma: Tensor) -> Tensor:
         return self.labels * self._sde().time(sigma).clamp(0, 1)
+
+    def level(self, u: Tensor) -> Tensor:
+        return _level_under(self._sde(), u)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,14 @@ class ContinuousVE:
 
     def label(self, sigma: Tensor) -> Tensor:
         return torch.log(self.scale * sigma.clamp(self.sigma_min, self.sigma_max))
+
+    def level(self, u: Tensor) -> Tensor:
+        return _level_under(VE(self.sigma_min, self.sigma_max), u)
+
+
+def _level_under(sde: SDE, u: Tensor) -> Tensor:  # t uniform in [1e-5, 1] (Song et al. 2021, App. C)
+    t = 1e-5 + (1 - 1e-5) * u
+    return sde.sigma(t) / sde.alpha(t)
 
 
 def _interpolate(sigma: Tensor, levels: np.ndarray) -> Tensor:
@@ -134,6 +149,10 @@ class DiscreteVP:
     def label(self, sigma: Tensor) -> Tensor:
         return _interpolate(sigma, self.levels())
 
+    def level(self, u: Tensor) -> Tensor:
+        levels = torch.as_tensor(self.levels(), dtype=u.dtype, device=u.device)
+        return levels[(u * self.steps).long().clamp(max=self.steps - 1)]
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -158,6 +177,10 @@ class Levels:
     def label(self, sigma: Tensor) -> Tensor:
         ratio = torch.log(self.sigma_max / sigma.clamp(self.sigma_min, self.sigma_max))
         return (self.count - 1) * ratio / math.log(self.sigma_max / self.sigma_min)
+
+    def level(self, u: Tensor) -> Tensor:
+        rank = (u * self.count).long().clamp(max=self.count - 1)
+        return self.sigma_min * (self.sigma_max / self.sigma_min) ** (rank / max(1, self.count - 1))
 
 
 LAWS: dict[str, type] = {

@@ -23,8 +23,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .losses import denoising
+from .losses import Weighting, denoising, edm, likelihood, noise
 from .parallel import ALONE, World
+from .published import PublishedPrior
 from .score import NetworkPrior, split_position
 
 
@@ -39,7 +40,8 @@ class TrainConfig:
     ema: float = 0.999
     clip: float = 1.0
     weight_decay: float = 1e-3
-    p_mean: float = -1.4
+    weighting: str = "edm"  # losses.py; "noise" and "likelihood" under the law of a `PublishedPrior`
+    p_mean: float = -1.4  # of edm's log sigma
     p_std: float = 1.4
     seed: int = 0
 
@@ -47,6 +49,22 @@ class TrainConfig:
         """The learning rate of a step."""
         remaining = (self.steps - step) / max(1.0, self.decay * self.steps)
         return self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup), remaining)
+
+    def weighting_for(self, prior: NetworkPrior) -> Weighting:
+        """The loss's noise levels and weights. Raises ValueError for an unknown weighting, or a prior without a law."""
+        if self.weighting == "edm":
+            return edm(prior.sigma_data, self.p_mean, self.p_std)
+        if self.weighting not in ("noise", "likelihood"):
+            raise ValueError(f"got weighting {self.weighting!r}, expected edm, noise or likelihood")
+        if not isinstance(prior, PublishedPrior):
+            raise ValueError(
+                f"weighting {self.weighting!r} takes its levels from the network's law of noise, and this one has "
+                'none; add noise = { kind = "ve" } (or another law) to [network], or take weighting = "edm"'
+            )
+        if self.weighting == "noise":
+            return noise(prior.law.level)
+        lowest, highest = prior.law.level(torch.tensor([0.0, 1.0])).tolist()
+        return likelihood(highest, lowest)
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,9 @@ class Trainer:
         checkpoint: file of the checkpoint.
         world: the processes that train, and this one's device.
         autocast: to bfloat16.
+
+    Raises:
+        ValueError: a weighting that is unknown, or does not fit the prior.
     """
 
     def __init__(
@@ -80,6 +101,7 @@ class Trainer:
         world: World = ALONE,
         autocast: bool = True,
     ) -> None:
+        self.weighting = config.weighting_for(prior)
         self.prior = prior.to(world.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.denoiser = world.wrap(self.prior)
         self.batches, self.config, self.checkpoint = batches, config, checkpoint
@@ -114,15 +136,8 @@ class Trainer:
             group["lr"] = rate
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
             x, position = split_position(x, self.prior.channels)
-            loss = denoising(
-                partial(self.denoiser, position=position),
-                x,
-                generator,
-                self.prior.sigma_data,
-                config.p_mean,
-                config.p_std,
-                self.world,
-            ).mean()
+            D = partial(self.denoiser, position=position)
+            loss = denoising(D, x, generator, self.weighting, self.world).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.prior.parameters(), config.clip)

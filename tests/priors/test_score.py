@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from scanprior.priors.analytic import GaussianPrior, MixturePrior
-from scanprior.priors.losses import denoising
+from scanprior.priors.losses import denoising, edm
 from scanprior.priors.nets.build import build
 from scanprior.priors.score import NetworkPrior, from_channels, score, to_channels
 from scanprior.priors.sde import SDE, VE, VP, SubVP
@@ -54,7 +54,7 @@ def test_loss_of_a_silent_network_is_one() -> None:
     g = torch.Generator().manual_seed(0)
     with torch.no_grad():
         loss = torch.cat(
-            [denoising(prior, 0.5 * torch.randn(16, 1, 32, 32, generator=g), g, 0.5) for _ in range(4)]
+            [denoising(prior, 0.5 * torch.randn(16, 1, 32, 32, generator=g), g, edm(0.5)) for _ in range(4)]
         )
     assert loss.shape == (64,)
     assert float(loss.mean()) == pytest.approx(1.0, abs=0.02)
@@ -75,7 +75,9 @@ def test_loss_of_the_exact_denoiser_is_lower_than_of_a_wrong_one() -> None:
     values = []
     for prior.factor in (1.0, 0.9, 1.1):
         g = torch.Generator().manual_seed(0)
-        values.append(float(denoising(prior, 0.5 * torch.randn(64, 1, 16, 16, generator=g), g, 0.5).mean()))
+        values.append(
+            float(denoising(prior, 0.5 * torch.randn(64, 1, 16, 16, generator=g), g, edm(0.5)).mean())
+        )
     assert values[0] == pytest.approx(1.0, abs=0.03)
     assert values[0] < values[1]
     assert values[0] < values[2]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from scanprior.priors.nets.build import build
+from scanprior.priors.published import PublishedPrior, noise_law
 from scanprior.priors.score import NetworkPrior
 from scanprior.priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
 
@@ -107,3 +108,25 @@ def test_learning_rate_warms_up_and_decays_to_zero() -> None:
     assert config.learning_rate_at(300) == 1.0
     assert config.learning_rate_at(750) == pytest.approx(0.5)
     assert config.learning_rate_at(999) == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(
+    ("kind", "weighting"), [("ve", "noise"), ("vp", "likelihood"), ("discrete", "noise")]
+)
+def test_a_published_network_learns_under_its_own_law(tmp_path: Path, kind: str, weighting: str) -> None:
+    torch.manual_seed(0)
+    network = build(
+        {"name": "ncsnpp", "channels": 1, "base": 8, "multipliers": [1], "blocks": 1, "attention": []}
+    )
+    prior = PublishedPrior(network, 1, noise_law({"kind": kind}))
+    config = TrainConfig(steps=30, warmup=2, learning_rate=3e-3, weighting=weighting)
+    run = Trainer(prior, batches, config, tmp_path / "checkpoint.safetensors", autocast=False)
+    losses = [state.loss for state in run]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+def test_a_weighting_without_a_law_and_an_unknown_one_are_refused(tmp_path: Path) -> None:
+    prior = trainer(tmp_path).prior
+    for weighting, message in (("noise", r"\[network\]"), ("snr", "expected edm, noise or likelihood")):
+        with pytest.raises(ValueError, match=message):
+            Trainer(prior, batches, TrainConfig(weighting=weighting), tmp_path / "checkpoint.safetensors")

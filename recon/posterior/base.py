@@ -14,16 +14,18 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...operators.linear import LinearOperator
-from ...operators.solve import conjugate_gradients
-from ...priors.sampling.loop import ItemNoise, item_seeds
+from ...operators.solve import conjugate_gradients, inner
+from ...priors.sampling.loop import ItemNoise, Noise, item_seeds
 from ...priors.score import Prior, from_channels, to_channels
 from ..problem import Problem, Reconstruction
+from .proximal import Proximal, carried
 
 MODEL_ERROR = 2e-3
 Callback = Callable[[int, int], None]  # (steps done, steps in all)
@@ -50,7 +52,7 @@ class Posed:
         model_error: float = MODEL_ERROR,
     ) -> None:
         check_channels(problem.operator, prior)
-        self.prior, self.evaluations = prior, 0
+        self.prior, self.evaluations, self.vjps = prior, 0, 0
         if repeat > 1:
             initial = initial.repeat_interleave(repeat, 0)
         self.operator = problem.operator.repeat(repeat)
@@ -77,13 +79,32 @@ class Posed:
         self.evaluations += 1
         return from_channels(self.prior.denoise(to_channels(x, self.prior.channels), sigma))
 
+    def tweedie(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """D(x, sigma), one network evaluation, and v -> (dD/dx)^T v, a walk back through the network for each call.
+
+        Of complex images the transpose is that of the map of real and imaginary parts.
+        """
+        with torch.enable_grad():
+            at = x.detach().requires_grad_()
+            D = self.denoise(at, sigma)
+
+        def vjp(v: Tensor) -> Tensor:
+            self.vjps += 1
+            return torch.autograd.grad(D, at, v, retain_graph=True)[0]
+
+        return D.detach(), vjp
+
     def forward(self, x: Tensor) -> Tensor:
         """A x in the units of y, not whitened."""
         return self.operator(x * self.scale)
 
+    def backward(self, y: Tensor) -> Tensor:
+        """A^H y, not whitened."""
+        return self.scale * self.operator.adjoint(y)
+
     def adjoint(self, y: Tensor) -> Tensor:
         """A^H W y: the whitened adjoint of something in the units of y."""
-        return self.scale * self.operator.adjoint(self.weights * y)
+        return self.backward(self.weights * y)
 
     def normal(self, x: Tensor) -> Tensor:
         """A^H A x, whitened."""
@@ -91,6 +112,40 @@ class Posed:
             weight = self.weights.view_as(self.scale) * self.scale**2
             return weight * self.operator.normal(x)
         return self.adjoint(self.forward(x))
+
+    def misfit(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """A^H r and |r| (B, 1, ..., 1) of the whitened residual r = y - A x."""
+        r = self.y - self.forward(x)
+        length = inner(r, self.weights * r).sqrt().view_as(self.scale)
+        return self.adjoint(r), length
+
+    @cached_property
+    def gain(self) -> Tensor:
+        """The largest eigenvalue of A^H A, whitened, item by item: (B, 1, ..., 1), by the power method."""
+        x, value = ItemNoise([0] * len(self.initial)).like(self.initial), self.scale
+        for _ in range(20):
+            x = self.normal(x / inner(x, x).sqrt())
+            value = inner(x, x).sqrt()
+        return value
+
+    @cached_property
+    def data_step(self) -> Proximal:
+        """argmin_u ½ |A u - y|² + |u - x|² / (2 v) of (x, v, iterations), begun where the last call ended."""
+        return carried(self)
+
+    def draw(
+        self, x: Tensor, variance: float, iterations: int, noise: Noise, temperature: float = 1.0
+    ) -> Tensor:
+        """A sample of the Gaussian N(u; x, variance) p(y | u), exact as the conjugate gradients converge: both terms
+        of `data_step` with noise of their own (perturb and optimise, Papandreou & Yuille 2010). `temperature`: scale of
+        that noise."""
+        z, n = noise.like(x), noise.like(self.y)
+        return self.data_step(
+            x + temperature * variance**0.5 * z,
+            variance,
+            iterations,
+            y=self.y + temperature * n / self.weights.sqrt(),
+        )
 
     def proximal(
         self,
@@ -143,7 +198,7 @@ def least_squares(problem: Problem, iterations: int = 8) -> Tensor:
 class PosteriorMethod:
     """Base of the methods; a subclass is a frozen dataclass of its settings with a `trajectory`."""
 
-    def trajectory(self, posed: Posed, noise: ItemNoise) -> Iterator[Tensor]:
+    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         """Yield the estimate of x0 after each step; the last is the sample."""
         raise NotImplementedError
 

@@ -21,10 +21,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import ItemNoise, karras_levels
+from ...priors.sampling.loop import Noise
 from ...priors.sde import SDE
 from .base import Posed, PosteriorMethod
-from .proximal import carried
+from .descent import ancestral, noise_levels, noised
 
 
 @dataclass(frozen=True)
@@ -62,23 +62,18 @@ class DDS(PosteriorMethod):
     def levels(self) -> list[float]:
         """The noise levels s_1 > ... > s_N, each one network evaluation."""
         top = self.sigma_start if self.warm_start else self.sigma_max
-        if self.sde is None:
-            return karras_levels(self.steps, top, self.sigma_min)
-        ends = self.sde.time(torch.tensor([top, self.sigma_min], dtype=torch.float64)).clamp(1e-5, 1)
-        t = torch.linspace(float(ends[0]), float(ends[1]), self.steps, dtype=torch.float64)
-        return (self.sde.sigma(t) / self.sde.alpha(t)).tolist()
+        return noise_levels(self.steps, top, self.sigma_min, self.sde)
 
     def steps_in_all(self) -> int:
         return self.steps
 
-    def trajectory(self, posed: Posed, noise: ItemNoise) -> Iterator[Tensor]:
+    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
         start = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         x = start + levels[0] * noise.like(start)
-        proximal = carried(posed)
         for s, s_next in pairwise(levels):
             D = posed.denoise(x, s)
-            u = proximal(D, self.gamma * s**2, self.cg)
-            eta = (1 - (s_next / s) ** 2) ** 0.5 if self.ancestral else self.eta
-            x = u + s_next * ((1 - eta**2) ** 0.5 * (x - u) / s + eta * noise.like(x)) if s_next else u
+            u = posed.data_step(D, self.gamma * s**2, self.cg)
+            fresh = ancestral(s, s_next) if self.ancestral else self.eta * s_next
+            x = noised(u, x, s, s_next, fresh, noise) if s_next else u
             yield u

@@ -25,7 +25,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import ItemNoise
+from ...priors.sampling.loop import Noise
 from ...priors.sampling.predictor_corrector import langevin, reverse_diffusion
 from ...priors.score import from_channels, to_channels
 from ...priors.sde import SDE, VE
@@ -62,8 +62,8 @@ class Projection(PosteriorMethod):
     def steps_in_all(self) -> int:
         return self.steps
 
-    def trajectory(self, posed: Posed, noise: ItemNoise) -> Iterator[Tensor]:
-        sde, prior = self.sde, _Counting(posed)
+    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+        sde, prior = self.sde, Counting(posed)
         times = torch.linspace(1, 1e-5, self.steps + 1, dtype=torch.float64)
         x = float(sde.sigma(times[0])) * noise.like(posed.initial)
         for t, s in pairwise(times):
@@ -77,15 +77,19 @@ class Projection(PosteriorMethod):
                 clean = posed.proximal(clean, FINAL_VARIANCE, 4 * self.cg)
             yield clean
 
-    def project(self, posed: Posed, x: Tensor, t: Tensor, noise: ItemNoise) -> Tensor:
+    def project(self, posed: Posed, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
         """x moved by lambda towards agreement with y_t."""
         alpha, sigma = float(self.sde.alpha(t)), float(self.sde.sigma(t))
-        y_t = alpha * posed.y + sigma * posed.forward(noise.like(x))
-        u = posed.proximal(x, (sigma / alpha) ** 2, self.cg, y=y_t)
-        return x + self.mixing * (u - x)
+        return alpha * project(posed, x / alpha, sigma / alpha, self.mixing, self.cg, noise)
 
 
-class _Counting:
+def project(posed: Posed, x: Tensor, s: float, mixing: float, cg: int, noise: Noise) -> Tensor:
+    """x at level s, in x / alpha, moved by `mixing` towards agreement with y + s A z."""
+    y_s = posed.y + s * posed.forward(noise.like(x))
+    return x + mixing * (posed.proximal(x, s**2, cg, y=y_s) - x)
+
+
+class Counting:
     """The posed prior as the unconditional samplers know it, with its evaluations counted."""
 
     def __init__(self, posed: Posed) -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 class Proximal(Protocol):
-    def __call__(self, x: Tensor, variance: float, iterations: int) -> Tensor:
-        """u for x (B, H, W); begins where the last call ended."""
+    def __call__(self, x: Tensor, variance: float, iterations: int, y: Tensor | None = None) -> Tensor:
+        """u for x (B, H, W); begins where the last call ended. `y`: instead of the measured one."""
         ...
 
 
@@ -45,36 +45,36 @@ class Primal:
         self.posed = posed
         self.correction = torch.zeros_like(posed.initial)
 
-    def __call__(self, x: Tensor, variance: float, iterations: int) -> Tensor:
-        u = self.posed.proximal(x, variance, iterations, start=self.correction)
+    def __call__(self, x: Tensor, variance: float, iterations: int, y: Tensor | None = None) -> Tensor:
+        u = self.posed.proximal(x, variance, iterations, start=self.correction, y=y)
         self.correction = u - x
         return u
+
+
+def row_sums(posed: Posed) -> Tensor:
+    """|A A^H 1|, not whitened: how much each measurement weighs; a bound of A A^H where A >= 0. Positive."""
+    rows = posed.forward(posed.backward(torch.ones_like(posed.y))).abs()
+    return torch.maximum(rows, 1e-6 * rows.amax(tuple(range(1, rows.ndim)), keepdim=True))  # per item
 
 
 class Dual:
     def __init__(self, posed: Posed) -> None:
         self.posed, self.noise = posed, (1 / posed.weights).expand_as(posed.y)
-        rows = posed.forward(self.backward(torch.ones_like(posed.y))).abs()  # of A A^H: a bound where A >= 0
-        self.rows = torch.maximum(
-            rows, 1e-6 * rows.amax(tuple(range(1, rows.ndim)), keepdim=True)
-        )  # per item
+        self.rows = row_sums(posed)
         self.q, self.Aq = torch.zeros_like(posed.y), torch.zeros_like(posed.y)  # q and A A^H q
         self.g = torch.zeros_like(posed.initial)  # A^H q
         self.variance = 1.0
 
-    def backward(self, q: Tensor) -> Tensor:
-        """A^H q, not whitened."""
-        return self.posed.scale * self.posed.operator.adjoint(q)
-
-    def __call__(self, x: Tensor, variance: float, iterations: int) -> Tensor:
+    def __call__(self, x: Tensor, variance: float, iterations: int, y: Tensor | None = None) -> Tensor:
+        y = self.posed.y if y is None else y
         same_correction, self.variance = self.variance / variance, variance
         q, g, Aq = (same_correction * part for part in (self.q, self.g, self.Aq))
         M = 1 / (self.noise + variance * self.rows)
-        r = self.posed.y - self.posed.forward(x) - self.noise * q - variance * Aq
+        r = y - self.posed.forward(x) - self.noise * q - variance * Aq
         z = M * r
         p, rho = z, inner(r, z)
         for _ in range(iterations):
-            back = self.backward(p)
+            back = self.posed.backward(p)
             through = self.posed.forward(back)
             s = self.noise * p + variance * through
             alpha = rho / inner(p, s).clamp_min(1e-38)

@@ -1,0 +1,89 @@
+"""The loop that most methods share: from pure noise down the noise levels s = sigma / alpha, a step of the method each.
+
+Divided by alpha every law of noise is x_0 + s z (priors/sde.py), so that the methods are written in x / alpha and the
+law only says which levels are visited:
+
+    x = s_1 z
+    for s, s' in pairs of s_1 > s_2 > ... > s_N > 0:
+        x, estimate = step(x, s, s')
+
+What a paper writes for VP follows by x_t = alpha_t x, alpha_t = 1 / sqrt(1 + s²).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ...priors.sampling.loop import Noise, karras_levels
+from ...priors.sde import SDE
+from .base import Posed, PosteriorMethod
+
+
+def noise_levels(steps: int, top: float, bottom: float, sde: SDE | None) -> list[float]:
+    """`steps` levels from top to bottom: uniform in the time of `sde`, or Karras levels without one."""
+    if sde is None:
+        return karras_levels(steps, top, bottom)
+    ends = sde.time(torch.tensor([top, bottom], dtype=torch.float64)).clamp(1e-5, 1)
+    t = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64)
+    return (sde.sigma(t) / sde.alpha(t)).tolist()
+
+
+def ancestral(s: float, s_next: float) -> float:
+    """The fresh noise of one step of the reverse SDE from level s to s_next."""
+    return s_next * (1 - (s_next / s) ** 2) ** 0.5
+
+
+def noised(D: Tensor, x: Tensor, s: float, s_next: float, fresh: float, noise: Noise) -> Tensor:
+    """The estimate D with noise of level s_next, `fresh` of it new and the rest that of x (DDIM)."""
+    kept = max(s_next**2 - fresh**2, 0.0) ** 0.5
+    return D + kept / s * (x - D) + fresh * noise.like(x)
+
+
+@dataclass(frozen=True)
+class Descent(PosteriorMethod):
+    """Base of the methods that step down the levels; a subclass writes `step`.
+
+    Attributes:
+        steps: N, the number of levels.
+        sigma_max, sigma_min: s_1 and s_N, in network units.
+        sde: law of noise whose uniform times give the levels; None: Karras levels.
+    """
+
+    steps: int = 100
+    sigma_max: float = 20.0
+    sigma_min: float = 0.01
+    sde: SDE | None = None
+
+    def __post_init__(self) -> None:
+        self.require(
+            self.steps >= 1 and 0 < self.sigma_min < self.sigma_max,
+            "steps >= 1 and 0 < sigma_min < sigma_max",
+        )
+
+    def require(self, sound: bool, expected: str) -> None:
+        """Refuse settings: ValueError."""
+        if not sound:
+            raise ValueError(f"got {self}, expected {expected}")
+
+    def levels(self) -> list[float]:
+        """s_1 > ... > s_N."""
+        return noise_levels(self.steps, self.sigma_max, self.sigma_min, self.sde)
+
+    def steps_in_all(self) -> int:
+        return self.steps
+
+    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+        """From x at level s to level s_next (0 at the end): (x, estimate of the clean image)."""
+        raise NotImplementedError
+
+    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+        levels = [*self.levels(), 0.0]
+        x = levels[0] * noise.like(posed.initial)
+        for s, s_next in pairwise(levels):
+            x, estimate = self.step(posed, x, s, s_next, noise)
+            yield estimate

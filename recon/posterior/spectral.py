@@ -1,0 +1,46 @@
+"""Functions of A^H A by the Lanczos process: what the papers write with a singular value decomposition, for any A.
+
+For A = U S V^H a method that treats singular directions apart, V f(S²) V^H v, needs no decomposition:
+
+    f(A^H A) v  ~  |v| Q f(T) e_1,       T = Q^H A^H A Q tridiagonal, Q the Krylov basis of v
+
+`steps` applications of A^H A for each v. Where A is a mask in an orthogonal basis with even noise (one coil,
+inpainting, colorization, super-resolution) A^H A has two eigenvalues and two steps are exact; otherwise the error is
+that of conjugate gradients. Whitened, so that uneven noise is part of A and sigma_y = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ...operators.solve import inner
+from .base import Posed
+
+
+class Krylov:
+    """The Krylov space of images v (B, ...): `space(f)` is f(A^H A) v, item by item; f of eigenvalues (B, steps)."""
+
+    def __init__(self, posed: Posed, v: Tensor, steps: int) -> None:
+        self.norm, self.shape = inner(v, v).sqrt().view(-1, 1), v.shape
+        Q = v.new_zeros(len(v), steps + 1, v[0].numel())  # (B, steps + 1, n)
+        Q[:, 0] = v.flatten(1) / self.norm.clamp_min(1e-30)
+        T = torch.zeros(len(v), steps, steps, dtype=torch.float64, device=v.device)
+        for k in range(steps):
+            w = posed.normal(Q[:, k].view_as(v)).flatten(1)
+            T[:, k, k] = inner(Q[:, k], w).flatten()
+            for _ in range(2):  # in float32 one pass leaves the basis skew
+                w = w - ((Q[:, : k + 1].conj() @ w[..., None]).mT @ Q[:, : k + 1])[:, 0]
+            beta = inner(w, w).sqrt()
+            Q[:, k + 1] = w / beta.clamp_min(1e-30)
+            if k + 1 < steps:
+                T[:, k, k + 1] = T[:, k + 1, k] = beta.flatten()
+        theta, self.rotation = torch.linalg.eigh(T)  # (B, steps), (B, steps, steps)
+        self.eigenvalues, self.basis = theta.clamp_min(0), Q[:, :-1]
+
+    def __call__(self, f: Callable[[Tensor], Tensor]) -> Tensor:
+        first = self.rotation[:, 0] * f(self.eigenvalues)  # (B, steps)
+        weights = self.norm * (self.rotation @ first[..., None])[..., 0].to(self.norm.dtype)
+        return (weights[:, None].to(self.basis.dtype) @ self.basis).view(self.shape)

@@ -1,0 +1,46 @@
+"""DiffPIR (Zhu et al., CVPR workshops 2023, Alg. 1): half-quadratic splitting, its denoiser a diffusion prior.
+
+    D = D(x, s)
+    u = argmin_u |y - A u|² + rho |u - D|²,    rho = lambda sigma_y² / s²        the data step (y whitened: sigma_y = 1)
+    x = u + s' (sqrt(1 - zeta) (x - u) / s + sqrt(zeta) z)
+
+NFE = steps. Beside DDS: the minimum is meant to be reached (here `cg` conjugate gradients, begun where the last level's
+ended), and lambda = 1 / gamma. Trap: lambda is a ratio of variances and has no unit, but the code of the paper takes
+sigma_y of images in [0, 1] and s of images in [-1, 1]: its lambda is 4 times this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ...priors.sampling.loop import Noise
+from .base import Posed
+from .descent import Descent, noised
+
+
+@dataclass(frozen=True)
+class DiffPIR(Descent):
+    """Half-quadratic splitting; NFE = steps.
+
+    Attributes:
+        lambda_: weight of the prior's estimate against the data.
+        zeta: part of the noise's variance that is renewed at each level.
+        cg: conjugate gradient steps a level.
+    """
+
+    lambda_: float = 1.0
+    zeta: float = 0.3
+    cg: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(
+            self.lambda_ > 0 and 0 <= self.zeta <= 1 and self.cg >= 1, "lambda_ > 0, zeta in [0, 1], cg >= 1"
+        )
+
+    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+        D = posed.denoise(x, s)
+        u = posed.data_step(D, s**2 / self.lambda_, self.cg)
+        return noised(u, x, s, s_next, self.zeta**0.5 * s_next, noise), u

@@ -1,0 +1,68 @@
+"""Replacement (Song, Sohl-Dickstein, Kingma, Kumar, Ermon & Poole, ICLR 2021, App. I.2), the first way to use a
+score-based prior on a measurement. After each predictor and after each corrector step of the unconditional reverse SDE
+the measured coordinates are replaced by the data at the level of the noise,
+
+    x <- (I - Lambda) x + Lambda (alpha y + sigma z)                  a mask Lambda in an orthogonal basis
+
+and at the end the clean ones. For any other A (multi-coil, CT) the replacement is the projection of Song et al. 2022
+(projection.py), which is this one where A is such a mask: two of them a step here, with lambda = 1 and after the moves,
+one there, with lambda < 1 and before them. NFE = 2 steps. It takes the data as free of noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ...priors.sampling.loop import Noise
+from ...priors.sampling.predictor_corrector import langevin, reverse_diffusion
+from ...priors.score import from_channels, to_channels
+from ...priors.sde import SDE, VE
+from .base import Posed, PosteriorMethod
+from .projection import FINAL_VARIANCE, Counting, project
+
+
+@dataclass(frozen=True)
+class ScoreSDE(PosteriorMethod):
+    """Predictor-corrector sampling with the data put in after each step; NFE = 2 steps.
+
+    Attributes:
+        steps: N (1000 in the paper).
+        snr: of the Langevin corrector (0.16 in the paper).
+        sde: law of noise.
+        cg: conjugate gradient steps of the replacement.
+    """
+
+    steps: int = 1000
+    snr: float = 0.16
+    sde: SDE = field(default_factory=lambda: VE(sigma_min=0.01, sigma_max=50.0))
+    cg: int = 5
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.cg < 1 or self.snr < 0:
+            raise ValueError(f"got {self}, expected steps >= 1, cg >= 1 and snr >= 0")
+
+    def steps_in_all(self) -> int:
+        return self.steps
+
+    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+        sde, prior = self.sde, Counting(posed)
+        times = torch.linspace(1, 1e-5, self.steps + 1, dtype=torch.float64)
+        x = to_channels(float(sde.sigma(times[0])) * noise.like(posed.initial), prior.channels)
+
+        def replaced(x: Tensor, t: Tensor) -> Tensor:
+            alpha, sigma = float(sde.alpha(t)), float(sde.sigma(t))
+            x = project(posed, from_channels(x) / alpha, sigma / alpha, 1.0, self.cg, noise)
+            return to_channels(alpha * x, prior.channels)
+
+        for t, s in pairwise(times):
+            x, _ = reverse_diffusion(prior, x, t, s, sde, noise)
+            x, mean = langevin(prior, replaced(x, s), s, s, sde, self.snr, noise)
+            x, clean = replaced(x, s), from_channels(mean) / float(sde.alpha(s))
+            if s == times[-1]:
+                clean = posed.proximal(clean, FINAL_VARIANCE, 4 * self.cg)
+            yield clean

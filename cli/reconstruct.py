@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from .methods import lines
 
-@click.command()
+
+@click.command(epilog=f"\b\nMethods (docs/methods.md):\n{lines()}")
 @click.argument("scan", type=Path, help="HDF5 (fastMRI, ISMRMRD, DXchange, own), or images with --simulate.")
 @click.option("--output", "-o", type=Path, required=True, help="Folder for the results.")
 @click.option("--simulate", help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")
 @click.option("--prior", help="Bundled name, run folder or .safetensors file.")
-@click.option("--method", default="dds", help="dds (fast) or projection (Song et al. 2022).")
+@click.option("--method", default="dds", help="One of the methods below.")
 @click.option("--options", default="", show_default=False, help="Settings of the method: steps=50,eta=1")
 @click.option("--samples", type=click.IntRange(1), default=8, help="Posterior samples per slice.")
 @click.option("--seed", default=0, help="Of the samples (and of a simulation).")

@@ -34,17 +34,15 @@ from ..recon.baselines.wavelet import l1_wavelet
 from ..recon.baselines.zero_filled import zero_filled
 from ..recon.metrics import ct_metrics, data_residual, mri_metrics
 from ..recon.posterior.base import PosteriorMethod
-from ..recon.posterior.dds import DDS
-from ..recon.posterior.projection import Projection
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import geometry_of, problem_of
 from .figures import overview
+from .methods import method_of
 from .output import whole_folder
 from .report import write_report, write_sidecar
 from .simulate import scan_of_image, slice_list
-from .spec import device_of, parse
+from .spec import device_of
 
-METHODS: dict[str, type[PosteriorMethod]] = {"dds": DDS, "projection": Projection}
 TV_WEIGHT = 1e-3
 WINDOW_HU = (-1000.0, 1000.0)  # of the pictures and of PSNR and SSIM
 
@@ -83,11 +81,9 @@ def reconstruct_file(
     reader: dict[str, Any] | None = None,
 ) -> list[Row]:
     """Read (or simulate), reconstruct, write everything into `output`; returns the table's rows."""
-    if request.method not in METHODS:
-        raise ValueError(f"--method: got {request.method!r}, expected one of {', '.join(METHODS)}")
     if request.mu_water is not None and not request.mu_water > 0:
         raise ValueError(f"--mu-water: got {request.mu_water}, expected an attenuation in 1/mm, about 0.02")
-    method = parse(request.options, METHODS[request.method], "--options")
+    method = method_of(request.method, request.options)
     volume: Volume | None = None
     if simulate is not None:
         scan, volume = scan_of_image(path, simulate, slices, request.seed, **(reader or {}))

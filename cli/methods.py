@@ -1,0 +1,44 @@
+"""The posterior methods by the name that `--method` takes; nothing is imported before one is chosen."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .spec import parse
+
+if TYPE_CHECKING:
+    from ..recon.posterior.base import PosteriorMethod
+
+METHODS = {  # name -> (module, class, its line in --help)
+    "dds": ("dds", "DDS", "few conjugate gradients inside DDIM, warm start (Chung 2024); the default"),
+    "projection": ("projection", "Projection", "projection before each step (Song 2022)"),
+    "diffpir": ("diffpir", "DiffPIR", "half-quadratic splitting (Zhu 2023)"),
+    "ddrm": ("ddrm", "DDRM", "denoising in the singular basis (Kawar 2022)"),
+    "ddnm": ("ddnm", "DDNM", "range from the data, null space from the network: DDNM+ (Wang 2023)"),
+    "pigdm": ("pigdm", "PiGDM", "guidance through the pseudoinverse (Song J. 2023)"),
+    "mmps": ("mmps", "MMPS", "guidance with the network's own covariance (Rozet 2024)"),
+    "dps": ("dps", "DPS", "gradient of the residual (Chung 2023)"),
+    "mcg": ("mcg", "MCG", "that gradient and a projection (Chung 2022)"),
+    "daps": ("daps", "DAPS", "decoupled annealing (Zhang 2025)"),
+    "pnpdm": ("pnpdm", "PnPDM", "split Gibbs sampling (Wu 2024)"),
+    "ula": ("ula", "ULA", "Langevin dynamics preconditioned by the data (Blumenthal 2025)"),
+    "ald": ("ald", "ALD", "annealed Langevin dynamics (Jalal 2021)"),
+    "reddiff": ("reddiff", "REDdiff", "an estimate by optimisation, no sample (Mardani 2024)"),
+    "score-sde": ("score_sde", "ScoreSDE", "replacement after each step (Song 2021)"),
+}
+
+
+def lines() -> str:
+    """The methods for --help, one a line."""
+    return "\n".join(f"  {name:<11} {line}" for name, (_, _, line) in METHODS.items())
+
+
+def method_of(name: str, options: str) -> PosteriorMethod:
+    """The method `name` with settings such as `steps=50,eta=1`. Raises ValueError for an unknown name or setting."""
+    if name not in METHODS:
+        raise ValueError(f"--method: got {name!r}, expected one of {', '.join(METHODS)}")
+    module, kind, _ = METHODS[name]
+    return parse(
+        options, getattr(import_module(f"..recon.posterior.{module}", __package__), kind), "--options"
+    )

@@ -1,0 +1,112 @@
+"""Every posterior method against the exact posterior of a Gaussian prior: mean and covariance, held to the figures of
+docs/methods.md, which `benchmarks/known_answer.py` measures; and what all methods promise: one law of noise is as good
+as another, an image does not depend on its batch, the network is evaluated as often as the paper says."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from scanprior.priors.sde import VE, VP, SubVP
+from scanprior.recon.posterior.ald import ALD
+from scanprior.recon.posterior.base import PosteriorMethod
+from scanprior.recon.posterior.daps import DAPS
+from scanprior.recon.posterior.ddnm import DDNM
+from scanprior.recon.posterior.ddrm import DDRM
+from scanprior.recon.posterior.descent import noise_levels
+from scanprior.recon.posterior.diffpir import DiffPIR
+from scanprior.recon.posterior.dps import DPS
+from scanprior.recon.posterior.mcg import MCG
+from scanprior.recon.posterior.mmps import MMPS
+from scanprior.recon.posterior.pigdm import PiGDM
+from scanprior.recon.posterior.pnpdm import PnPDM
+from scanprior.recon.posterior.reddiff import REDdiff
+from scanprior.recon.posterior.score_sde import ScoreSDE
+from scanprior.recon.posterior.ula import ULA
+
+
+def _benchmark() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "known_answer.py"
+    spec = importlib.util.spec_from_file_location("known_answer", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+known = _benchmark()
+
+# method -> NFE of 3 steps with its default settings, as its paper counts
+FAST: dict[str, tuple[PosteriorMethod, int]] = {
+    "ScoreSDE": (ScoreSDE(steps=3), 6),
+    "ALD": (ALD(steps=3), 3 * 4 + 1),
+    "DDRM": (DDRM(steps=3), 3),
+    "DPS": (DPS(steps=3), 3),
+    "MCG": (MCG(steps=3), 3),
+    "PiGDM": (PiGDM(steps=3), 3),
+    "DDNM": (DDNM(steps=3), 3),
+    "DiffPIR": (DiffPIR(steps=3), 3),
+    "REDdiff": (REDdiff(steps=3), 3),
+    "MMPS": (MMPS(steps=3), 3),
+    "PnPDM": (PnPDM(steps=3), 3 * 10),
+    "DAPS": (DAPS(steps=3), 3 * 5),
+    "ULA": (ULA(steps=3), 3 * 4 + 1),
+}
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("case", ["even", "complex"])
+def test_a_sample_depends_neither_on_its_batch_nor_on_its_neighbours(name: str, case: str) -> None:
+    """Item 1 is 30 times as bright, so that a norm over the batch would show."""
+    method, _ = FAST[name]
+    plain, prior = known.cases()[case].problem, known.cases()[case].prior
+    bright = torch.tensor([1.0, 30.0]).view(-1, *[1] * (plain.y.ndim - 1))
+    problem = dataclasses.replace(plain, y=plain.y * bright)
+    together = method(problem, prior, samples=2, batch=4).samples
+    first = method(problem.items(slice(0, 1)), prior, samples=2, batch=1).samples
+    torch.testing.assert_close(together[:1], first, rtol=1e-3, atol=2e-4)
+    assert together[0].isfinite().all()
+    assert not torch.allclose(together[:, 0], together[:, 1])
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_network_evaluations_are_the_papers(name: str) -> None:
+    method, nfe = FAST[name]
+    case = known.cases()["even"]
+    seen: list[tuple[int, int]] = []
+    out = method(case.problem, case.prior, 1, batch=2, callback=lambda *now: seen.append(now))
+    assert out.nfe == nfe
+    assert seen == [(k + 1, 3) for k in range(3)]
+    assert out.provenance["steps"] == 3
+
+
+@pytest.mark.parametrize("sde", [VE(0.01, 50.0), VP(), SubVP()], ids=["VE", "VP", "subVP"])
+def test_the_law_of_noise_only_chooses_the_levels(sde) -> None:
+    levels = noise_levels(12, 20.0, 0.02, sde)
+    assert levels[0] == pytest.approx(20.0, rel=1e-3)
+    assert levels[-1] == pytest.approx(0.02, rel=1e-3)
+    assert levels == sorted(levels, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: DPS(zeta=0.0),
+        lambda: DDRM(eta=1.5),
+        lambda: PiGDM(steps=0),
+        lambda: DiffPIR(lambda_=-1.0),
+        lambda: ULA(tau=2.0),
+        lambda: MMPS(sigma_min=30.0),
+        lambda: ScoreSDE(snr=-1.0),
+        lambda: ALD(gamma=0.5),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(bad) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        bad()

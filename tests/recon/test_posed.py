@@ -1,0 +1,95 @@
+"""What the methods are made of, against dense matrices: the walk back through a prior, the largest eigenvalue, draws
+from the data step, functions of A^H A; for real, complex, evenly and unevenly measured images."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from scanprior.priors.score import from_channels
+from scanprior.recon.posterior.spectral import Krylov
+from torch import Tensor
+
+
+def _benchmark() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "known_answer.py"
+    spec = importlib.util.spec_from_file_location("known_answer_parts", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+known = _benchmark()
+CASES = ["uneven", "complex"]
+
+
+def normal_matrix(posed, channels: int) -> Tensor:
+    """A^H A of the first item, whitened, as a real matrix (n, n) of stacked parts."""
+    n = posed.initial[0].numel() * channels
+    eye = torch.eye(n).unflatten(1, (channels, known.SIDE, known.SIDE))
+    columns = [known.real_parts(posed.normal(from_channels(e[None]).expand(2, -1, -1)))[0] for e in eye]
+    return torch.stack(columns, 1).double()
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    return known.cases()[request.param]
+
+
+def test_the_walk_back_is_the_transposed_jacobian(case) -> None:
+    posed, C = case.posed(), case.prior.channels
+    x, v = torch.randn(
+        2, 2, known.SIDE, known.SIDE, dtype=posed.initial.dtype, generator=torch.Generator().manual_seed(0)
+    )
+    _, vjp = posed.tweedie(x, 0.4)
+    S = case.prior.covariance.double()
+    J = torch.linalg.solve(S + 0.16 * torch.eye(len(S)), S)  # symmetric: S and S + s² commute
+    want = known.real_parts(v).double() @ J
+    torch.testing.assert_close(known.real_parts(vjp(v)).double(), want, rtol=1e-4, atol=1e-5)
+    assert (posed.evaluations, posed.vjps, C) == (1, 1, 1 + v.is_complex())
+
+
+def test_gain_is_the_largest_eigenvalue_of_each_item(case) -> None:
+    posed = case.posed()
+    want = torch.linalg.eigvalsh(normal_matrix(posed, case.prior.channels))[-1]
+    assert float(posed.gain[0]) == pytest.approx(float(want), rel=0.03)  # the power method: from below
+
+
+def test_a_draw_has_the_mean_and_the_covariance_of_the_data_step(case) -> None:
+    count, variance = 2000, 0.3
+    posed = case.posed(count)
+    x = torch.full_like(posed.initial, 0.2)
+    drawn = known.real_parts(posed.draw(x, variance, 24, known.OneGenerator(1)))[:count].double()
+    single = case.posed()
+    n = normal_matrix(single, case.prior.channels)
+    covariance = torch.linalg.inv(n + torch.eye(len(n)) / variance)
+    right = known.real_parts(single.adjoint(single.y)) + known.real_parts(x[:2]) / variance
+    mean = right[0].double() @ covariance
+    exact = covariance.diagonal().sqrt()
+    assert float(((drawn.mean(0) - mean).abs() / exact).max()) < 5 * count**-0.5
+    found = drawn.T.cov()
+    assert float((found - covariance).norm() / covariance.norm()) < 0.2  # 2000 samples: about 0.1
+
+
+def test_functions_of_the_normal_operator(case) -> None:
+    posed = case.posed()
+    v = torch.randn(2, known.SIDE, known.SIDE, dtype=posed.initial.dtype)
+    e, U = torch.linalg.eigh(normal_matrix(posed, case.prior.channels))
+    for f in (lambda e: 1 / (1 + e), lambda e: torch.sqrt(1 + e)):
+        got = known.real_parts(Krylov(posed, v, 16)(f))[0].double()
+        want = U @ (f(e.clamp_min(0)) * (U.T @ known.real_parts(v)[0].double()))
+        torch.testing.assert_close(got, want, rtol=2e-3, atol=2e-3 * float(want.abs().max()))
+
+
+def test_two_steps_are_exact_where_the_operator_is_a_mask_in_an_orthogonal_basis() -> None:
+    for name in ("MRI, one coil", "inpainting", "colorization", "super-resolution"):
+        posed = known.operators()[name].posed()
+        v = torch.randn(posed.initial.shape, dtype=posed.initial.dtype)
+        few, many = (Krylov(posed, v, steps)(lambda e: torch.sqrt(1 + e)) for steps in (2, 8))
+        torch.testing.assert_close(few, many, rtol=1e-3, atol=1e-3)

@@ -107,13 +107,17 @@ def sample_grid(
     title: str,
     labels: list[str] | None = None,
 ) -> None:
-    """Images (N, H, W) on one sheet, with a line of text above each where there are `labels`, as a PNG. Raises
-    ValueError for another shape."""
-    if images.ndim != 3 or not len(images):
-        raise ValueError(f"got images of shape {images.shape}, expected (N, H, W), at least one")
+    """Images (N, H, W), or (N, 3, H, W) in colour, on one sheet, with a line of text above each where there are
+    `labels`, as a PNG. Raises ValueError for another shape."""
+    if images.ndim not in (3, 4) or not len(images):
+        raise ValueError(
+            f"got images of shape {images.shape}, expected (N, H, W) or (N, 3, H, W), at least one"
+        )
+    if images.ndim == 4:
+        images = np.clip((np.moveaxis(images, 1, -1) - window[0]) / (window[1] - window[0]), 0, 1)
     columns = int(np.ceil(np.sqrt(2 * len(images))))
     rows = -(-len(images) // columns)
-    sheet = _Sheet(columns, rows, images.shape[1:], title, bar=False, labels=labels is not None)
+    sheet = _Sheet(columns, rows, images.shape[1:3], title, bar=False, labels=labels is not None)
     for index, image in enumerate(images):
         sheet.cell(index // columns, index % columns).imshow(
             image, cmap="gray", vmin=window[0], vmax=window[1]

@@ -1,4 +1,4 @@
-"""Training images as one array in network units: image sets and packs, or a volume (DICOM, NIfTI) as one.
+"""Training images as one array in network units: image sets and packs, CIFAR-10, or a volume (DICOM, NIfTI) as one.
 
 Sets that together take less than `IN_MEMORY` bytes are loaded whole; larger ones stay on disk and are read image by
 image, so that the memory of a training run does not grow with its data (but for a few numbers an image). The padding
@@ -12,15 +12,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..formats.cifar import Cifar, read_cifar
 from ..formats.grid import middle
 from ..formats.read import read, sniff
 from ..formats.scan import Scan, Volume
 from ..formats.store import ImageSet, read_images
 from ..pretrained.card import Card
 from ..pretrained.load import intensity_of
-from ..priors.intensity import Attenuation
+from ..priors.intensity import Attenuation, GreyLevels
 
 IN_MEMORY = 2 << 30  # bytes
+UNITS = {"CT": ("HU",), "MR": ("magnitude", "complex"), "RGB": ("RGB",)}  # of a modality's images
 
 
 class OneVolume:
@@ -44,10 +46,13 @@ class OneVolume:
         return self.volume.data
 
 
-def open_images(path: Path) -> ImageSet | OneVolume:
-    """An image set, or a volume as one. Raises ValueError for measured data."""
-    if sniff(path) == "image-set":
+def open_images(path: Path) -> ImageSet | Cifar | OneVolume:
+    """An image set, CIFAR-10, or a volume as one. Raises ValueError for measured data."""
+    kind = sniff(path)
+    if kind == "image-set":
         return read_images(path)
+    if kind == "cifar-10":
+        return read_cifar(path)
     item = read(path)
     if isinstance(item, Scan):
         raise ValueError(f"{path.name}: holds measured data, expected images (an image set, DICOM, NIfTI)")
@@ -55,8 +60,8 @@ def open_images(path: Path) -> ImageSet | OneVolume:
 
 
 class ImageSets:
-    """Several image sets as one array of N images in the network units of a card, float32 or (complex images of a
-    prior with 2 channels) complex64.
+    """Several image sets as one array of N images in the network units of a card, (H, W) float32 or (complex images of
+    a prior with 2 channels) complex64; pictures in colour (3, H, W) float32.
 
     Raises:
         ValueError: images in other units than the card's modality has.
@@ -64,7 +69,7 @@ class ImageSets:
 
     def __init__(self, paths: list[Path], card: Card) -> None:
         self.sets = [open_images(path) for path in paths]
-        expected = ("HU",) if card.modality == "CT" else ("magnitude", "complex")
+        expected = UNITS[card.modality]
         for path, images in zip(paths, self.sets, strict=True):
             if images.units not in expected:
                 raise ValueError(
@@ -83,8 +88,11 @@ class ImageSets:
         k = int(np.searchsorted(self.starts, index, side="right")) - 1
         own = int(index - self.starts[k])
         image, extent = self.arrays[k][own], self.sets[k].extent(own)
-        rows, columns = (middle(n, keep) for n, keep in zip(image.shape, extent, strict=True))
-        image = np.ascontiguousarray(image[rows, columns])
+        rows, columns = (middle(n, keep) for n, keep in zip(image.shape[-2:], extent, strict=True))
+        image = np.ascontiguousarray(image[..., rows, columns])
+        if isinstance(self.intensity, GreyLevels):
+            image = np.clip(image.astype(np.float32), *self.card.window)
+            return (image - np.float32(self.intensity.at_zero)) / np.float32(self.intensity.per_unit)
         if isinstance(self.intensity, Attenuation):
             return (
                 np.clip(image, *self.card.window) - self.intensity.hu_at_zero
@@ -98,7 +106,10 @@ class ImageSets:
         return image * np.minimum(1, self.card.window[1] / np.maximum(np.abs(image), 1e-12))
 
     @property
-    def pixel_mm(self) -> tuple[float, float]:
+    def pixel_mm(self) -> tuple[float, float] | None:
+        """Least and greatest, None of pictures in colour."""
+        if self.card.modality == "RGB":
+            return None
         sizes = np.concatenate([np.atleast_1d(s.pixel_mm) for s in self.sets])
         return float(sizes.min()), float(sizes.max())
 

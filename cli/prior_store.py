@@ -226,8 +226,8 @@ def intensity_table(text: str) -> dict[str, Any]:
     kind, _, fields = text.partition(":")
     if kind not in INTENSITIES:
         raise ValueError(
-            f"--intensity: got {text!r}, expected attenuation:hu_per_unit=1000,hu_at_zero=0 or "
-            "robust-maximum:quantile=0.99,factor=1"
+            f"--intensity: got {text!r}, expected attenuation:hu_per_unit=1000,hu_at_zero=0, "
+            "robust-maximum:quantile=0.99,factor=1 or grey-levels:per_unit=255,at_zero=0"
         )
     return {"kind": kind, **asdict(parse(fields, INTENSITIES[kind], f"--intensity {kind}"))}
 

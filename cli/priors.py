@@ -99,12 +99,12 @@ def fetch(source: str, sha256: str | None, name: str | None, overwrite: bool) ->
 @click.argument("checkpoint", type=Path, help="Of another project; .safetensors or a PyTorch state dict.")
 @click.option("--kind", type=click.Choice(KINDS), required=True, help="The code that it is of.")
 @click.option("--name", required=True, help="Of the prior.")
-@click.option("--modality", type=click.Choice(["CT", "MR"]), required=True, help="Of its images.")
+@click.option("--modality", type=click.Choice(["CT", "MR", "RGB"]), required=True, help="Of its images.")
 @click.option(
     "--intensity",
     required=True,
-    help="How its images were scaled: attenuation:hu_per_unit=1000,hu_at_zero=0 (CT) or "
-    "robust-maximum:quantile=0.99,factor=1 (MR).",
+    help="How its images were scaled: attenuation:hu_per_unit=1000,hu_at_zero=0 (CT), "
+    "robust-maximum:quantile=0.99,factor=1 (MR), grey-levels:per_unit=255,at_zero=0 (RGB).",
 )
 @click.option("--window", type=(float, float), required=True, help="Least and greatest value; CT: HU.")
 @click.option("--options", default="", show_default=False, help="What shapes cannot tell; see above.")

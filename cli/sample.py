@@ -13,8 +13,16 @@ import click
 )
 @click.option("--output", "-o", type=Path, required=True, help="Folder of the results.")
 @click.option("--images", "-n", default=16, help="How many.")
-@click.option("--size", default=256, help="Rows and columns of an image, any number.")
+@click.option(
+    "--size", type=int, help="Rows and columns, any number; the prior's own, at most 256, by default."
+)
 @click.option("--steps", default=40, help="Network evaluations an image.")
+@click.option(
+    "--sampler",
+    type=click.Choice(["ancestral", "pc", "flow"]),
+    default="ancestral",
+    help="pc: reverse diffusion and Langevin (Song et al. 2021); flow: Heun's method, noise at the start only.",
+)
 @click.option("--seed", default=0, help="Of the first image; the others have the next ones.")
 @click.option("--class", "class_name", help="Draw images of this class only.")
 @click.option("--classifier", type=Path, help="The classifier that knows the class (.safetensors).")
@@ -27,8 +35,9 @@ def sample(
     prior: str | None,
     output: Path,
     images: int,
-    size: int,
+    size: int | None,
     steps: int,
+    sampler: str,
     seed: int,
     class_name: str | None,
     classifier: Path | None,
@@ -40,9 +49,10 @@ def sample(
 ) -> None:
     """Draw images from a prior, without any measurement: what it believes scans look like.
 
-    The folder holds samples.png (the first 64 at most), samples.h5 (an image set: HU for CT; MR images in the
-    prior's own scale) and samples.json (settings, the prior's hash, seconds). An image is a function of its seed alone,
-    never of how many are drawn or how many at once. The images are synthetic and show no patient.
+    The folder holds samples.png (the first 64 at most), samples.h5 (an image set: HU for CT, grey levels of pictures in
+    colour; MR images in the prior's own scale) and samples.json (settings, the prior's hash, seconds). An image is a
+    function of its seed alone, never of how many are drawn or how many at once. The images are synthetic and show no
+    patient.
 
     \b
     Examples:
@@ -53,7 +63,12 @@ def sample(
     """
     from .output import check_output
 
-    least = {"--images": (images, 1), "--size": (size, 1), "--steps": (steps, 1), "--batch": (batch, 1)}
+    least = {
+        "--images": (images, 1),
+        "--size": (1 if size is None else size, 1),
+        "--steps": (steps, 1),
+        "--batch": (batch, 1),
+    }
     least |= {"--seed": (seed, 0), "--tile": (32 if tile is None else tile, 32)}
     for option, (value, limit) in least.items():
         if value < limit:
@@ -78,6 +93,7 @@ def sample(
             strength,
             batch,
             tile,
+            sampler,
             device,
             overwrite,
         )

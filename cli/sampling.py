@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,11 +27,14 @@ from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, intensity_of, load
 from ..priors import classifier as classifiers
-from ..priors.intensity import Attenuation
+from ..priors.intensity import Attenuation, GreyLevels
 from ..priors.sampling.guidance import Guided
-from ..priors.sampling.loop import sample_images
+from ..priors.sampling.loop import ItemNoise, sample_images, uniform_times
+from ..priors.sampling.ode import Heun, decode
+from ..priors.sampling.predictor_corrector import sample as predictor_corrector
 from ..priors.sampling.tiled import Tiled
 from ..priors.score import NetworkPrior, Prior, from_channels
+from ..priors.sde import VE
 from .figures import FOOTER, sample_grid
 from .output import whole_folder
 from .report import write_sidecar
@@ -39,6 +42,7 @@ from .spec import device_of
 
 FILES = {"samples.png", "samples.h5", "samples.json"}
 ON_THE_SHEET, THUMBNAIL = 64, 400  # images, pixels
+Shape = tuple[int, int]
 NOTE = "Synthetic images, drawn from a prior; they show no patient. " + FOOTER
 
 
@@ -49,7 +53,7 @@ class Request:
     output: Path
     prior: str | None
     images: int
-    size: int
+    size: int | None  # the prior's own, at most 256, where it is not said
     steps: int
     seed: int
     class_name: str | None
@@ -57,6 +61,7 @@ class Request:
     strength: float
     batch: int
     tile: int | None
+    sampler: str
     device: str
     overwrite: bool
 
@@ -75,20 +80,33 @@ class Announced:
         return mean
 
 
+def _pc(prior: Prior, shape: Shape, seeds: Sequence[int], steps: int, device: str) -> Tensor:
+    times = uniform_times(max(1, steps // 2), VE())
+    return predictor_corrector(prior, shape, seeds, times, VE(), device=device).x
+
+
+def _flow(prior: Prior, shape: Shape, seeds: Sequence[int], steps: int, device: str) -> Tensor:
+    z = ItemNoise(seeds).like(torch.zeros(len(seeds), prior.channels, *shape, device=device))
+    return decode(prior, z, VE(), Heun(max(1, (steps - 1) // 2)), denoised=True).x
+
+
+SAMPLERS: dict[str, Callable[..., Tensor]] = {  # of about `steps` network evaluations each
+    "ancestral": sample_images,
+    "pc": _pc,
+    "flow": _flow,
+}
+
+
 def draw(request: Request) -> None:
     """Draw, with a progress bar, and write the folder.
 
     Raises:
-        FileNotFoundError, ValueError: no such prior or classifier, one that does not fit the other, an unknown class, a
-            prior of pictures in colour.
+        FileNotFoundError, ValueError: no such prior or classifier, one that does not fit the other, an unknown class.
         FloatingPointError: an image that is not finite.
     """
     device = device_of(request.device)
     network, card = load(request.prior or default_for("CT"))
-    if card.channels > 2:
-        raise ValueError(
-            f"prior {card.name!r} has {card.channels} channels, expected 1 (real) or 2 (complex images)"
-        )
+    request = dataclasses.replace(request, size=request.size or own_size(card))
     prior, facts = _prior_of(request, network.for_inference(device), card, device)
     began = time.perf_counter()
     with whole_folder(request.output, request.overwrite, FILES) as folder:
@@ -104,27 +122,29 @@ def draw(request: Request) -> None:
 def _fill(
     path: Path, request: Request, prior: Prior, network: NetworkPrior, card: Card, units: str, device: str
 ) -> tuple[np.ndarray, int]:
-    """Draw into the image set; the images of the sheet (N, H, W), and the network evaluations that each took."""
-    batches = -(-request.images // request.batch)
+    """Draw into the image set; the images of the sheet (N, [3,] H, W), and the network evaluations that each took."""
+    count = -(-request.images // request.batch)
+    side, seeds = request.size or own_size(card), range(request.seed, request.seed + request.images)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     sheet: list[np.ndarray] = []
     with h5py.File(path, "w") as file, Progress(*columns, console=Console(file=sys.stderr)) as progress:
-        task = progress.add_task("sampling", total=batches * request.steps)
+        task = progress.add_task("sampling", total=count * request.steps)
         announced = Announced(prior, lambda: progress.advance(task))
         stored = _image_set(file, request, card, units)
-        for first, drawn in _batches(request, announced, device):
-            values = _physical(drawn, network)
+        drawing = batches(announced, side, seeds, request.steps, request.sampler, request.batch, device)
+        for first, drawn in drawing:
+            values = physical(drawn, network)
             stored[first : first + len(values)] = values
             sheet.append(_thumbnails(values[: ON_THE_SHEET - sum(map(len, sheet))]))
-    return np.concatenate(sheet), announced.evaluations // batches
+    return np.concatenate(sheet), announced.evaluations // count
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
-    """What the sheet shows of (N, H, W): magnitudes, large images as means of blocks."""
+    """What the sheet shows of (N, [3,] H, W): magnitudes, large images as means of blocks."""
     images = np.abs(images) if np.iscomplexobj(images) else images
-    k = max(1, images.shape[1] // THUMBNAIL)
-    n = images.shape[1] // k
-    return images[:, : n * k, : n * k].reshape(len(images), n, k, n, k).mean((2, 4))
+    k = max(1, images.shape[-1] // THUMBNAIL)
+    n = images.shape[-1] // k
+    return images[..., : n * k, : n * k].reshape(*images.shape[:-2], n, k, n, k).mean((-3, -1))
 
 
 def _prior_of(
@@ -132,11 +152,8 @@ def _prior_of(
 ) -> tuple[Prior, dict[str, Any]]:
     """The prior to draw from, tiled and guided as asked for, and the facts for the sidecar."""
     scale = network.intensity
-    units = (
-        "HU"
-        if isinstance(scale, Attenuation)
-        else ("magnitude", "complex")[card.channels - 1] + ", network units"
-    )
+    units = {"CT": "HU", "RGB": "RGB, 0 to 255"}.get(card.modality)
+    units = units or ("magnitude", "complex")[card.channels - 1] + ", network units"
     asked = {
         k: v for k, v in dataclasses.asdict(request).items() if k not in {"output", "overwrite", "device"}
     }
@@ -169,43 +186,54 @@ def _prior_of(
     return Guided(prior, classifier, request.class_name, request.strength), facts
 
 
-def _batches(request: Request, prior: Prior, device: str) -> Iterator[tuple[int, Tensor]]:
-    """(index of the first, images (B, C, H, W)) of each batch."""
-    shape = (request.size, request.size)
-    for first in range(0, request.images, request.batch):
-        last = min(first + request.batch, request.images)
-        seeds = range(request.seed + first, request.seed + last)
-        x = sample_images(prior, shape, seeds, request.steps, device=device).cpu()
+def batches(
+    prior: Prior, side: int, seeds: range, steps: int, sampler: str, batch: int, device: str
+) -> Iterator[tuple[int, Tensor]]:
+    """(index of the first, images (B, C, side, side) in network units) of each batch. Raises FloatingPointError for an
+    image that is not finite."""
+    for first in range(0, len(seeds), batch):
+        some = seeds[first : first + batch]
+        x = SAMPLERS[sampler](prior, (side, side), some, steps, device=device).cpu()
         if not bool(torch.isfinite(x).all()):
             raise FloatingPointError(
-                f"an image of seeds {seeds[0]} to {seeds[-1]} is not finite; a --strength too great?"
+                f"an image of seeds {some[0]} to {some[-1]} is not finite; a --strength too great?"
             )
         yield first, x
 
 
-def _physical(x: Tensor, network: NetworkPrior) -> np.ndarray:
-    """(B, C, H, W) in network units -> (B, H, W): HU, or real or complex network units."""
+def own_size(card: Card) -> int:
+    """The side of a prior's images, at most 256."""
+    return min(256, *(card.matrix or (256,)))
+
+
+def physical(x: Tensor, network: NetworkPrior) -> np.ndarray:
+    """(B, C, H, W) in network units -> (B, H, W): HU, or real or complex network units; (B, 3, H, W) grey levels."""
     scale, images = network.intensity, from_channels(x)
     if isinstance(scale, Attenuation):
         images = scale.hu_per_unit * images + scale.hu_at_zero
+    if isinstance(scale, GreyLevels):
+        return (scale.per_unit * images + scale.at_zero).round().clamp(0, 255).to(torch.uint8).numpy()
     return images.numpy()
 
 
 def _window(network: NetworkPrior) -> tuple[float, float]:
     """Grey values shown as black and as white."""
+    if isinstance(network.intensity, GreyLevels):
+        return (0.0, 255.0)
     return (-1000.0, 1000.0) if isinstance(network.intensity, Attenuation) else (0.0, 1.0)
 
 
 def _image_set(file: h5py.File, request: Request, card: Card, units: str) -> h5py.Dataset:
     """The empty image set (docs/formats.md), one chunk an image."""
-    n, side = request.images, request.size
+    n, side = request.images, request.size or own_size(card)
+    shape = (3, side, side) if units.startswith("RGB") else (side, side)
     file.attrs.update({"content": "samples", "prior": card.name, "prior_sha256": card.sha256, "note": NOTE})
-    dtype = np.complex64 if units.startswith("complex") else np.float32
+    dtype = {"com": np.complex64, "RGB": np.uint8}.get(units[:3], np.float32)
     images = file.create_dataset(
         "images",
-        (n, side, side),
+        (n, *shape),
         dtype,
-        chunks=(1, side, side),
+        chunks=(1, *shape),
         compression="gzip",
         compression_opts=1,
         shuffle=True,

@@ -23,6 +23,7 @@ from .. import __version__
 from ..pretrained import load as store
 from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
+from ..priors.intensity import GreyLevels
 from ..priors.parallel import World, joined
 from ..priors.sampling.loop import sample_images
 from ..priors.score import NetworkPrior, from_channels
@@ -80,7 +81,7 @@ def run_training(
             {
                 **card.to_dict(),
                 "pixel_mm": images.pixel_mm,
-                "matrix": images[0].shape,
+                "matrix": images[0].shape[-2:],
                 "training": {**card.training, "images": len(images), "patients": len(set(images.groups))},
             }
         )
@@ -175,7 +176,9 @@ def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output:
     prior.for_inference(trainer.world.device)
     figures = {}
     if held_out is not None:
-        psnr = denoising_psnr(prior, held_out.to(trainer.world.device))
+        scale = prior.intensity
+        span = 255 / scale.per_unit if isinstance(scale, GreyLevels) else 2.0
+        psnr = denoising_psnr(prior, held_out.to(trainer.world.device), data_range=span)
         figures = {"denoising_psnr": {str(k): round(v, 2) for k, v in psnr.items()}}
         log.write(json.dumps({"step": trainer.step, "validation": figures["denoising_psnr"]}) + "\n")
         log.flush()
@@ -190,6 +193,9 @@ def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:
     size = min(256, *card.matrix) if card.matrix else 256
     drawn = from_channels(sample_images(prior, (size, size), range(8), 20, device=device).cpu())
     window = (-1.0, 1.0) if card.modality == "CT" else (0.0, 1.0)  # network units
+    if isinstance(prior.intensity, GreyLevels):
+        low = -prior.intensity.at_zero / prior.intensity.per_unit
+        window = (low, low + 255 / prior.intensity.per_unit)
     title = f"{card.name}: samples of the prior after {card.training['finished_steps']} steps"
     sample_grid(output / "samples.png", (drawn.abs() if drawn.is_complex() else drawn).numpy(), window, title)
     training_curves(output / "curves.png", output / "log.jsonl")

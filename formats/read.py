@@ -12,12 +12,13 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from . import dicom, nifti
+from . import cifar, dicom, nifti
 from .reader import Reader
 from .scan import FormatError, Scan, Volume, check
 
 _DICOM = Reader("dicom", dicom.read_dicom, dicom.describe_dicom, ("series",))
 _NIFTI = Reader("nifti", nifti.read_nifti, nifti.describe_nifti, ("modality",))
+_CIFAR = Reader("cifar-10", cifar.refuse, cifar.describe_cifar)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CONVERT = (
     "Siemens, GE and Philips raw data: convert to ISMRMRD first (siemens_to_ismrmrd, ge_to_ismrmrd, "
@@ -95,6 +96,8 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
         start = _unzip(path)
     if nifti.looks_like_nifti(start):
         return path, _NIFTI
+    if cifar.is_batch(path):
+        return path, _CIFAR
     kind = "a text file" if _is_text(start) else "an unknown binary file"
     raise FormatError(
         f"{path.name}: is {kind}, expected DICOM, NIfTI or HDF5 (by content, whatever its name ends with). "
@@ -106,6 +109,8 @@ def _folder(path: Path) -> tuple[Path, Reader]:
     files = sorted(item for item in path.iterdir() if item.is_file() and not item.name.startswith("."))
     if any(dicom.is_dicom(item) for item in files):
         return path, _DICOM
+    if cifar.training_batches(path):
+        return path, _CIFAR
     inside = [item for item in files if _is_hdf5(item)]
     if len(inside) == 1:
         return _resolve(inside[0])

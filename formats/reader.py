@@ -12,6 +12,9 @@ import numpy as np
 from .scan import FormatError, Scan, Volume
 
 Slices = slice | list[int] | None
+IN_COLOUR = (
+    "holds pictures in colour, expected a scan or its images; they are for `train`, `likelihood`, `evaluate`"
+)
 
 
 @dataclass(frozen=True)

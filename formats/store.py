@@ -6,7 +6,8 @@ scan             attributes format="scanprior", content="scan"; datasets data, m
 reconstruction   format="scanprior", content="reconstruction"; mean, std, samples (n, Z, H, W); attribute
                  provenance (JSON)
 image set        images (N, H, W) with the attribute units; px_mm (N,); patient or subject (N,); any further
-                 columns. A training pack (formats/pack.py) is several of them.
+                 columns. A training pack (formats/pack.py) is several of them. Pictures in colour: images
+                 (N, 3, H, W), units "RGB, 0 to 255", neither pixel sizes nor patients needed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import h5py
 import numpy as np
 
 from .hdf5 import OpenOnce, dataset, number, numbers, open_hdf5, take, text
-from .reader import Slices, choose
+from .reader import IN_COLOUR, Slices, choose
 from .scan import FormatError, Scan, Volume, check
 from .write import atomic
 
@@ -235,16 +236,16 @@ class ImageSet:
 
     Attributes:
         path: the HDF5 file.
-        shape: (N, H, W).
-        units: "HU", "magnitude" or "complex".
+        shape: (N, H, W), or (N, 3, H, W).
+        units: "HU", "magnitude", "complex" or "RGB".
         groups: (N,) str, the patient (an anonymous label) an image is of: split and sample by it.
-        pixel_mm: (N,) float32 [mm].
+        pixel_mm: (N,) float32 [mm]; 1 where a set of pictures in colour has none.
         columns: all other columns of length N (collection, kernel, contrast, z, …); rows and columns say how much
             of a padded image is image.
     """
 
     path: Path
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     units: str
     groups: np.ndarray
     pixel_mm: np.ndarray
@@ -255,13 +256,13 @@ class ImageSet:
         return self.shape[0]
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """One image, (H, W) float32 (complex64) in `units`."""
+        """One image, (H, W) float32 (complex64), or (3, H, W) float32, in `units`."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         return self._values(self._file.rows("images", np.asarray([index % len(self)])))[0]
 
     def load(self, slices: Slices = None) -> np.ndarray:
-        """Images, (n, H, W) float32 (complex64) in `units`; all by default."""
+        """Images, (n, H, W) float32 (complex64), or (n, 3, H, W) float32, in `units`; all by default."""
         with open_hdf5(self.path) as file:
             images = dataset(file, "images", self.path.name)
             stored = take(images, choose(len(self), slices, self.path.name))
@@ -271,7 +272,7 @@ class ImageSet:
         """Rows and columns of an image, centred, without the padding to the set's shape."""
         sides = (self.columns.get(name) for name in ("rows", "columns"))
         rows, columns = (
-            n if c is None else int(c[index]) for c, n in zip(sides, self.shape[1:], strict=True)
+            n if c is None else int(c[index]) for c, n in zip(sides, self.shape[-2:], strict=True)
         )
         return rows, columns
 
@@ -287,7 +288,9 @@ class ImageSet:
 
     def volume(self, slices: Slices = None) -> Volume:
         """Chosen images as a Volume, complex ones by magnitude. Raises FormatError where their pixel sizes differ by
-        more than 1 %."""
+        more than 1 %, and for pictures in colour."""
+        if self.units == "RGB":
+            raise FormatError(f"{self.path.name}: {IN_COLOUR}")
         index = choose(len(self), slices, self.path.name)
         sizes = self.pixel_mm[index]
         if np.ptp(sizes) > 0.01 * sizes.mean():
@@ -316,17 +319,20 @@ def read_images(path: str | Path) -> ImageSet:
     path = Path(path)
     with open_hdf5(path) as file:
         images = dataset(file, "images", path.name)
-        if images.ndim != 3 or not images.size:
-            raise FormatError(
-                f"{path.name}: got images of shape {images.shape}, expected (images, rows, columns)"
-            )
         stated = text(images.attrs.get("units", file.attrs.get("units", "none")))
-        known = {"HU + 1024": ("HU", 1024.0), "HU": ("HU", 0.0)}
-        units, offset = known.get(stated, ("magnitude", 0.0))
-        if stated not in known and not stated.startswith(("magnitude", "complex")):
+        colour = stated.startswith("RGB")
+        fits = images.ndim == 4 and images.shape[1] == 3 if colour else images.ndim == 3
+        if not fits or not images.size:
             raise FormatError(
-                f"{path.name}: got images with units {stated!r}, expected 'HU', 'HU + 1024', 'magnitude…' or "
-                "'complex…'; set the attribute"
+                f"{path.name}: got images of shape {images.shape}, expected (images, rows, columns), or (images, 3, "
+                "rows, columns) with units 'RGB, 0 to 255'"
+            )
+        known = {"HU + 1024": ("HU", 1024.0), "HU": ("HU", 0.0)}
+        units, offset = known.get(stated, ("RGB" if colour else "magnitude", 0.0))
+        if stated not in known and not stated.startswith(("magnitude", "complex", "RGB")):
+            raise FormatError(
+                f"{path.name}: got images with units {stated!r}, expected 'HU', 'HU + 1024', 'magnitude…', "
+                "'complex…' or 'RGB, 0 to 255'; set the attribute"
             )
         if stated.startswith("complex"):
             units = "complex"
@@ -342,16 +348,18 @@ def read_images(path: str | Path) -> ImageSet:
         }
         groups = next((columns.pop(name) for name in _GROUP_COLUMNS if name in columns), None)
         pixels = columns.pop("px_mm", None)
+        if colour:
+            groups = np.arange(len(images)) if groups is None else groups
+            pixels = np.ones(len(images)) if pixels is None else pixels
         if groups is None or pixels is None:
             raise FormatError(
                 f"{path.name}: got the columns {sorted(columns)}, expected px_mm and patient or subject, "
                 "one entry an "
                 "image; add them (docs/formats.md)"
             )
-        rows, columns_ = images.shape[1:]
         return ImageSet(
             path=path,
-            shape=(len(images), rows, columns_),
+            shape=images.shape,
             units=units,
             groups=np.asarray(groups, dtype=str),
             pixel_mm=np.asarray(pixels, dtype=np.float32),

@@ -24,7 +24,7 @@ class Card:
     imported network's table has an entry `noise`, the law it was trained under (`priors.published`)."""
 
     name: str
-    modality: str  # "CT" or "MR"
+    modality: str  # "CT", "MR" or "RGB" (pictures in colour)
     channels: int
     sigma_data: float
     intensity: dict[str, Any]
@@ -37,6 +37,7 @@ class Card:
     licence: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
+    measurement: dict[str, Any] = field(default_factory=dict)  # of a supervised network: what it was trained for
     file: str = ""
     sha256: str = ""
 
@@ -113,7 +114,7 @@ def _table(value: Any) -> bool:
 
 ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {  # entry -> what it may be, in code and in words
     "name": (_text, "a name"),
-    "modality": (lambda v: v in ("CT", "MR"), "CT or MR"),
+    "modality": (lambda v: v in ("CT", "MR", "RGB"), "CT, MR or RGB"),
     "channels": (_count, "a whole number above 0"),
     "sigma_data": (lambda v: _number(v) and v > 0, "a positive number"),
     "intensity": (_table, "a table"),
@@ -126,6 +127,7 @@ ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {  # entry -> what it ma
     "licence": (_text, "text"),
     "training": (_table, "a table"),
     "validation": (_table, "a table"),
+    "measurement": (_table, "a table"),
     "file": (_text, "a file's name"),
     "sha256": (_text, "a hash"),
 }

@@ -11,6 +11,8 @@ A network may be told where a crop lies in its image, and learn from crops of se
 images too (Wang et al. 2023, Patch Diffusion; Hu et al. 2024, PaDIS). The size is drawn for a batch, whose number of
 pixels stays.
 
+Pictures in colour are (C, H, W), their channels cropped as one.
+
 Complex (MRI) priors learn from complex images, whose own phase stays, or from magnitudes; both are multiplied by a
 random smooth phase with a random constant, which gives magnitudes a phase and turns and varies that of complex images.
 """
@@ -63,7 +65,8 @@ class Window:
         angle = math.radians(rng.uniform(-a.degrees, a.degrees))
         mirror = rng.choice((-1.0, 1.0))
         turn = rng.choice((-1.0, 1.0)) if a.flip_rows else 1.0
-        return Window(zoom, angle, mirror, turn, rng.random() < 0.5, (rng.random(), rng.random()))
+        plain = rng.random() < 0.5 or (zoom, angle) == (1, 0)  # what changes nothing needs no interpolation
+        return Window(zoom, angle, mirror, turn, plain, (rng.random(), rng.random()))
 
 
 class Crops:
@@ -71,9 +74,10 @@ class Crops:
 
     Args:
         images: (N, H, W) in network units, real or (2 channels) complex; anything with a length that gives one array
-            (H, W) per index. Sizes may differ; a crop beyond the edge is filled with the least value (complex: 0).
+            (H, W), or (C, H, W) for 3 channels and more, per index. Sizes may differ; a crop
+            beyond the edge is filled with the least value (complex: 0).
         groups: (N,) patient of each image.
-        channels: 1 real; 2 complex (real images are magnitudes).
+        channels: 1 real; 2 complex (real images are magnitudes); more: pictures in colour.
         size: side of the square crop [pixels]; of several, one is drawn each step.
         batch: images a step, of the first size; of smaller crops more, of larger ones fewer, for as many pixels.
         position: two more channels say where each pixel lies in the whole image (turned and zoomed as the crop is):
@@ -129,20 +133,23 @@ class Crops:
         crops = [crop for crop, _ in cut]
         if any(crop.is_complex() for crop in crops):
             crops = [crop.to(torch.complex64) for crop in crops]
-        x = torch.stack(crops)  # (B, size, size)
+        x = torch.stack(crops)  # (B, size, size), or (B, C, size, size)
         a = self.augmentation
         if a.gain or a.offset:
-            u = torch.from_numpy(rng.uniform(-1, 1, (2, batch, 1, 1)).astype(np.float32))[:, part]
+            u = torch.from_numpy(rng.uniform(-1, 1, (2, batch)).astype(np.float32))[:, part]
+            u = u.view(2, -1, *[1] * (x.ndim - 1))
             x = x * (1 + a.gain * u[0]) + a.offset * u[1]
         if self.channels == 1:
             x = x[:, None]
-        else:
+        elif self.channels == 2:
             x = torch.view_as_real(x * smooth_phase(batch, size, rng)[part]).movedim(-1, 1)
         return torch.cat([x, torch.stack([where for _, where in cut])], 1) if self.position else x
 
     def _image(self, index: int) -> np.ndarray:
-        """One image, (H, W) float32 or complex64."""
+        """One image, (H, W) float32 or complex64, or (C, H, W) float32."""
         image = np.asarray(self.images[index])
+        if image.shape[:-2] != ((self.channels,) if self.channels > 2 else ()):
+            raise ValueError(f"got an image of shape {image.shape} for a prior of {self.channels} channel(s)")
         if not np.iscomplexobj(image):
             return image.astype(np.float32, copy=False)
         if self.channels == 1:
@@ -153,47 +160,48 @@ class Crops:
 
     @staticmethod
     def _crop(image: np.ndarray, size: int, window: Window) -> tuple[Tensor, Tensor]:
-        """One window of one image, turned and zoomed: (size, size); and where its pixels lie, (2, size, size)."""
+        """One window of one image, turned and zoomed: (..., size, size); and where its pixels lie, (2, size, size)."""
         zoom, angle = (1.0, 0.0) if window.plain else (window.zoom, window.angle)
         mirror, turn = window.mirror, window.turn
         side = size if window.plain else math.ceil(1.5 * size / zoom) + 2  # only what the window can touch
-        room = [max(0.0, n - size / zoom) for n in image.shape]
+        shape = image.shape[-2:]
+        room = [max(0.0, n - size / zoom) for n in shape]
         corner = [
-            round((n - side) / 2 + r * (u - 0.5))
-            for n, r, u in zip(image.shape, room, window.place, strict=True)
+            round((n - side) / 2 + r * (u - 0.5)) for n, r, u in zip(shape, room, window.place, strict=True)
         ]
         fill = 0.0 if np.iscomplexobj(image) else float(image.min())
         around = _cut(image, corner, side, fill)
-        shift = [c - (n - side) / 2 for c, n in zip(corner, image.shape, strict=True)]  # of the centres
+        shift = [c - (n - side) / 2 for c, n in zip(corner, shape, strict=True)]  # of the centres
         cos, sin = math.cos(angle), math.sin(angle)
         offset = (
             zoom * turn * (cos * shift[0] - sin * shift[1]),
             zoom * mirror * (sin * shift[0] + cos * shift[1]),
         )
-        half = max(image.shape) / 2
+        half = max(shape) / 2
         axis = (torch.arange(size) - (size - 1) / 2) / half
         where = torch.stack(torch.meshgrid(axis + offset[0] / half, axis + offset[1] / half, indexing="ij"))
         if window.plain:
-            return torch.from_numpy(around[:: int(turn), :: int(mirror)].copy()), where
+            return torch.from_numpy(around[..., :: int(turn), :: int(mirror)].copy()), where
         k = size / (zoom * side)
         theta = k * torch.tensor([[[mirror * cos, -sin * turn, 0.0], [mirror * sin, cos * turn, 0.0]]])
         grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
-        source = torch.from_numpy(around - fill)[None, None]
+        source = torch.from_numpy(around - fill).view(1, -1, side, side)
         if source.is_complex():
             parts = torch.view_as_real(source[0]).movedim(-1, 1)  # (1, 2, side, side)
             parts = F.grid_sample(parts, grid.float(), mode="bicubic", align_corners=False)
             return torch.complex(parts[0, 0], parts[0, 1]), where
-        return F.grid_sample(source, grid.float(), mode="bicubic", align_corners=False)[0, 0] + fill, where
+        turned = F.grid_sample(source, grid.float(), mode="bicubic", align_corners=False)
+        return turned.view(*image.shape[:-2], size, size) + fill, where
 
 
 def _cut(image: np.ndarray, corner: Sequence[int], side: int, fill: float) -> np.ndarray:
     """The side x side window from a corner on, filled where it leaves the image."""
-    out = np.full((side, side), fill, image.dtype)
+    out = np.full((*image.shape[:-2], side, side), fill, image.dtype)
     top, left = corner
-    r0, r1 = max(top, 0), min(top + side, image.shape[0])
-    c0, c1 = max(left, 0), min(left + side, image.shape[1])
+    r0, r1 = max(top, 0), min(top + side, image.shape[-2])
+    c0, c1 = max(left, 0), min(left + side, image.shape[-1])
     if r1 > r0 and c1 > c0:
-        out[r0 - top : r1 - top, c0 - left : c1 - left] = image[r0:r1, c0:c1]
+        out[..., r0 - top : r1 - top, c0 - left : c1 - left] = image[..., r0:r1, c0:c1]
     return out
 
 

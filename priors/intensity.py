@@ -46,6 +46,22 @@ class Attenuation:
 
 
 @dataclass(frozen=True)
+class GreyLevels:
+    """Pictures of 256 grey levels a channel: x = (level - at_zero) / per_unit. The defaults make [0, 255] [-1, 1]; 255
+    and 0 make it [0, 1]."""
+
+    per_unit: float = 127.5
+    at_zero: float = 127.5  # what network 0 is
+
+    def __post_init__(self) -> None:
+        if not self.per_unit > 0:
+            raise ValueError(f"grey-levels: got per_unit {self.per_unit}, expected a number above 0")
+
+    def affine(self, image: Tensor, water: float | None = None) -> tuple[Tensor, float]:
+        return torch.full((image.shape[0],), self.per_unit, device=image.device), self.at_zero
+
+
+@dataclass(frozen=True)
 class RobustMaximum:
     """MRI: x = image / (factor * quantile of |image|), real or complex; arbitrary receiver units go away."""
 

@@ -88,7 +88,7 @@ def import_checkpoint(
         name: of the prior.
         intensity: the card's table, e.g. {"kind": "robust-maximum", "quantile": 0.99, "factor": 1.0}: how the images it
             was trained on were scaled. No checkpoint says, and nothing is more important.
-        modality: "CT" or "MR". `window`: for display, as on the card.
+        modality: "CT", "MR" or "RGB". `window`: for display, as on the card.
         sigma_data: standard deviation of the training images in network units; EDM's is 0.5.
         description, licence, data, pixel_mm, matrix: as on the card.
         options: what shapes cannot tell: the keywords of the family's `convert`.

@@ -166,7 +166,7 @@ def test_cut_off_weights_are_refused(file: Path, keep: int) -> None:
             {"window": [40.0, -40.0]},
             r"the card's window: got \(40.0, -40.0\), expected two numbers, the lower",
         ),
-        ({"modality": "PET"}, "the card's modality: got 'PET', expected CT or MR"),
+        ({"modality": "PET"}, "the card's modality: got 'PET', expected CT, MR or RGB"),
         ({"sigma_data": True}, "the card's sigma_data: got True, expected a positive number"),
         ({"matrix": [64.5, 64]}, "the card's matrix: .*expected whole numbers"),
         ({"data": ["Phantoms"]}, "the card's data: .*expected tables"),

@@ -193,3 +193,26 @@ def test_several_sizes_keep_the_pixels_of_a_batch() -> None:
     assert shapes == {(8, 1, 16, 16), (32, 1, 8, 8), (2, 1, 32, 32)}
     assert all(stream(step).shape[::3] == stream.shape(step) for step in range(10))
     assert torch.equal(stream(3), crops(size=[16, 8, 32])(3))
+
+
+def test_pictures_in_colour_are_cropped_as_one() -> None:
+    """The channels of a crop are those of one window, turned or not; whole pictures are only mirrored."""
+    rng = np.random.default_rng(0)
+    grey = rng.random((3, 24, 24)).astype(np.float32)
+    grey[:, 0, 0] = 0  # what lies beyond the edge
+    colour = np.stack([grey, 2 * grey, 3 * grey], 1)
+    for a in (Augmentation(degrees=0, zoom=(1, 1)), Augmentation()):
+        x = Crops(colour, range(3), channels=3, size=16, batch=8, augmentation=a)(1)
+        assert x.shape == (8, 3, 16, 16)
+        torch.testing.assert_close(x[:, 1], 2 * x[:, 0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(x[:, 2], 3 * x[:, 0], rtol=1e-4, atol=1e-5)
+        alone = Crops(grey, range(3), channels=1, size=16, batch=8, augmentation=a)(1)
+        torch.testing.assert_close(x[:, :1], alone, rtol=1e-4, atol=1e-5)
+    whole = Crops(
+        colour, range(3), channels=3, size=24, batch=8, augmentation=Augmentation(degrees=0, zoom=(1, 1))
+    )(0)
+    kept = [np.stack([colour, colour[..., ::-1]]).reshape(-1, 3, 24, 24)]
+    for picture in whole.numpy():
+        assert (kept[0] == picture).all((1, 2, 3)).sum() == 1
+    with pytest.raises(ValueError, match="for a prior of 1 channel"):
+        Crops(colour, range(3), channels=1, size=8, batch=1)(0)

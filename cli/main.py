@@ -23,6 +23,7 @@ VERBS = {  # verb -> its line in --help; the code is the function of that name i
     "prepare": "Turn folders of scans into a training pack.",
     "train": "Train a prior on your own scans.",
     "sample": "Draw images from a prior.",
+    "evaluate": "FID, IS and bits/dim of a prior.",
     "likelihood": "How likely images are under a prior, in bits/dim.",
     "info": "What a file is, from its headers.",
     "validate": "Check a file before a reconstruction, and say what is missing.",

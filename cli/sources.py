@@ -72,6 +72,11 @@ def _nifti(path: Path, name: str, source: Source, modality: str) -> Iterator[Pic
 
 def _image_set(path: Path, name: str, source: Source, modality: str) -> Iterator[Picture | LeftOut]:
     images = read_images(path)
+    if images.units == "RGB":
+        yield LeftOut(
+            name, "other modality", "pictures in colour", images=int((images.groups == source.patient).sum())
+        )
+        return
     for index in np.flatnonzero(images.groups == source.patient).tolist():
         rows, columns = (
             middle(n, keep) for n, keep in zip(images.shape[1:], images.extent(index), strict=True)

@@ -222,7 +222,9 @@ def _image_set(images: Any) -> tuple[str, list[str], list[str]]:
     bad = []
     for start in range(0, len(images), 64):
         block = images.load(slice(start, start + 64))
-        bad += [start + int(k) for k in np.flatnonzero(~np.isfinite(block).all(axis=(1, 2)))]
+        bad += [
+            start + int(k) for k in np.flatnonzero(~np.isfinite(block).all(axis=tuple(range(1, block.ndim))))
+        ]
     lacking = []
     notes = [
         "training images: for `scanprior train`; `scanprior simulate` makes a measurement of some of them"

@@ -16,7 +16,7 @@ import time
 
 from common import Results, best_weight, cases
 from scanprior.pretrained.load import default_for, load
-from scanprior.recon.baselines.wavelet import l1_wavelet
+from scanprior.recon.baselines.compressed import l1_wavelet
 from scanprior.recon.baselines.zero_filled import zero_filled
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.simulate import MRISimulation

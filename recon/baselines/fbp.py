@@ -35,6 +35,7 @@ FILTERS = {
     "ramp": torch.ones_like,
     "shepp-logan": torch.sinc,
     "cosine": lambda f: torch.cos(math.pi * f),
+    "hamming": lambda f: 0.54 + 0.46 * torch.cos(2 * math.pi * f),
     "hann": lambda f: 0.5 * (1 + torch.cos(2 * math.pi * f)),
 }
 _TAPER = math.radians(10)  # of the redundancy weight at the ends of an arc
@@ -47,7 +48,7 @@ def fbp(sinogram: Tensor, geometry: Geometry, grid: Grid, filter: str = "ramp") 
         sinogram: line integrals, (B, views, detectors), dimensionless.
         geometry: ParallelBeam or FanBeam; the angles in any order, evenly spaced or not.
         grid: the pixels to reconstruct.
-        filter: "ramp", or, ever smoother, "shepp-logan", "cosine", "hann".
+        filter: "ramp" (Ram-Lak), or, ever smoother, "shepp-logan", "cosine", "hamming", "hann".
 
     Returns:
         (B, H, W) attenuation [1/mm]. Zero elements are assumed beyond the detector's ends.

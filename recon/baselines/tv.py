@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from ...operators.linear import LinearOperator
+from .weights import squared_norms, weighted
 
-# The power method comes from below: 8 iterations are within 1 % of ||A|| for CT and SENSE operators.
-_POWER_ITERATIONS, _MARGIN = 8, 1.1
+_MARGIN = 1.1  # on ||A||², as the power method comes from below
 
 
 @torch.no_grad()
@@ -53,25 +53,10 @@ def fista_tv(
     Raises:
         ValueError: for a negative weight, negative statistical weights, or images that are not (H, W).
     """
-    if len(operator.domain) != 2:
-        raise ValueError(f"fista_tv: got images of shape {operator.domain}, expected (H, W)")
-    if weight < 0 or iterations < 1 or inner < 1:
-        raise ValueError(
-            f"fista_tv: got weight={weight}, iterations={iterations}, inner={inner}; "
-            "expected a weight of at least 0 and at least one iteration"
-        )
-    A = operator
-    if weights is not None:
-        if bool((weights < 0).any()):
-            raise ValueError(
-                "fista_tv: got negative statistical weights, expected 1 / variance of each measurement"
-            )
-        A, y = weights.sqrt() * operator, weights.sqrt() * y
+    check_tv("fista_tv", operator, weight, iterations, inner)
+    y, A = weighted(y, operator, weights)
     At_y = A.adjoint(y)
-    shared = A.items(slice(0, 1)) is A  # one operator for all items
-    items = [A] if shared else [A.items(slice(b, b + 1)) for b in range(len(y))]
-    norms = torch.tensor([item.norm(_POWER_ITERATIONS) for item in items], device=y.device)
-    L = (_MARGIN * norms.square()).view(-1, 1, 1)
+    L = _MARGIN * squared_norms(A, len(y), y.device)
     tau = weight * At_y.abs().amax((1, 2), keepdim=True) / L  # (B, 1, 1)
     positive = nonnegative and not operator.domain_complex
 
@@ -83,6 +68,17 @@ def fista_tv(
         t = (1 + (1 + 4 * t_last**2) ** 0.5) / 2
         z = x + (t_last - 1) / t * (x - x_last)
     return x
+
+
+def check_tv(what: str, operator: LinearOperator, weight: float, iterations: int, inner: int) -> None:
+    """Raises ValueError, in the name of `what`, for images that are not (H, W) and settings that cannot be."""
+    if len(operator.domain) != 2:
+        raise ValueError(f"{what}: got images of shape {operator.domain}, expected (H, W)")
+    if weight < 0 or iterations < 1 or inner < 1:
+        raise ValueError(
+            f"{what}: got weight={weight}, iterations={iterations} with {inner} steps inside; "
+            "expected a weight of at least 0 and at least one of each"
+        )
 
 
 def tv_prox(

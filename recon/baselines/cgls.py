@@ -1,0 +1,69 @@
+"""CGLS: conjugate gradients on weighted least squares (Hestenes & Stiefel 1952; Björck, Numerical Methods for Least
+Squares Problems, 1996, alg. 7.4.1),
+
+    min_x  ½ || W^½ (A x - y) ||²,
+
+for real and complex operators. From a zero image it converges to the solution of least norm, and on the way there it is
+regularised by its number of steps alone: large singular values first, the noise last (semi-convergence; Hansen,
+Discrete Inverse Problems, 2010, 6.3). The discrepancy principle says when to stop.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...operators.linear import LinearOperator
+from ...operators.solve import inner
+from .weights import over, weighted
+
+
+@torch.no_grad()
+def cgls(
+    y: Tensor,
+    operator: LinearOperator,
+    iterations: int = 30,
+    weights: Tensor | None = None,
+    misfit: float | None = None,
+    tolerance: float = 1e-6,
+) -> Tensor:
+    """CGLS from a zero image, every item of the batch by itself.
+
+    Args:
+        y: measurements, (B, *range).
+        operator: A.
+        iterations: at most so many, each with one A and one A^H.
+        weights: W, 1 / variance, broadcastable to y; None: all alike.
+        misfit: an item stops when || W^½ (A x - y) ||² is at most this; with W = 1 / variance the number of
+            measurements (discrepancy principle). None: never.
+        tolerance: an item stops when its gradient has fallen to this part of the first.
+
+    Returns:
+        (B, H, W), in the units of the operator's images.
+
+    Raises:
+        ValueError: for no iterations, negative weights or misfit.
+    """
+    if iterations < 1 or (misfit is not None and misfit < 0):
+        raise ValueError(
+            f"cgls: got iterations={iterations}, misfit={misfit}; expected at least 1, and a misfit of at least 0"
+        )
+    r, A = weighted(y, operator, weights)
+    s = A.adjoint(r)
+    x, p, gamma = torch.zeros_like(s), s, inner(s, s)  # (B, 1, 1)
+    flat = tolerance**2 * gamma
+    for _ in range(iterations):
+        active = gamma > flat
+        if misfit is not None:
+            active = active & (over(inner(r, r), x) > misfit)
+        if not bool(active.any()):
+            break
+        q = A(p)
+        alpha = torch.where(active, gamma / over(inner(q, q), x).clamp_min(1e-38), 0)
+        x = x + alpha * p
+        r = r - over(alpha, r) * q
+        s = A.adjoint(r)
+        gamma_next = inner(s, s)
+        p = torch.where(active, s + gamma_next / gamma.clamp_min(1e-38) * p, p)
+        gamma = torch.where(active, gamma_next, gamma)
+    return x

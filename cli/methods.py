@@ -1,4 +1,5 @@
-"""The posterior methods by the name that `--method` takes; nothing is imported before one is chosen."""
+"""The methods by the name that `--method` takes, posterior methods and baselines; nothing is imported before one is
+chosen."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 from .spec import parse
 
 if TYPE_CHECKING:
+    from ..recon.baselines.methods import Baseline
+    from ..recon.baselines.supervised import Supervised
     from ..recon.posterior.base import PosteriorMethod
 
 METHODS = {  # name -> (module, class, its line in --help)
@@ -29,16 +32,38 @@ METHODS = {  # name -> (module, class, its line in --help)
 }
 
 
+BASELINES = {  # the same, without a prior
+    "fbp": (
+        "methods",
+        "FBP",
+        "CT: filtered backprojection; filter=ramp, shepp-logan, cosine, hamming or hann",
+    ),
+    "sirt": ("methods", "SIRT", "CT: simultaneous iterations, weighted by the noise, nonnegative"),
+    "cgls": ("methods", "CGLS", "CT: conjugate gradients on least squares, weighted by the noise"),
+    "fista-tv": ("methods", "FistaTV", "total variation by FISTA, weighted by the noise"),
+    "admm-tv": ("methods", "AdmmTV", "the same total variation by ADMM"),
+    "zero-filled": ("methods", "ZeroFilled", "MRI: missing k-space taken as zero"),
+    "cg-sense": ("methods", "CGSense", "MRI: regularised least squares"),
+    "l1-wavelet": ("methods", "L1Wavelet", "MRI: compressed sensing with wavelets"),
+    "tv": ("methods", "TotalVariation", "MRI: compressed sensing with total variation"),
+    "supervised": ("supervised", "Supervised", "a network of `scanprior train --supervised`, by --prior"),
+}
+
+
 def lines() -> str:
     """The methods for --help, one a line."""
-    return "\n".join(f"  {name:<11} {line}" for name, (_, _, line) in METHODS.items())
+    parts = [
+        [f"  {name:<11} {line}" for name, (_, _, line) in table.items()] for table in (METHODS, BASELINES)
+    ]
+    return "\n".join([*parts[0], "", "  without a prior:", *parts[1]])
 
 
-def method_of(name: str, options: str) -> PosteriorMethod:
+def method_of(name: str, options: str) -> PosteriorMethod | Baseline | Supervised:
     """The method `name` with settings such as `steps=50,eta=1`. Raises ValueError for an unknown name or setting."""
-    if name not in METHODS:
-        raise ValueError(f"--method: got {name!r}, expected one of {', '.join(METHODS)}")
-    module, kind, _ = METHODS[name]
-    return parse(
-        options, getattr(import_module(f"..recon.posterior.{module}", __package__), kind), "--options"
-    )
+    folders = {"posterior": METHODS, "baselines": BASELINES}
+    for folder, table in folders.items():
+        if name in table:
+            module, kind, _ = table[name]
+            module = import_module(f"..recon.{folder}.{module}", __package__)
+            return parse(options, getattr(module, kind), "--options")
+    raise ValueError(f"--method: got {name!r}, expected one of {', '.join((*METHODS, *BASELINES))}")

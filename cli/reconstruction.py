@@ -7,7 +7,7 @@ and `report.json` (settings, seed, hashes, versions, figures).
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,16 +26,13 @@ from ..formats.scan import FormatError, Scan, Volume
 from ..formats.store import write_reconstruction
 from ..operators.attenuation import MU_WATER, hu_from_mu
 from ..pretrained.card import Card
-from ..pretrained.load import default_for, load
-from ..recon.baselines.fbp import fbp
-from ..recon.baselines.sense import cg_sense
-from ..recon.baselines.tv import fista_tv
-from ..recon.baselines.wavelet import l1_wavelet
-from ..recon.baselines.zero_filled import zero_filled
+from ..pretrained.load import default_for, load, load_supervised
+from ..recon.baselines.methods import FBP, Baseline, CGSense, FistaTV, L1Wavelet, ZeroFilled
+from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.metrics import ct_metrics, data_residual, mri_metrics
 from ..recon.posterior.base import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
-from ..recon.study import geometry_of, problem_of
+from ..recon.study import problem_of
 from .figures import overview
 from .methods import method_of
 from .output import whole_folder
@@ -43,7 +40,11 @@ from .report import write_report, write_sidecar
 from .simulate import scan_of_image, slice_list
 from .spec import device_of
 
-TV_WEIGHT = 1e-3
+Method = PosteriorMethod | Baseline | Supervised
+CLASSICAL: dict[str, tuple[Baseline, ...]] = {  # shown beside the method asked for
+    "ct": (FBP(), FistaTV()),
+    "mri": (ZeroFilled(), CGSense(), L1Wavelet()),
+}
 WINDOW_HU = (-1000.0, 1000.0)  # of the pictures and of PSNR and SSIM
 
 
@@ -101,37 +102,31 @@ def reconstruct_file(
 def reconstruct_scan(
     scan: Scan,
     volume: Volume | None,
-    method: PosteriorMethod,
+    method: Method,
     output: Path,
     request: Request,
     overwrite: bool,
     title: str,
 ) -> list[Row]:
     """Reconstruct a scan and write the output folder. `volume` gives the DICOM headers, where there are any."""
-    modality = "CT" if scan.kind == "ct" else "MR"
-    prior, card = load(request.prior or default_for(modality))
-    if card.modality != modality:
-        raise ValueError(
-            f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
-        )
     device = device_of(request.device)
-    prior.for_inference(device)
+    run, card = _ready(method, "CT" if scan.kind == "ct" else "MR", request, device)
     problem = problem_of(scan, device)
     if request.mu_water is not None:
         problem = replace(problem, water=request.mu_water)
     display = Display(scan, problem, card)
-    rows = [
-        display.row(name, image, 0, seconds) for name, image, seconds in _classical(scan, problem, request)
-    ]
-    result = _posterior(method, problem, prior, request)
-    rows.append(
-        display.row(
-            "scanprior, one sample", result.samples[:, 0], result.nfe, result.seconds / request.samples
-        )
-    )
-    if request.samples > 1:
-        nfe = f"{request.samples} x {result.nfe}"
-        rows.append(display.row(f"scanprior, mean of {request.samples}", result.mean, nfe, result.seconds))
+    rows = []
+    for baseline in CLASSICAL[scan.kind] if request.baselines else ():
+        if type(baseline) is not type(method):
+            found = baseline(problem)
+            rows.append(display.row(baseline.title, found.mean, 0, found.seconds))
+    result = run(problem)
+    samples = result.samples.shape[1]
+    one = "scanprior, one sample" if isinstance(method, PosteriorMethod) else result.provenance["method"]
+    rows.append(display.row(one, result.samples[:, 0], result.nfe, result.seconds / samples))
+    if samples > 1:
+        nfe = f"{samples} x {result.nfe}"
+        rows.append(display.row(f"scanprior, mean of {samples}", result.mean, nfe, result.seconds))
     _print_table(rows)
     with whole_folder(output, overwrite) as folder:
         _write(folder, scan, volume, display, result, rows, card, request, title)
@@ -144,9 +139,10 @@ def reconstruct_scan(
 class Display:
     """Physical units -> what people look at: HU for CT, magnitude on the asked-for matrix for MRI; and the figures."""
 
-    def __init__(self, scan: Scan, problem: Problem, card: Card) -> None:
+    def __init__(self, scan: Scan, problem: Problem, card: Card | None) -> None:
         self.scan, self.problem = scan, problem
-        self.water: float = problem.water or float(card.intensity.get("mu_water", MU_WATER))
+        known = card.intensity if card else {}
+        self.water: float = problem.water or float(known.get("mu_water", MU_WATER))
         self.units = "HU" if scan.kind == "ct" else "magnitude"
         self.truth = None if scan.truth is None else self.image(torch.from_numpy(np.asarray(scan.truth)))
 
@@ -193,28 +189,39 @@ class Display:
         return 0.0, float(np.quantile(reference, 0.998))
 
 
-def _classical(scan: Scan, problem: Problem, request: Request) -> list[tuple[str, torch.Tensor, float]]:
-    """Name, image and seconds of the classical reconstructions."""
-    if not request.baselines:
-        return []
-    if scan.kind == "ct":
-        weights = None if problem.noise is None else problem.noise.weights(problem.y).expand(problem.y.shape)
-        methods = {
-            "FBP": lambda: fbp(problem.y, *geometry_of(scan)),
-            "FISTA-TV": lambda: fista_tv(problem.y, problem.operator, TV_WEIGHT, weights=weights),
-        }
+def _ready(
+    method: Method, modality: str, request: Request, device: str
+) -> tuple[Callable[[Problem], Reconstruction], Card | None]:
+    """The method with its network, as a function of the problem, and the network's card; None without a network."""
+    if isinstance(method, Baseline):
+        return method, None
+    if isinstance(method, Supervised):
+        if request.prior is None:
+            raise ValueError(
+                "--method supervised needs the run of a `scanprior train --supervised` as --prior"
+            )
+        network, card = load_supervised(request.prior)
+        network.to(device).eval()
+
+        def run(problem: Problem) -> Reconstruction:
+            outside = differences(card.measurement, measurement_of(problem))
+            for line in outside:
+                print(f"warning: outside of the network's training: {line}", file=sys.stderr)
+            result = method(problem, network, request.batch)
+            return replace(result, provenance={**result.provenance, "outside_of_training": outside})
+
     else:
-        methods = {
-            "zero-filled": lambda: zero_filled(problem),
-            "CG-SENSE": lambda: cg_sense(problem),
-            "L1-wavelet": lambda: l1_wavelet(problem),
-        }
-    out = []
-    for name, run in methods.items():
-        began = time.perf_counter()
-        image = run()
-        out.append((name, image, time.perf_counter() - began))
-    return out
+        prior, card = load(request.prior or default_for(modality))
+        prior.for_inference(device)
+
+        def run(problem: Problem) -> Reconstruction:
+            return _posterior(method, problem, prior, request)
+
+    if card.modality != modality:
+        raise ValueError(
+            f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
+        )
+    return run, card
 
 
 def _posterior(method: PosteriorMethod, problem: Problem, prior: Any, request: Request) -> Reconstruction:
@@ -257,7 +264,7 @@ def _write(
     display: Display,
     result: Reconstruction,
     rows: list[Row],
-    card: Card,
+    card: Card | None,
     request: Request,
     title: str,
 ) -> None:
@@ -265,8 +272,7 @@ def _write(
         **result.provenance,
         "scanprior": __version__,
         "torch": torch.__version__,
-        "prior": card.name,
-        "prior_sha256": card.sha256,
+        **({"prior": card.name, "prior_sha256": card.sha256} if card else {}),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "request": asdict(request),
         "nfe": result.nfe,
@@ -278,7 +284,8 @@ def _write(
     dz = volume.spacing[0] if volume is not None else 1.0
     spacing = (dz, scan.pixel_mm, scan.pixel_mm)
     write_reconstruction(folder / "reconstruction.h5", mean, std, samples, display.units, spacing, provenance)
-    derivation = {key: provenance[key] for key in ("scanprior", "method", "prior", "seed", "samples", "nfe")}
+    told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
+    derivation = {key: provenance[key] for key in told if key in provenance}
     modality = "CT" if scan.kind == "ct" else "MR"
     write_dicom(mean, volume, folder / "dicom", "scanprior", derivation, modality=modality, spacing=spacing)
     middle = len(mean) // 2
@@ -305,7 +312,7 @@ def _write(
         "pictures": ["report.png"],
         "settings": result.provenance,
         "provenance": provenance,
-        "prior": card.to_dict(),
+        "prior": card.to_dict() if card else {},
     }
     write_report(folder, facts)
     write_sidecar(folder / "report.json", facts)

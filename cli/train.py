@@ -23,6 +23,9 @@ PRESETS = Path(__file__).parent / "presets"
 @click.option("--validation", type=Path, multiple=True, help="Images of other patients; repeatable.")
 @click.option("--steps", type=int, help="Optimiser steps in all, instead of the preset's.")
 @click.option("--start-from", help="Start from the weights of this prior.")
+@click.option(
+    "--supervised", help="A supervised network for this measurement instead: ct:views=23,photons=1e5"
+)
 @click.option("--device", default="auto", help="cpu, cuda or auto.")
 @click.option("--checkpoint-minutes", default=5.0, help="Minutes between checkpoints.")
 def train(
@@ -32,28 +35,34 @@ def train(
     validation: tuple[Path, ...],
     steps: int | None,
     start_from: str | None,
+    supervised: str | None,
     device: str,
     checkpoint_minutes: float,
 ) -> None:
     """Train a prior on your own scans; kill it and run it again, and it goes on where it was.
 
+    With --supervised: a network that turns filtered backprojections or zero-filled images of one kind of measurement
+    into images, for `reconstruct --method supervised`.
+
     \b
     Examples:
       scanprior train --data scans.h5 --validation other_patients.h5 --preset ct-256 -o run/
       scanprior train --data dicom_folder/ --preset ct-256 --steps 5000 -o run/
+      scanprior train --data scans.h5 --preset ct-256 --supervised ct:views=23,photons=1e5 -o run/
     """
-    from .training import run_training
+    table = read_preset(preset)
+    if supervised is None:
+        from .training import run_training
 
-    run_training(
-        list(data),
-        output,
-        read_preset(preset),
-        list(validation),
-        steps,
-        start_from,
-        device,
-        checkpoint_minutes,
-    )
+        run_training(
+            list(data), output, table, list(validation), steps, start_from, device, checkpoint_minutes
+        )
+        return
+    if start_from is not None:
+        raise ValueError("--start-from is for priors; a --supervised network starts from nothing")
+    from .supervised import run_supervised
+
+    run_supervised(list(data), output, table, list(validation), supervised, steps, device, checkpoint_minutes)
 
 
 def read_preset(name: str) -> dict[str, Any]:

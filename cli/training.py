@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -55,8 +57,8 @@ def run_training(
     """
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
-    refuse_unknown("training", preset["training"], TrainConfig)
-    config = TrainConfig(**{**preset["training"], **({"steps": steps} if steps else {})})
+    refuse_other_run(output, None)
+    config = config_of(preset, steps)
     card = card_of(preset, config)
     images, crops = ImageSets(data, card), crops_settings(preset)
     crops["position"] = bool(card.network.get("position"))
@@ -88,7 +90,7 @@ def run_training(
         output.mkdir(parents=True, exist_ok=True)
         settings = {"preset": preset, "training": asdict(config)}
         (output / "config.json").write_text(json.dumps(settings, indent=1))
-        _loop(trainer, card, held_out, output, checkpoint_minutes)
+        loop(trainer, output, checkpoint_minutes, partial(_export, trainer, card, held_out, output))
 
 
 def _trainer(
@@ -125,6 +127,21 @@ def augmentation_of(table: dict[str, Any]) -> Augmentation:
     return Augmentation(**ranges)
 
 
+def refuse_other_run(output: Path, supervised: str | None) -> None:
+    """Raise ValueError where the folder holds a run of a prior or a supervised network, and this is the other."""
+    config = output / "config.json"
+    before = json.loads(config.read_text()).get("supervised") if config.is_file() else supervised
+    if before != supervised:
+        kinds = [f"a supervised network for {s}" if s else "a prior" for s in (before, supervised)]
+        raise ValueError(f"{output} holds the run of {kinds[0]}, this is one of {kinds[1]}; give another folder")
+
+
+def config_of(preset: dict[str, Any], steps: int | None) -> TrainConfig:
+    """A preset's [training] table, with other steps where they are given."""
+    refuse_unknown("training", preset["training"], TrainConfig)
+    return TrainConfig(**{**preset["training"], **({"steps": steps} if steps else {})})
+
+
 def refuse_unknown(section: str, table: dict[str, Any], kind: type) -> None:
     """Raise ValueError for a preset's setting that does not exist."""
     known = [field.name for field in fields(kind)]
@@ -142,7 +159,8 @@ def card_of(preset: dict[str, Any], config: TrainConfig) -> Card:
     )
 
 
-def _loop(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, minutes: float) -> None:
+def loop(trainer: Trainer, output: Path, minutes: float, export: Callable[[TextIO], None]) -> None:
+    """Train to the end with a progress bar; log, and every `minutes` save and `export` (given the log)."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -165,11 +183,11 @@ def _loop(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: P
                 log.flush()
             if time.monotonic() - saved > 60 * minutes or state.step == total:
                 trainer.save()
-                _export(trainer, card, held_out, output, log)
+                export(log)
                 saved = time.monotonic()
 
 
-def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, log: Any) -> None:
+def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, log: TextIO) -> None:
     """The shippable prior with its validation figures, and the pictures."""
     prior = store.from_card(card)
     prior.load_state_dict(trainer.ema)

@@ -37,6 +37,7 @@ class Card:
     licence: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
+    measurement: dict[str, Any] = field(default_factory=dict)  # of a supervised network: what it was trained for
     file: str = ""
     sha256: str = ""
 
@@ -126,6 +127,7 @@ ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {  # entry -> what it ma
     "licence": (_text, "text"),
     "training": (_table, "a table"),
     "validation": (_table, "a table"),
+    "measurement": (_table, "a table"),
     "file": (_text, "a file's name"),
     "sha256": (_text, "a hash"),
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,10 +17,14 @@ from ..priors.intensity import Attenuation, GreyLevels, Intensity, RobustMaximum
 from ..priors.nets.build import build
 from ..priors.published import PublishedPrior, noise_law
 from ..priors.score import NetworkPrior
+from ..priors.supervised import SupervisedNetwork
 from .cache import find, header_card, sha256_of
 from .card import Card, bundled
 
 INTENSITIES = {"attenuation": Attenuation, "robust-maximum": RobustMaximum, "grey-levels": GreyLevels}
+
+
+Network = TypeVar("Network", NetworkPrior, SupervisedNetwork)
 
 
 def intensity_of(card: Card) -> Intensity:
@@ -43,13 +48,30 @@ def intensity_of(card: Card) -> Intensity:
 
 
 def from_card(card: Card) -> NetworkPrior:
-    """The untrained prior that a card describes, in float32: a `PublishedPrior` where its network has a noise law."""
+    """The untrained prior that a card describes, in float32: a `PublishedPrior` where its network has a noise law.
+    Raises ValueError for the card of a supervised network."""
+    if card.measurement:
+        raise ValueError(
+            f"{card.name!r} is no prior but a supervised network, trained for {card.measurement.get('spec')}; "
+            "use it with --method supervised"
+        )
     table = dict(card.network)
     law = table.pop("noise", None)
     network = build({**table, "channels": card.channels})
     if law is None:
         return NetworkPrior(network, card.channels, card.sigma_data, intensity_of(card))
     return PublishedPrior(network, card.channels, noise_law(law), card.sigma_data, intensity_of(card))
+
+
+def supervised_from_card(card: Card) -> SupervisedNetwork:
+    """The untrained supervised network that a card describes, in float32. Raises ValueError for the card of a prior."""
+    if not card.measurement:
+        raise ValueError(
+            f"{card.name!r} is a prior, not a supervised network; train one with `scanprior train --supervised`, or "
+            "choose another --method"
+        )
+    network = build({**card.network, "channels": card.channels})
+    return SupervisedNetwork(network, card.channels, intensity_of(card))
 
 
 def default_for(modality: str) -> str:
@@ -81,8 +103,19 @@ def load(name: str | Path) -> tuple[NetworkPrior, Card]:
     return load_file(found.path, found.card)
 
 
+def load_supervised(name: str | Path) -> tuple[SupervisedNetwork, Card]:
+    """A supervised network and its card, from where `load` finds priors, and with its errors."""
+    found = find(name)
+    found.check()
+    return _load_file(found.path, found.card, supervised_from_card)
+
+
 def load_file(path: Path, card: Card | None = None) -> tuple[NetworkPrior, Card]:
     """A prior from a .safetensors file, with `card` or the one in its header, and this card. Raises ValueError."""
+    return _load_file(path, card, from_card)
+
+
+def _load_file(path: Path, card: Card | None, make: Callable[[Card], Network]) -> tuple[Network, Card]:
     if card is None:
         card = replace(header_card(path), sha256=sha256_of(path))
     try:
@@ -93,7 +126,7 @@ def load_file(path: Path, card: Card | None = None) -> tuple[NetworkPrior, Card]
             f"{path}: not a safetensors file, or cut off ({error}); train or fetch it again"
         ) from error
     try:
-        prior = from_card(card)
+        prior = make(card)
     except (TypeError, RuntimeError, ArithmeticError, LookupError) as error:
         raise ValueError(f"{path}: no network can be built from its card ({error})") from error
     try:

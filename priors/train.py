@@ -1,6 +1,6 @@
-"""The training loop of a prior: EMA, atomic checkpoints, exact resume.
+"""The training loop of a network, a prior's or a supervised one: EMA, atomic checkpoints, exact resume.
 
-    theta <- AdamW(theta, grad denoising loss),   theta_EMA <- mu theta_EMA + (1 - mu) theta
+    theta <- AdamW(theta, grad loss),   theta_EMA <- mu theta_EMA + (1 - mu) theta
 
 with a linear warm-up and a linear decay over the last part of the run. Everything random in step n is a function of
 (seed, n): a run that was killed and resumed gives the same losses as one that was not. Checkpoints are one safetensors
@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from .losses import Weighting, denoising, edm, likelihood, noise
 from .parallel import ALONE, World
@@ -77,8 +77,23 @@ class Step:
     seconds: float  # of this step
 
 
+Loss = Callable[[nn.Module, Tensor, torch.Generator], Tensor]  # of a model and a batch, (B,)
+
+
+def denoising_loss(prior: NetworkPrior, config: TrainConfig, world: World) -> Loss:
+    """The loss of a prior on batches (B, C, H, W) in network units, or (B, C + 2, H, W) with their position. Raises
+    ValueError for a weighting that is unknown, or does not fit the prior."""
+    weighting = config.weighting_for(prior)
+
+    def loss(model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+        x, position = split_position(x, prior.channels)
+        return denoising(partial(model, position=position), x, generator, weighting, world)
+
+    return loss
+
+
 class Trainer:
-    """Trains a `NetworkPrior` on batches (B, C, H, W) in network units, or (B, C + 2, H, W) with their position.
+    """Trains a `NetworkPrior` to denoise, or any network by a loss of its own.
 
     Args:
         prior: trained in place; `ema` holds the averaged weights to be shipped.
@@ -87,6 +102,7 @@ class Trainer:
         checkpoint: file of the checkpoint.
         world: the processes that train, and this one's device.
         autocast: to bfloat16.
+        loss: of the network and a batch; None: `denoising_loss`.
 
     Raises:
         ValueError: a weighting that is unknown, or does not fit the prior.
@@ -94,16 +110,17 @@ class Trainer:
 
     def __init__(
         self,
-        prior: NetworkPrior,
+        prior: nn.Module,
         batches: Callable[[int], Tensor],
         config: TrainConfig,
         checkpoint: Path,
         world: World = ALONE,
         autocast: bool = True,
+        loss: Loss | None = None,
     ) -> None:
-        self.weighting = config.weighting_for(prior)
+        self.loss = loss or denoising_loss(cast(NetworkPrior, prior), config, world)
         self.prior = prior.to(world.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self.denoiser = world.wrap(self.prior)
+        self.model = world.wrap(self.prior)
         self.batches, self.config, self.checkpoint = batches, config, checkpoint
         self.world, self.autocast = world, autocast
         self.optimizer = torch.optim.AdamW(
@@ -135,9 +152,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
-            x, position = split_position(x, self.prior.channels)
-            D = partial(self.denoiser, position=position)
-            loss = denoising(D, x, generator, self.weighting, self.world).mean()
+            loss = self.loss(self.model, x, generator).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.prior.parameters(), config.clip)

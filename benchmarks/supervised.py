@@ -2,7 +2,7 @@
 where it was trained and loses elsewhere; the prior was never told of any measurement.
 
     python benchmarks/supervised.py --network run/                        # a run of `scanprior train --supervised`
-    python benchmarks/supervised.py --network run/ --train 20000          # train it first, or go on (23 views, no noise)
+    python benchmarks/supervised.py --network run/ --train 20000          # train it first, or go on (23 views, clean)
     python benchmarks/supervised.py --network run/ --others ct:views=40 ct:views=23,arc=120 ct:views=23,photons=2e4
 
 The network's own measurement comes first, then each of --others. Simulated on a grid twice as fine as the

@@ -179,7 +179,7 @@ class Levels:
         return (self.count - 1) * ratio / math.log(self.sigma_max / self.sigma_min)
 
     def level(self, u: Tensor) -> Tensor:
-        rank = (u * self.count).long().clamp(max=self.count - 1)
+        rank = (u * self.count).floor().clamp(max=self.count - 1)
         return self.sigma_min * (self.sigma_max / self.sigma_min) ** (rank / max(1, self.count - 1))
 
 

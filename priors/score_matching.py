@@ -6,7 +6,7 @@ that of one direction v for `sliced`, with E v v^T = I (Rademacher or Gaussian):
 
     exact             ½ |s|² + tr ds/dx                      Hyvärinen 2005, eq. 4
     sliced            ½ (v^T s)² + v^T (ds/dx) v             Song, Garg et al. 2019, eq. 7
-    sliced_reduced    ½ |s|² + v^T (ds/dx) v                 eq. 8: less variance
+    sliced_reduced    ½ |s|² + v^T (ds/dx) v                 eq. 8: less variance, as a rule
 
 `exact` takes n backward passes for n numbers an image, the others one. For a score at a noise level (Song & Ermon 2019,
 App. B) give x + sigma z for x. A score is a function of one item alone: no batch normalisation.

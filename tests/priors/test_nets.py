@@ -28,6 +28,30 @@ COUNTS = {
     "DDPM++ cont. deep, CIFAR-10": (106_632_579, {"name": "ncsnpp", "blocks": 8, **DDPMPP}),
     "NCSN++ cont., CIFAR-10": (62_758_915 - 128, {"name": "ncsnpp"}),
     "NCSN++ cont. deep, CIFAR-10": (107_587_075 - 128, {"name": "ncsnpp", "blocks": 8}),
+    "NCSN++ cont., 256²": (  # CelebA-HQ, FFHQ, LSUN
+        65_574_549 - 128,
+        {
+            "name": "ncsnpp",
+            "multipliers": (1, 1, 2, 2, 2, 2, 2),
+            "blocks": 2,
+            "attention": (16,),
+            "progressive_input": "skip",
+            "progressive_output": "skip",
+        },
+    ),
+    "DDPM, CIFAR-10": (  # Ho et al.: 35.7 M
+        35_746_307,
+        {
+            "name": "adm",
+            "base": 128,
+            "multipliers": (1, 2, 2, 2),
+            "attention": (2,),
+            "heads": 1,
+            "scale_shift": False,
+            "block_resampling": False,
+            "learn_sigma": False,
+        },
+    ),
     "EDM DDPM++, CIFAR-10": (
         55_733_891 - 9 * 128,  # less augmentation labels
         {"name": "ncsnpp", "multipliers": (2, 2, 2), **DDPMPP},
@@ -68,6 +92,8 @@ COUNTS = {
             "learn_sigma": False,
         },
     ),
+    # by the shapes of tests/pretrained/golden/ncsn.json, scaled to 128 channels and 10 levels
+    "NCSN, CIFAR-10": (30_117_635, {"name": "ncsnv2", "multipliers": (1, 2, 2, 2), "levels": 10}),
     "NCSNv2, CIFAR-10": (29_694_083, {"name": "ncsnv2", "multipliers": (1, 2, 2, 2)}),
     "NCSNv2, csgm-mri-langevin": (94_130_306, {"name": "ncsnv2", "channels": 2}),
 }

@@ -5,7 +5,7 @@ One random generator per image: an image is a function of its own seed and never
 A grid is an argument of every sampler: descending times t of an SDE, or levels sigma / alpha (sde.py), which
 `level_times` turns into times of any SDE.
 
-    uniform_times    uniform in t                        Song et al. 2021
+    uniform_times    uniform in t                        Song et al. 2021 (`uniform_levels`: its levels)
     karras_levels    uniform in sigma^(1 / rho)          Karras et al. 2022, eq. 5
     log_snr_levels   uniform in log(alpha² / sigma²)     Song & Ermon 2019 (a geometric sequence), Lu et al. 2022
 """
@@ -111,6 +111,13 @@ def uniform_times(steps: int, sde: SDE, sigma_min: float = 0.01) -> Tensor:
     sub-VP that is the level 1e-4, where a score in float32 is rounding error.)"""
     last = float(level_times([sigma_min], sde))
     return torch.linspace(1, last, steps, dtype=torch.float64)
+
+
+def uniform_levels(steps: int, start: float, stop: float, sde: SDE) -> list[float]:
+    """`steps` noise levels from start to stop, at times of `sde` that are uniform."""
+    first, last = level_times([start, stop], sde).tolist()
+    t = torch.linspace(first, last, steps, dtype=torch.float64)
+    return (sde.sigma(t) / sde.alpha(t)).tolist()
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ paths are nearly straight at both ends, which is why the solvers step in s and n
 not asked for: no network has seen them, and (x - D) / s is a difference of nearly equal numbers there.
 
     solver    order   network evaluations
-    Euler     1       steps              on Karras levels
-    Heun      2       2 steps            on Karras levels; Alg. 1 without its last step to 0, see `decode`
+    Euler     1       steps              on a grid of levels (loop.py)
+    Heun      2       2 steps            on a grid of levels; Alg. 1 without its last step to 0, see `decode`
     RK45      5(4)    as many as needed  Dormand-Prince, the paper's choice (scipy's `solve_ivp`)
 
 An image's path never depends on its batch mates: RK45 solves, and chooses its steps, for one image at a time.
@@ -23,7 +23,7 @@ An image's path never depends on its batch mates: RK45 solves, and chooses its s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -55,6 +55,9 @@ class Solver(Protocol):
     def __call__(self, slope: Slope, x: Tensor, start: float, stop: float) -> Solution: ...
 
 
+Grid = Callable[[int, float, float], Sequence[float]]  # (N, start, stop) -> N levels, e.g. `log_snr_levels`
+
+
 def _refuse(solver: Solver, sound: bool, expected: str) -> None:
     if not sound:
         raise ValueError(f"got {solver}, expected {expected}")
@@ -62,30 +65,32 @@ def _refuse(solver: Solver, sound: bool, expected: str) -> None:
 
 @dataclass(frozen=True)
 class Euler:
-    """First order; the same as DDIM (Song J. et al. 2021)."""
+    """First order; the same as DDIM (Song J. et al. 2021). `steps` from each level of the `grid` to the next."""
 
     steps: int = 50
+    grid: Grid = karras_levels
 
     def __post_init__(self) -> None:
         _refuse(self, self.steps >= 1, "at least one step")
 
     def __call__(self, slope: Slope, x: Tensor, start: float, stop: float) -> Solution:
-        for sigma, s in pairwise(karras_levels(self.steps + 1, start, stop)):
+        for sigma, s in pairwise(self.grid(self.steps + 1, start, stop)):
             x = x + (s - sigma) * slope(x, sigma)
         return Solution(x, torch.full((len(x),), self.steps))
 
 
 @dataclass(frozen=True)
 class Heun:
-    """Second order (Karras et al. 2022, Alg. 1)."""
+    """Second order (Karras et al. 2022, Alg. 1). `steps` from each level of the `grid` to the next."""
 
     steps: int = 25
+    grid: Grid = karras_levels
 
     def __post_init__(self) -> None:
         _refuse(self, self.steps >= 1, "at least one step")
 
     def __call__(self, slope: Slope, x: Tensor, start: float, stop: float) -> Solution:
-        for sigma, s in pairwise(karras_levels(self.steps + 1, start, stop)):
+        for sigma, s in pairwise(self.grid(self.steps + 1, start, stop)):
             d = slope(x, sigma)
             x_euler = x + (s - sigma) * d
             x = x + (s - sigma) / 2 * (d + slope(x_euler, s))
@@ -159,7 +164,8 @@ def decode(
     sigma_min: float = SIGMA_MIN,
     denoised: bool = False,
 ) -> Solution:
-    """Latents (B, C, H, W), e.g. `ItemNoise(seeds).like(...)` -> images in network units.
+    """Latents (B, C, H, W), e.g. `ItemNoise(seeds).like(...)` -> images in network units. Latents times a temperature
+    below 1 give images nearer to the prior's mean (Song et al. 2021, App. D.5).
 
     They keep noise of `sigma_min`, which makes this the inverse of `encode`; `denoised` takes it away (the last step
     of Alg. 1, an Euler step to s = 0, which ends at D), for one evaluation more.

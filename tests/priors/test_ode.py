@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
-from scanprior.priors.analytic import GaussianPrior
-from scanprior.priors.sampling.loop import ItemNoise
+from scanprior.priors.analytic import GaussianPrior, MixturePrior
+from scanprior.priors.sampling.loop import ItemNoise, karras_levels, log_snr_levels, uniform_levels
 from scanprior.priors.sampling.ode import (
     RK45,
     SIGMA_MIN,
@@ -80,6 +81,26 @@ def test_solvers_converge_with_their_order(sde: SDE, solver: type[Euler] | type[
 
 
 @laws
+@pytest.mark.parametrize(("solver", "order"), [(Euler, 1), (Heun, 2)])
+def test_the_order_is_the_same_on_every_grid(sde: SDE, solver: type[Euler] | type[Heun], order: int) -> None:
+    exact, x, top = prior(), images(1, torch.float64), top_level(sde)
+    z = exact_flow(x, SIGMA_MIN, top) / top
+    for grid in (karras_levels, log_snr_levels, partial(uniform_levels, sde=sde)):
+        low, high = (float((decode(exact, z, sde, solver(n, grid)).x - x).norm()) for n in (100, 200))
+        assert math.log2(low / high) == pytest.approx(order, abs=0.15)
+        assert high < 0.5 / 200 ** (order - 1)
+
+
+def test_the_adaptive_solver_s_error_is_of_the_order_of_its_tolerance() -> None:
+    """Slope 1; the evaluations grow with about its fifth root (some are of steps that were refused)."""
+    exact, x, top = prior(), images(1, torch.float64), top_level(VE())
+    z = exact_flow(x, SIGMA_MIN, top) / top
+    (coarse, few), (fine, many) = (encode(exact, x, VE(), RK45(tolerance)) for tolerance in (1e-5, 1e-8))
+    assert math.log10(float((coarse - z).norm() / (fine - z).norm())) / 3 == pytest.approx(1, abs=0.25)
+    assert math.log10(int(many) / int(few)) / 3 == pytest.approx(1 / 5, abs=0.05)
+
+
+@laws
 def test_the_adaptive_solver_is_as_exact_as_asked(sde: SDE) -> None:
     exact, x, top = prior(), images(2, torch.float64), top_level(sde)
     z = exact_flow(x, SIGMA_MIN, top) / top
@@ -116,6 +137,30 @@ def test_decoded_noise_has_the_priors_moments(sde: SDE) -> None:
     flat, error = x.flatten(1), torch.sqrt(covariance.diagonal() / count)
     assert float(((flat.mean(0) - exact.mean.flatten()) / error).abs().max()) < 4
     assert float((flat.T.cov() - covariance).norm() / covariance.norm()) < 0.08
+
+
+@laws
+def test_decoded_noise_has_the_moments_of_a_mixture(sde: SDE) -> None:
+    weights, stds, count, bound = torch.tensor([0.2, 0.5, 0.3]), torch.tensor([0.25, 0.4, 0.3]), 6000, 4.5
+    means = torch.tensor([[1.5, 0.0], [-1.0, 1.0], [-0.5, -1.5]])  # 6 standard deviations apart
+    z = torch.randn(count, 1, 1, 2, generator=torch.Generator().manual_seed(1))
+    x = decode(MixturePrior(weights, means.view(3, 1, 1, 2), stds), z, sde, Heun(60)).x.flatten(1)
+    mode = torch.cdist(x, means).argmin(1)
+    for k, (w, s) in enumerate(zip(weights.tolist(), stds.tolist(), strict=True)):
+        part = x[mode == k]
+        assert len(part) / count == pytest.approx(w, abs=bound * math.sqrt(w * (1 - w) / count))
+        assert float((part.mean(0) - means[k]).abs().max()) < (bound / len(part) ** 0.5 + 0.02) * s
+        relative = part.T.cov() / (s**2 + SIGMA_MIN**2) - torch.eye(2)
+        assert float(relative.abs().max()) < bound * math.sqrt(2 / len(part)) + 0.02
+
+
+@laws
+def test_temperature_draws_latents_and_images_to_the_mean(sde: SDE) -> None:
+    """A Gaussian's flow is linear: the way to an image from the middle scales with its latent."""
+    z = ItemNoise([1, 2, 3]).like(torch.zeros(3, 1, SIDE, SIDE))
+    middle, whole, half = (decode(prior(), T * z, sde, Heun(40)).x for T in (0.0, 1.0, 0.5))
+    torch.testing.assert_close(half - middle, 0.5 * (whole - middle), rtol=1e-3, atol=1e-4)
+    assert float((middle - prior().mean).abs().max()) < 0.05
 
 
 def test_denoised_takes_the_last_noise_away() -> None:

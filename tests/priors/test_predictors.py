@@ -214,6 +214,26 @@ def test_predictors_converge_with_their_weak_order(name: str, sde: SDE) -> None:
 
 
 @laws
+@pytest.mark.parametrize("name", ["Euler-Maruyama", "reverse diffusion", "ancestral", "DDIM", "Heun"])
+def test_every_grid_of_times_leads_to_the_prior(name: str, sde: SDE) -> None:
+    """The moments at the end, which on a Gaussian follow from the step's coefficients, after 400 steps."""
+    prior, n = one_number(), 401
+    for grid in ("uniform", "Karras", "log-SNR"):
+        times = {
+            "uniform": uniform_times(n, sde, 0.02),
+            "Karras": level_times(karras_levels(n, 15.0, 0.02), sde),
+            "log-SNR": level_times(log_snr_levels(n, 15.0, 0.02), sde),
+        }[grid]
+        alpha, variance = sde.alpha(times), sde.sigma(times) ** 2
+        mean, v = float(alpha[0]) * 0.4, float(alpha[0] ** 2 * 0.3 + variance[0])
+        for t, s in pairwise(times):
+            b, A, C = Probe.coefficients(ORDERS[name][0](n), prior, t, s, sde)
+            mean, v = b + A * mean, A**2 * v + C**2
+        assert v == pytest.approx(float(alpha[-1] ** 2 * 0.3 + variance[-1]), rel=0.05), grid
+        assert mean / float(alpha[-1]) == pytest.approx(0.4, abs=0.02), grid
+
+
+@laws
 def test_the_annealed_corrector_leaves_the_variance_but_for_its_step(sde: SDE) -> None:
     """Where it settles: bias of order 1 in the step e, that is of order 2 in snr."""
     prior, t = one_number(), sde.time(torch.tensor(0.5, dtype=torch.float64))

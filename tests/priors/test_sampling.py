@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from scanprior.priors.analytic import GaussianPrior
+from scanprior.priors.analytic import GaussianPrior, MixturePrior
 from scanprior.priors.sampling.loop import (
     ItemNoise,
     item_seeds,
@@ -33,8 +33,22 @@ def check_moments(x: torch.Tensor, bound_mean: float, bound_cov: float) -> None:
 
 
 def test_sample_images_has_the_priors_moments() -> None:
-    x = sample_images(prior(), (SIDE, SIDE), range(1500), steps=100, sigma_max=20.0)
-    check_moments(x, bound_mean=4, bound_cov=0.16)  # sampling error of 36 x 36 entries included
+    x = sample_images(prior(), (SIDE, SIDE), range(4000), steps=80, sigma_max=20.0)
+    check_moments(x, bound_mean=4, bound_cov=0.12)  # sampling error of 36 x 36 entries included
+
+
+def test_sample_images_finds_the_modes_of_a_mixture() -> None:
+    count, weights, stds = 4000, [0.3, 0.7], [0.2, 0.4]
+    means = torch.tensor([[1.0, 0.5], [-1.0, -0.5]])
+    mixture = MixturePrior(torch.tensor(weights), means.view(2, 1, 1, 2), torch.tensor(stds))
+    x = sample_images(mixture, (1, 2), range(count), steps=80).flatten(1)
+    mode = torch.cdist(x, means).argmin(1)
+    for k, (w, s) in enumerate(zip(weights, stds, strict=True)):
+        part = x[mode == k]
+        assert len(part) / count == pytest.approx(w, abs=4.5 * (w * (1 - w) / count) ** 0.5 + 0.02)
+        assert float((part.mean(0) - means[k]).abs().max()) < (4.5 / len(part) ** 0.5 + 0.05) * s
+        relative = part.T.cov() / s**2 - torch.eye(2)
+        assert float(relative.abs().max()) < 4.5 * (2 / len(part)) ** 0.5 + 0.06
 
 
 def test_an_image_depends_on_its_seed_and_not_on_its_batch() -> None:

@@ -43,8 +43,8 @@ def main(folder: Path = DOCS, paths: int = 21, steps: int = 200, samples: int = 
     density = parts.sum(2)
     axes.pcolormesh(
         levels,
-        dense,
-        (density / density.amax(1, keepdim=True)).T,
+        dense.numpy(),
+        (density / density.amax(1, keepdim=True)).T.numpy(),
         cmap="Greys",
         alpha=0.5,
         shading="auto",

@@ -1,0 +1,42 @@
+"""Every posterior method with every kind of operator: CT with photon noise, one and several coils, inpainting,
+super-resolution, colorization, real and complex. The mean of few samples of few steps is near the exact posterior's."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+
+def _benchmark() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "known_answer.py"
+    spec = importlib.util.spec_from_file_location("known_answer_operators", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+known = _benchmark()
+STEPS = {"PnPDM": 12, "DAPS": 12, "DPS": 40, "MCG": 40, "REDdiff": 60, "ScoreSDE": 40, "Projection": 40}
+CLOSER = 0.6  # than the prior's mean is; what is measured of an image is a part of it
+
+
+@pytest.mark.parametrize("name", known.METHODS)
+@pytest.mark.parametrize("operator", known.operators())
+def test_a_method_reconstructs_what_was_measured(name: str, operator: str) -> None:
+    case = known.operators()[operator]
+    method = dataclasses.replace(known.METHODS[name], steps=STEPS.get(name, 20))
+    with torch.no_grad():
+        posed = case.posed(20)
+        *_, x = method.trajectory(posed, known.OneGenerator(0))
+    assert x.is_complex() == posed.operator.domain_complex
+    mean = known.real_parts(x).double().unflatten(0, (2, 20)).mean(1)
+    error, before = ((m - case.mean).norm() for m in (mean, case.prior.mean.flatten().double()))
+    assert float(error / before) < CLOSER

@@ -1,0 +1,79 @@
+"""Every posterior method against the exact posterior of a Gaussian prior: mean and covariance of 1,000 samples, held to
+the figures of docs/methods.md, which `benchmarks/known_answer.py` measures; and under another law of noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from scanprior.priors.sde import VE, VP
+
+
+def _benchmark() -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / "known_answer.py"
+    spec = importlib.util.spec_from_file_location("known_answer_posterior", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+known = _benchmark()
+
+# case "uneven": largest error of the mean [posterior std], ratio of the stds, error of the covariance
+MEASURED = {
+    "ScoreSDE": (0.69, 1.05, 0.15),
+    "Projection": (0.53, 1.06, 0.17),
+    "ALD": (1.65, 1.22, 0.61),
+    "ULA": (0.67, 1.12, 0.27),
+    "DPS": (1.77, 1.07, 0.28),
+    "MCG": (1.34, 0.90, 0.37),
+    "PiGDM": (0.46, 0.97, 0.09),
+    "MMPS": (0.10, 0.98, 0.09),
+    "DDRM": (1.22, 0.77, 0.40),
+    "DDNM": (1.59, 0.85, 0.45),
+    "DDS": (0.33, 0.70, 0.48),
+    "DiffPIR": (0.89, 0.98, 0.12),
+    "DAPS": (0.41, 1.28, 0.65),
+    "PnPDM": (0.37, 0.89, 0.23),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_mean_and_covariance_are_as_documented(name: str) -> None:
+    bias, ratio, covariance = MEASURED[name]
+    got = known.measure(known.METHODS[name], known.cases()["uneven"])
+    assert got.bias < 1.15 * bias + 0.1  # the sampling error of the mean: at most about 0.15
+    assert got.ratio == pytest.approx(ratio, abs=0.05)
+    assert got.covariance < covariance + 0.08
+
+
+def test_moment_matching_is_exact_for_a_gaussian_prior() -> None:
+    """The one method that knows the covariance: within the error of 1,000 samples."""
+    got = known.measure(known.METHODS["MMPS"], known.cases()["uneven"], seed=7)
+    assert got.bias < 0.2
+    assert got.ratio == pytest.approx(1.0, abs=0.04)
+    assert got.covariance < 0.15
+
+
+LAWS = {
+    name: method for name, method in known.METHODS.items() if name not in ("REDdiff", "ULA", "ALD", "PnPDM")
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAWS)
+def test_the_law_of_noise_does_not_matter(name: str) -> None:
+    """Levels of VE and of VP: the same within the statistics and the bias of the method's steps."""
+    case = known.cases()["uneven"]
+    ve, vp = (
+        known.measure(dataclasses.replace(LAWS[name], sde=sde), case)
+        for sde in (VE(0.01, 20.0), VP(0.1, 20.0))
+    )
+    assert ve.bias == pytest.approx(vp.bias, abs=0.5 * max(ve.bias, vp.bias) + 0.15)
+    assert ve.ratio == pytest.approx(vp.ratio, abs=0.1)

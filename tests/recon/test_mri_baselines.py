@@ -5,8 +5,8 @@ from scanprior.operators.acs import acs_size
 from scanprior.operators.coils import espirit_maps, smooth_maps, smooth_phase
 from scanprior.operators.mri import cartesian_mri, composed_mri, sigma_for_snr, simulate_kspace
 from scanprior.operators.sampling import equispaced, gaussian_2d
-from scanprior.recon.baselines.sense import cg_sense
 from scanprior.recon.baselines.compressed import l1_wavelet
+from scanprior.recon.baselines.sense import cg_sense
 from scanprior.recon.baselines.zero_filled import zero_filled
 from scanprior.recon.metrics import data_residual, mri_metrics
 from scanprior.recon.problem import Problem

@@ -27,7 +27,7 @@ from ...priors.score import Prior, from_channels, to_channels
 from ..problem import Problem, Reconstruction
 from .proximal import Proximal, carried
 
-MODEL_ERROR = 2e-3
+MODEL_ERROR = 4e-4
 Callback = Callable[[int, int], None]  # (steps done, steps in all)
 
 
@@ -150,21 +150,23 @@ class Posed:
     def proximal(
         self,
         x: Tensor,
-        variance: float,
+        variance: float | Tensor,
         iterations: int,
         start: Tensor | None = None,
         y: Tensor | None = None,
     ) -> Tensor:
-        """argmin_u ½ |A u - y|² + |u - x|² / (2 variance), by conjugate gradients.
+        """argmin_u ½ |A u - y|² + ½ |(u - x) / sqrt(variance)|², by conjugate gradients in (u - x) / sqrt(variance).
 
         They begin at x + start. `y` (units of the measurement) replaces the measured one, as in the projection sampler.
+        `variance`: of all pixels, or of each, of the shape of x.
         """
+        root = variance**0.5
         measured = self._measured if y is None else self.adjoint(y)
         begin = x if start is None else x + start
-        residual = variance * (measured - self.normal(begin))
-        residual = residual if start is None else residual - start
-        return begin + conjugate_gradients(
-            lambda d: d + variance * self.normal(d), residual, iterations=iterations
+        residual = root * (measured - self.normal(begin))
+        residual = residual if start is None else residual - start / root
+        return begin + root * conjugate_gradients(
+            lambda d: d + root * self.normal(root * d), residual, iterations=iterations
         )
 
     def physical(self, x: Tensor) -> Tensor:

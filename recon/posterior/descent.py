@@ -38,10 +38,10 @@ def ancestral(s: float, s_next: float) -> float:
     return s_next * (1 - (s_next / s) ** 2) ** 0.5
 
 
-def noised(D: Tensor, x: Tensor, s: float, s_next: float, fresh: float, noise: Noise) -> Tensor:
-    """The estimate D with noise of level s_next, `fresh` of it new and the rest that of x (DDIM)."""
+def noised(D: Tensor, x: Tensor, s: float, s_next: float, fresh: float, z: Tensor) -> Tensor:
+    """The estimate D with noise of level s_next, `fresh` of it the new z and the rest that of x (DDIM)."""
     kept = max(s_next**2 - fresh**2, 0.0) ** 0.5
-    return D + kept / s * (x - D) + fresh * noise.like(x)
+    return D + kept / s * (x - D) + fresh * z
 
 
 @dataclass(frozen=True)

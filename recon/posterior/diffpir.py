@@ -43,4 +43,4 @@ class DiffPIR(Descent):
     def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
         D = posed.denoise(x, s)
         u = posed.data_step(D, s**2 / self.lambda_, self.cg)
-        return noised(u, x, s, s_next, self.zeta**0.5 * s_next, noise), u
+        return noised(u, x, s, s_next, self.zeta**0.5 * s_next, noise.like(x)), u

@@ -47,7 +47,7 @@ class DPS(Descent):
 
     def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
         D, shift = guided(posed, x, s, s_next, self.zeta, self.steps)
-        x = noised(D, x, s, s_next, ancestral(s, s_next), noise)
+        x = noised(D, x, s, s_next, ancestral(s, s_next), noise.like(x))
         return x + shift, D
 
 

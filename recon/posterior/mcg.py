@@ -45,5 +45,5 @@ class MCG(Descent):
         if not s_next:
             u = posed.proximal(D + shift, s**2, 4 * self.cg)
             return u, u
-        x = noised(D, x, s, s_next, ancestral(s, s_next), noise) + shift
+        x = noised(D, x, s, s_next, ancestral(s, s_next), noise.like(x)) + shift
         return project(posed, x, s_next, 1.0, self.cg, noise), D

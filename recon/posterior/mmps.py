@@ -61,4 +61,4 @@ class MMPS(Descent):
 
         q = M * conjugate_gradients(covariance, M * (posed.y - posed.forward(D)), iterations=self.cg)
         D_y = D + s**2 * vjp(posed.backward(q))
-        return noised(D_y, x, s, s_next, self.eta * ancestral(s, s_next), noise), D_y
+        return noised(D_y, x, s, s_next, self.eta * ancestral(s, s_next), noise.like(x)), D_y

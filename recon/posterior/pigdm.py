@@ -48,4 +48,4 @@ class PiGDM(Descent):
         r2 = s**2 * self.spread**2 / (s**2 + self.spread**2)
         u = posed.data_step(D, r2, self.cg)
         D_y = D + s**2 * vjp((u - D) / r2)
-        return noised(D_y, x, s, s_next, self.eta * ancestral(s, s_next), noise), D_y
+        return noised(D_y, x, s, s_next, self.eta * ancestral(s, s_next), noise.like(x)), D_y

@@ -41,5 +41,5 @@ class PnPDM(Descent):
     def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
         z = posed.draw(x, s**2, self.cg, noise)
         for t, t_next in pairwise([*karras_levels(self.inner, s, min(0.01, 0.2 * s)), 0.0]):
-            z = noised(posed.denoise(z, t), z, t, t_next, ancestral(t, t_next), noise)
+            z = noised(posed.denoise(z, t), z, t, t_next, ancestral(t, t_next), noise.like(z))
         return z, z

@@ -1,16 +1,19 @@
 """The data step of DDS and its kin, carried from one noise level to the next:
 
-    u = argmin_u ½ |A u - y|²_W + |u - x|² / (2 v),        W = diag(1 / N), the inverse noise variances.
+    u = argmin_u ½ |A u - y|²_W + ½ |u - x|²_{1/v},        W = diag(1 / N), the inverse noise variances,
+
+v the variance of all pixels or a map of each one's.
 
 Two ways to solve it by a few conjugate gradients, both begun at the correction u - x of the last call, which is worth
 more than as many steps again (docs/methods.md):
 
-    primal    (I + v A^H W A) d = v A^H W (y - A x),                u = x + d
-    dual      (N + v A A^H) q = y - A x,                            u = x + v A^H q
+    primal    (I + v^½ A^H W A v^½) d = v^½ A^H W (y - A x),        u = x + v^½ d
+    dual      (N + A v A^H) q = y - A x,                            u = x + v A^H q
 
 The dual works on vectors of the size of the measurement, and the noise stands on its diagonal, so that it can be
-preconditioned by M = 1 / (N + v |A A^H 1|): rays of very different noise or length then cost few steps more than equal
-ones. It is used for CT; multi-coil k-space is larger than its image and its noise is even, there the primal is cheaper.
+preconditioned by M = 1 / (N + mean(v) |A A^H 1|): rays of very different noise or length then cost few steps more than
+equal ones. It is used for CT; multi-coil k-space is larger than its image and its noise is even, there the primal is
+cheaper.
 """
 
 from __future__ import annotations
@@ -22,13 +25,16 @@ import torch
 from torch import Tensor
 
 from ...operators.solve import inner
+from ...priors.score import per_item
 
 if TYPE_CHECKING:
     from .base import Posed
 
 
 class Proximal(Protocol):
-    def __call__(self, x: Tensor, variance: float, iterations: int, y: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, variance: float | Tensor, iterations: int, y: Tensor | None = None
+    ) -> Tensor:
         """u for x (B, H, W); begins where the last call ended. `y`: instead of the measured one."""
         ...
 
@@ -45,7 +51,9 @@ class Primal:
         self.posed = posed
         self.correction = torch.zeros_like(posed.initial)
 
-    def __call__(self, x: Tensor, variance: float, iterations: int, y: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, variance: float | Tensor, iterations: int, y: Tensor | None = None
+    ) -> Tensor:
         u = self.posed.proximal(x, variance, iterations, start=self.correction, y=y)
         self.correction = u - x
         return u
@@ -61,28 +69,31 @@ class Dual:
     def __init__(self, posed: Posed) -> None:
         self.posed, self.noise = posed, (1 / posed.weights).expand_as(posed.y)
         self.rows = row_sums(posed)
-        self.q, self.Aq = torch.zeros_like(posed.y), torch.zeros_like(posed.y)  # q and A A^H q
-        self.g = torch.zeros_like(posed.initial)  # A^H q
-        self.variance = 1.0
+        self.q, self.g = torch.zeros_like(posed.y), torch.zeros_like(posed.initial)  # q and A^H q
+        self.level: Tensor = torch.ones_like(posed.y.flatten(1)[:, 0])  # mean(v) of the last call
 
-    def __call__(self, x: Tensor, variance: float, iterations: int, y: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, variance: float | Tensor, iterations: int, y: Tensor | None = None
+    ) -> Tensor:
         y = self.posed.y if y is None else y
-        same_correction, self.variance = self.variance / variance, variance
-        q, g, Aq = (same_correction * part for part in (self.q, self.g, self.Aq))
-        M = 1 / (self.noise + variance * self.rows)
-        r = y - self.posed.forward(x) - self.noise * q - variance * Aq
+        level = (
+            variance.flatten(1).mean(1) if isinstance(variance, Tensor) else self.level.new_tensor(variance)
+        )
+        same_correction, self.level = self.level / level, level
+        q, g = per_item(same_correction, y) * self.q, per_item(same_correction, x) * self.g
+        M = 1 / (self.noise + per_item(level, y) * self.rows)
+        r = y - self.posed.forward(x + variance * g) - self.noise * q
         z = M * r
         p, rho = z, inner(r, z)
         for _ in range(iterations):
             back = self.posed.backward(p)
-            through = self.posed.forward(back)
-            s = self.noise * p + variance * through
+            s = self.noise * p + self.posed.forward(variance * back)
             alpha = rho / inner(p, s).clamp_min(1e-38)
-            q, Aq = q + alpha * p, Aq + alpha * through
-            g = g + alpha.view(-1, *[1] * (g.ndim - 1)) * back
+            q = q + alpha * p
+            g = g + per_item(alpha.flatten(), g) * back
             r = r - alpha * s
             z = M * r
             rho_next = inner(r, z)
             p, rho = z + rho_next / rho.clamp_min(1e-38) * p, rho_next
-        self.q, self.g, self.Aq = q, g, Aq
+        self.q, self.g = q, g
         return x + variance * g

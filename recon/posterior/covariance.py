@@ -1,0 +1,43 @@
+"""How uncertain the denoised image is, pixel by pixel, from the noise that a sampler adds anyway.
+
+The covariance of x0 given x = u + s z is s² dD/dx (Tweedie's second moment; Meng et al. 2021, Boys et al. 2024). z is
+independent of u, so that by Stein's lemma
+
+    E_z[z (D(u + s z, s) - u)] / s = diag E_z[dD/dx]:
+
+the noise times the network's answer is an unbiased estimate that costs no evaluation. It is averaged over a window of
+pixels and over the levels:
+
+    v <- keep v + (1 - keep) window[z (D - u)] / s,        clamped to [floor, 1].
+
+Its square root stands between an isotropic covariance and the diagonal of Tweedie's: where the network is wrong, its
+own covariance is too small as well (docs/methods.md has the figures).
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+WINDOW, KEEP, FLOOR = 7, 0.8, 0.02
+
+
+class SteinDiagonal:
+    """The running estimate of the root of diag dD/dx; per item, images (B, H, W) or (B, C, H, W), real or complex."""
+
+    def __init__(self) -> None:
+        self.v: Tensor | None = None
+
+    def __call__(self, D: Tensor, u: Tensor, z: Tensor, s: float) -> Tensor:
+        """For D = D(u + s z, s): a real map of the shape of u, within [sqrt(FLOOR), 1]."""
+        product = z * (D - u)
+        if u.is_complex():  # the mean of real and imaginary part
+            product = (z.real * (D - u).real + z.imag * (D - u).imag) / 2
+        w = window_mean(product) / s
+        self.v = w if self.v is None else KEEP * self.v + (1 - KEEP) * w
+        return self.v.clamp(FLOOR, 1).sqrt()
+
+
+def window_mean(x: Tensor) -> Tensor:
+    """The mean of the pixels of x (B, ..., H, W) in a window around each; of fewer at the border."""
+    return F.avg_pool2d(x, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)

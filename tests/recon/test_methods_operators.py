@@ -24,7 +24,16 @@ def _benchmark() -> ModuleType:
 
 
 known = _benchmark()
-STEPS = {"PnPDM": 12, "DAPS": 12, "DPS": 40, "MCG": 40, "REDdiff": 60, "ScoreSDE": 40, "Projection": 40}
+STEPS = {
+    "PnPDM": 12,
+    "DAPS": 40,
+    "ULA": 60,
+    "DPS": 40,
+    "MCG": 40,
+    "REDdiff": 60,
+    "ScoreSDE": 40,
+    "Projection": 40,
+}
 CLOSER = 0.6  # than the prior's mean is; what is measured of an image is a part of it
 
 

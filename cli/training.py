@@ -133,7 +133,9 @@ def refuse_other_run(output: Path, supervised: str | None) -> None:
     before = json.loads(config.read_text()).get("supervised") if config.is_file() else supervised
     if before != supervised:
         kinds = [f"a supervised network for {s}" if s else "a prior" for s in (before, supervised)]
-        raise ValueError(f"{output} holds the run of {kinds[0]}, this is one of {kinds[1]}; give another folder")
+        raise ValueError(
+            f"{output} holds the run of {kinds[0]}, this is one of {kinds[1]}; give another folder"
+        )
 
 
 def config_of(preset: dict[str, Any], steps: int | None) -> TrainConfig:

@@ -37,7 +37,7 @@ class Card:
     licence: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
-    measurement: dict[str, Any] = field(default_factory=dict)  # of a supervised network: what it was trained for
+    measurement: dict[str, Any] = field(default_factory=dict)  # what a supervised network was trained for
     file: str = ""
     sha256: str = ""
 

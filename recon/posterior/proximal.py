@@ -75,14 +75,14 @@ class Dual:
     def __call__(
         self, x: Tensor, variance: float | Tensor, iterations: int, y: Tensor | None = None
     ) -> Tensor:
-        y = self.posed.y if y is None else y
+        measured: Tensor = self.posed.y if y is None else y
         level = (
             variance.flatten(1).mean(1) if isinstance(variance, Tensor) else self.level.new_tensor(variance)
         )
         same_correction, self.level = self.level / level, level
-        q, g = per_item(same_correction, y) * self.q, per_item(same_correction, x) * self.g
-        M = 1 / (self.noise + per_item(level, y) * self.rows)
-        r = y - self.posed.forward(x + variance * g) - self.noise * q
+        q, g = per_item(same_correction, measured) * self.q, per_item(same_correction, x) * self.g
+        M = 1 / (self.noise + per_item(level, measured) * self.rows)
+        r = measured - self.posed.forward(x + variance * g) - self.noise * q
         z = M * r
         p, rho = z, inner(r, z)
         for _ in range(iterations):

@@ -95,7 +95,9 @@ def sets(tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
-@pytest.mark.parametrize("preset", [NCSNPP, DDPMPP], ids=["ncsnpp", "ddpmpp"])
+@pytest.mark.parametrize(
+    "preset", [pytest.param(NCSNPP, id="ncsnpp"), pytest.param(DDPMPP, id="ddpmpp", marks=pytest.mark.slow)]
+)
 def test_train_sample_evaluate(scanprior, tmp_path: Path, cifar: Path, network: Path, preset: str) -> None:
     (tmp_path / "tiny.toml").write_text(preset)
     data = ("--data", cifar, "--validation", cifar / "test_batch.bin", "--preset", tmp_path / "tiny.toml")

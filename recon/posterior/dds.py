@@ -50,7 +50,7 @@ class DDS(PosteriorMethod):
     steps: int = 50
     eta: float = 1.0
     ancestral: bool = False
-    gamma: float = 3.0
+    gamma: float = 2.0
     adaptive: bool = True
     cg: int = 0
     warm_start: bool = True

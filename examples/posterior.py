@@ -35,7 +35,7 @@ class Ray(LinearOperator):
 def main(folder: Path = DOCS, samples: int = 1000, steps: int = 200, fine: int = 181) -> Path:
     prior, A = two_modes(), Ray()
     problem = Problem(torch.tensor([[Y]]), A, Gaussian(SIGMA_Y))
-    method = DDS(steps=steps, ancestral=True, warm_start=False, gamma=1.0)
+    method = DDS(steps=steps, ancestral=True, warm_start=False, gamma=1.0, adaptive=False)
     drawn = plane(method(problem, prior, samples=samples, batch=samples, seed=0).samples[0][:, None])
 
     axis = torch.linspace(-9, 9, fine)

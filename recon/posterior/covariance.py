@@ -40,4 +40,7 @@ class SteinDiagonal:
 
 def window_mean(x: Tensor) -> Tensor:
     """The mean of the pixels of x (B, ..., H, W) in a window around each; of fewer at the border."""
-    return F.avg_pool2d(x, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
+    for kernel in ((1, WINDOW), (WINDOW, 1)):
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        x = F.avg_pool2d(x, kernel, stride=1, padding=padding, count_include_pad=False)
+    return x

@@ -55,7 +55,7 @@ def lines() -> str:
     parts = [
         [f"  {name:<11} {line}" for name, (_, _, line) in table.items()] for table in (METHODS, BASELINES)
     ]
-    return "\n".join([*parts[0], "", "  without a prior:", *parts[1]])
+    return "\n".join([*parts[0], "", "\b", "Without a prior of images:", *parts[1]])
 
 
 def method_of(name: str, options: str) -> PosteriorMethod | Baseline | Supervised:

@@ -5,11 +5,8 @@ as another, an image does not depend on its batch, the network is evaluated as o
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 
+import known_answer as known
 import pytest
 import torch
 from scanprior.priors.sde import VE, VP, SubVP
@@ -28,19 +25,6 @@ from scanprior.recon.posterior.pnpdm import PnPDM
 from scanprior.recon.posterior.reddiff import REDdiff
 from scanprior.recon.posterior.score_sde import ScoreSDE
 from scanprior.recon.posterior.ula import ULA
-
-
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "known_answer.py"
-    spec = importlib.util.spec_from_file_location("known_answer", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-known = _benchmark()
 
 # method -> NFE of 3 steps with its default settings, as its paper counts
 FAST: dict[str, tuple[PosteriorMethod, int]] = {

@@ -4,26 +4,11 @@ super-resolution, colorization, real and complex. The mean of few samples of few
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 
+import known_answer as known
 import pytest
 import torch
 
-
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "known_answer.py"
-    spec = importlib.util.spec_from_file_location("known_answer_operators", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-known = _benchmark()
 STEPS = {
     "PnPDM": 12,
     "DAPS": 40,

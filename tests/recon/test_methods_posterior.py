@@ -4,26 +4,10 @@ the figures of docs/methods.md, which `benchmarks/known_answer.py` measures; and
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 
+import known_answer as known
 import pytest
 from scanprior.priors.sde import VE, VP
-
-
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "known_answer.py"
-    spec = importlib.util.spec_from_file_location("known_answer_posterior", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-known = _benchmark()
 
 # case "uneven": largest error of the mean [posterior std], ratio of the stds, error of the covariance
 MEASURED = {

@@ -3,29 +3,13 @@ from the data step, functions of A^H A; for real, complex, evenly and unevenly m
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
+import known_answer as known
 import pytest
 import torch
 from scanprior.priors.score import from_channels
 from scanprior.recon.posterior.spectral import Krylov
 from torch import Tensor
 
-
-def _benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "known_answer.py"
-    spec = importlib.util.spec_from_file_location("known_answer_parts", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-known = _benchmark()
 CASES = ["uneven", "complex"]
 
 

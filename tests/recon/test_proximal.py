@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 import torch
+from known_answer import SIDE, Dense, Uneven
 from scanprior.operators.geometry import Grid, ParallelBeam
-from scanprior.operators.linear import LinearOperator
 from scanprior.operators.noise import Photon
 from scanprior.operators.radon import Radon
 from scanprior.priors.analytic import GaussianPrior
@@ -16,27 +14,7 @@ from scanprior.recon.posterior.proximal import Dual, Primal, carried
 from scanprior.recon.problem import Problem
 from torch import Tensor
 
-SIDE, ROWS = 4, 7
-
-
-class Dense(LinearOperator):
-    def __init__(self, matrix: Tensor) -> None:
-        super().__init__((SIDE, SIDE), (len(matrix),))
-        self.register_buffer("matrix", matrix)
-
-    def apply_forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1) @ self.matrix.T
-
-    def apply_adjoint(self, y: Tensor) -> Tensor:
-        return (y @ self.matrix).unflatten(1, (SIDE, SIDE))
-
-
-@dataclass(frozen=True)
-class Uneven:
-    sigma: Tensor
-
-    def weights(self, y: Tensor) -> Tensor:
-        return (1 / self.sigma**2).expand(y.shape)
+ROWS = 7
 
 
 def posed(sigma: Tensor) -> Posed:

@@ -30,9 +30,10 @@ class SteinDiagonal:
 
     def __call__(self, D: Tensor, u: Tensor, z: Tensor, s: float) -> Tensor:
         """For D = D(u + s z, s): a real map of the shape of u, within [sqrt(FLOOR), 1]."""
-        product = z * (D - u)
-        if u.is_complex():  # the mean of real and imaginary part
-            product = (z.real * (D - u).real + z.imag * (D - u).imag) / 2
+        answer = D - u
+        product = (  # of complex images: the mean of real and imaginary part
+            (z.real * answer.real + z.imag * answer.imag) / 2 if u.is_complex() else z * answer
+        )
         w = window_mean(product) / s
         self.v = w if self.v is None else KEEP * self.v + (1 - KEEP) * w
         return self.v.clamp(FLOOR, 1).sqrt()

@@ -3,7 +3,7 @@
 At noise level s_i (s = sigma / alpha, so the law of noise only chooses the levels):
 
     D = D(x, s_i)                                                        Tweedie
-    C = gamma s_i² v,  v a map of the image's uncertainty (covariance.py)
+    C = gamma s_i² √v,  v a map of the image's uncertainty (covariance.py)
     u = argmin_u ½ |A u - y|²_W + ½ |u - D|²_{1/C}                       M steps of conjugate gradients
     x = u + s_{i+1} (sqrt(1 - eta²) (x - u) / s_i + eta z)               DDIM
 
@@ -28,7 +28,6 @@ from ...priors.sde import SDE
 from .base import Posed, PosteriorMethod
 from .covariance import SteinDiagonal
 from .descent import ancestral, noise_levels, noised
-from .proximal import Dual
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class DDS(PosteriorMethod):
 
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
-        cg = self.cg or (3 if isinstance(posed.data_step, Dual) else 6)
+        cg = self.cg or posed.data_step.enough
         u = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         z, fresh, diagonal = noise.like(u), levels[0], SteinDiagonal()
         x = u + fresh * z

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 class Proximal(Protocol):
+    enough: int  # conjugate gradient steps from level to level
+
     def __call__(
         self, x: Tensor, variance: float | Tensor, iterations: int, y: Tensor | None = None
     ) -> Tensor:
@@ -47,6 +49,8 @@ def carried(posed: Posed) -> Proximal:
 
 
 class Primal:
+    enough = 6
+
     def __init__(self, posed: Posed) -> None:
         self.posed = posed
         self.correction = torch.zeros_like(posed.initial)
@@ -66,6 +70,8 @@ def row_sums(posed: Posed) -> Tensor:
 
 
 class Dual:
+    enough = 3  # preconditioned
+
     def __init__(self, posed: Posed) -> None:
         self.posed, self.noise = posed, (1 / posed.weights).expand_as(posed.y)
         self.rows = row_sums(posed)

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 
 from common import Results, cases
-from scanprior.cli.spec import parse
 from scanprior.pretrained.load import default_for, load
+from scanprior.recon.options import parse
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.simulate import CTSimulation, MRISimulation
 

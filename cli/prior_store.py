@@ -221,7 +221,7 @@ def import_prior(
 def intensity_table(text: str) -> dict[str, Any]:
     """`attenuation:hu_per_unit=1000,hu_at_zero=0` -> a card's table. Raises ValueError."""
     from ..pretrained.load import INTENSITIES
-    from .spec import parse
+    from ..recon.options import parse
 
     kind, _, fields = text.partition(":")
     if kind not in INTENSITIES:
@@ -235,7 +235,7 @@ def intensity_table(text: str) -> dict[str, Any]:
 def options_of(kind: str, text: str) -> dict[str, Any]:
     """`sde=sub-vp,centered` -> keywords of the family's `convert`, of the types it says. Raises ValueError."""
     from ..pretrained.convert.checkpoint import FAMILIES
-    from .spec import parse
+    from ..recon.options import parse
 
     hints = get_type_hints(FAMILIES[kind].convert)
     types = {name: _one_type(hint) for name, hint in hints.items() if name not in ("state", "return")}

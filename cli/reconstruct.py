@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .methods import lines
+from ..recon.methods import lines
 
 
 @click.command(epilog=f"\b\nMethods (docs/methods.md):\n{lines()}")

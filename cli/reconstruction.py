@@ -29,12 +29,12 @@ from ..pretrained.card import Card
 from ..pretrained.load import default_for, load, load_supervised
 from ..recon.baselines.methods import FBP, Baseline, CGSense, FistaTV, L1Wavelet, ZeroFilled
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
+from ..recon.methods import method_of
 from ..recon.metrics import ct_metrics, data_residual, mri_metrics
 from ..recon.posterior.base import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
 from .figures import overview
-from .methods import method_of
 from .output import whole_folder
 from .report import write_report, write_sidecar
 from .simulate import scan_of_image, slice_list

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from ..recon.simulate import CTSimulation, MRISimulation
 
 
 @click.command()
@@ -46,6 +43,7 @@ def scan_of_image(path: Path, spec: str, slices: str | None, seed: int, **option
     from ..formats.read import read
     from ..formats.scan import FormatError, Scan
     from ..recon.simulate import simulate as run
+    from ..recon.simulate import simulation_of
 
     settings = simulation_of(spec, "--simulate")
     volume = read(path, slices=slice_list(slices), **options)
@@ -54,18 +52,6 @@ def scan_of_image(path: Path, spec: str, slices: str | None, seed: int, **option
             f"{path.name}: holds measured data, expected images; reconstruct it without --simulate"
         )
     return run(volume, settings, seed), volume
-
-
-def simulation_of(spec: str, option: str) -> CTSimulation | MRISimulation:
-    """`ct:views=23,photons=1e5` or `mri:accel=4` -> settings. Raises ValueError, in the name of the option."""
-    from ..recon.simulate import CTSimulation, MRISimulation
-    from .spec import parse
-
-    modality, _, text = spec.partition(":")
-    kinds: dict[str, type[CTSimulation] | type[MRISimulation]] = {"ct": CTSimulation, "mri": MRISimulation}
-    if modality not in kinds:
-        raise ValueError(f"{option}: got {spec!r}, expected ct:views=23,photons=1e5 or mri:accel=4,coils=8")
-    return parse(text, kinds[modality], f"{modality} simulation")
 
 
 def slice_list(text: str | None) -> list[int] | None:

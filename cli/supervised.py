@@ -30,10 +30,9 @@ from ..priors.supervised import SupervisedNetwork, supervised_loss
 from ..priors.train import Trainer
 from ..recon.baselines.supervised import first_reconstruction, in_network_units, measurement_of
 from ..recon.problem import Problem
-from ..recon.simulate import CTSimulation, MRISimulation, simulate
+from ..recon.simulate import CTSimulation, MRISimulation, simulate, simulation_of
 from ..recon.study import problem_of
 from .images import ImageSets
-from .simulate import simulation_of
 from .spec import device_of
 from .training import card_of, config_of, crops_settings, loop, refuse_other_run
 

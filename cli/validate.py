@@ -109,7 +109,14 @@ def _ct(scan: Scan, geometry: dict[str, Any]) -> tuple[list[str], list[str]]:
     from ..operators.geometry import geometry_from
 
     notes = []
-    wrong = angles_reversed(scan.data[len(scan.data) // 2], geometry_from(geometry, scan.data.shape[-1]))
+    mask = None if scan.mask is None else np.asarray(scan.mask, bool)
+    beam = geometry_from(geometry, scan.data.shape[-1])
+    wrong = angles_reversed(scan.data[len(scan.data) // 2], beam, mask)
+    if mask is not None and not mask.all():
+        notes.append(
+            f"the sinogram has gaps: {1 - mask.mean():.1%} of the rays were lost. Filtered backprojection fills them "
+            "from their neighbours along the detector, the other methods do without them"
+        )
     views = scan.data.shape[1]
     missing = missing_arc(np.asarray(geometry["angles"]))
     if missing > max(3 * np.pi / views, WIDE_ARC):

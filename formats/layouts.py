@@ -86,6 +86,9 @@ def _describe_hdf5(path: Path) -> dict[str, Any]:
             facts["kind"] = "mri"
         else:
             facts["kind"] = "images"
+        if facts["kind"] == "ct" and "mask" in file:
+            lost = 1 - float(np.mean(np.asarray(file["mask"]) != 0))
+            facts["gaps"] = f"{lost:.1%} of the rays were lost"
         facts["datasets"] = {name: f"{item.shape} {item.dtype}" for name, item in datasets(file).items()}
         facts |= {
             key: _short(value)

@@ -44,7 +44,8 @@ class Scan:
         geometry: ct only: {"type": "parallel" | "fan", "angles": (views,) float64 [rad], "detector_spacing":
             [mm], "detector_offset": [elements], and for "fan" "source_origin": [mm], "source_detector": [mm],
             "curved": bool}; "detectors", the number of elements, is optional and must agree with data.
-        mask: mri only: (ky, kx) bool, True where measured; None for a fully sampled k-space.
+        mask: True where measured, bool; None: everywhere. mri (ky, kx); ct (views, detectors), False for rays that
+            were lost (metal, dead elements), whatever data has there.
         maps: mri only: (slices, coils, H, W) complex64 coil sensitivities.
         noise: {"type": "gaussian" | "complex_gaussian", "sigma": float} or {"type": "photon", "photons":
             float, "electronic": float}; None where unknown.
@@ -155,10 +156,10 @@ def _ct(scan: Scan) -> Iterator[str]:
                 "got negative or non-finite photon counts, expected numbers >= 0; subtract the dark field "
                 "and clip"
             )
+    yield from _mask(scan.mask, scan.data.shape[1:], "the sinogram's", "(views, detectors)")
     yield from _images("truth", scan.truth, (scan.slices, *scan.matrix))
-    for name in ("mask", "maps"):
-        if getattr(scan, name) is not None:
-            yield f"got {name} in a CT scan, expected none; they belong to MRI"
+    if scan.maps is not None:
+        yield "got maps in a CT scan, expected none; they belong to MRI"
 
 
 def _geometry(geometry: dict[str, Any], views: int, detectors: int) -> Iterator[str]:
@@ -227,13 +228,10 @@ def _mri(scan: Scan) -> Iterator[str]:
         )
     if not scan.data.any():
         yield "k-space is zero everywhere, expected samples; check the export"
-    if scan.mask is not None:
-        mask = np.asarray(scan.mask)
-        if mask.shape != tuple(grid):
-            yield f"got a mask of shape {mask.shape}, expected the k-space grid {tuple(grid)} (ky, kx)"
-        elif not mask.any():
-            yield "the mask samples nothing, expected True where k-space was measured"
-        elif np.any(scan.data[..., ~mask.astype(bool)]):
+    lacking = list(_mask(scan.mask, tuple(grid), "the k-space grid", "(ky, kx)"))
+    yield from lacking
+    if scan.mask is not None and not lacking:
+        if np.any(scan.data[..., ~np.asarray(scan.mask, bool)]):
             yield (
                 "k-space is not zero where the mask says it was not measured; multiply it by the mask or "
                 "repair the mask"
@@ -265,6 +263,15 @@ def _array(what: str, data: np.ndarray, ndim: int, axes: str, *, is_complex: boo
             "finite "
             "numbers; mask or interpolate these elements before"
         )
+
+
+def _mask(mask: np.ndarray | None, shape: tuple[int, ...], whose: str, axes: str) -> Iterator[str]:
+    if mask is None:
+        return
+    if np.shape(mask) != shape:
+        yield f"got a mask of shape {np.shape(mask)}, expected {whose} {shape} {axes}"
+    elif not np.any(mask):
+        yield "the mask samples nothing, expected True where there are measurements"
 
 
 def _grid(scan: Scan) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Two plain HDF5 layouts for raw data from anywhere (docs/formats.md).
 
-simple sinogram   sinogram ([slices,] views, detectors), angles_deg (views,); attributes geometry ("parallel
-                  …" or "fan …", with "curved" for an arc-shaped detector), detector_pixel_mm,
+simple sinogram   sinogram ([slices,] views, detectors), angles_deg (views,); mask (views, detectors), optional, 0
+                  where a ray was lost; attributes geometry ("parallel …" or "fan …", with "curved" for an arc-shaped detector), detector_pixel_mm,
                   source_origin_mm, source_detector_mm, detector_offset [elements], detectors (their number,
                   to check against), angle_direction
                   ("counter-clockwise", the default, or "clockwise"), object_pixel_mm and matrix (or
@@ -66,12 +66,12 @@ def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | Non
             geometry["curved"] = "curved" in words.lower()
             magnification = geometry["source_detector"] / geometry["source_origin"]
         matrix, pixel = _object_grid(file, source, data.shape[-1], spacing / magnification)
+        mask = np.asarray(dataset(file, "mask", source)[()]) != 0 if "mask" in file else None
         header: Header = {"modality": "CT"}
         if "kv" in file.attrs:
             header["kv"] = number(file, "kv", source)
-    return Scan(
-        "ct", sinogram.astype(np.float32), matrix, pixel, geometry=geometry, header=header, source=source
-    )
+    data = sinogram.astype(np.float32)
+    return Scan("ct", data, matrix, pixel, geometry=geometry, mask=mask, header=header, source=source)
 
 
 def _sign(file: h5py.File, source: str) -> int:

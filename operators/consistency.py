@@ -17,9 +17,12 @@ PAIRS = 20_000  # looked at
 DISAGREE = 0.03  # less is no reason for doubt
 
 
-def opposite_rays(sinogram: np.ndarray, geometry: Geometry) -> float | None:
+def opposite_rays(
+    sinogram: np.ndarray, geometry: Geometry, valid: np.ndarray | None = None
+) -> float | None:
     """Root mean square difference of opposite rays over that of their line integrals; None with fewer than
-    LEAST_PAIRS pairs within one view and one detector element. sinogram: (views, detectors)."""
+    LEAST_PAIRS pairs within one view and one detector element. sinogram: (views, detectors); valid: the same, True
+    where measured, None for everywhere."""
     from scipy.spatial import KDTree
 
     origin, direction = geometry.rays()
@@ -36,6 +39,9 @@ def opposite_rays(sinogram: np.ndarray, geometry: Geometry) -> float | None:
     nearest = tree.query(lines(angle + np.pi, -distance)[some], distance_upper_bound=1.0)
     gap, other = (np.asarray(part) for part in nearest)
     found = np.isfinite(gap)
+    if valid is not None:
+        measured = np.append(valid.reshape(-1), False)  # the last: no ray was found
+        found &= measured[:-1][some] & measured[other]
     if found.sum() < LEAST_PAIRS:
         return None
     values = sinogram.reshape(-1).astype(np.float64)
@@ -43,14 +49,17 @@ def opposite_rays(sinogram: np.ndarray, geometry: Geometry) -> float | None:
     return float(np.sqrt(np.mean((one - two) ** 2) / max(np.mean(one**2), 1e-30)))
 
 
-def angles_reversed(sinogram: np.ndarray, geometry: Geometry) -> str | None:
-    """What to say where a fan beam's angles seem to run the wrong way round, else None."""
+def angles_reversed(
+    sinogram: np.ndarray, geometry: Geometry, valid: np.ndarray | None = None
+) -> str | None:
+    """What to say where a fan beam's angles seem to run the wrong way round, else None. Shapes as in
+    `opposite_rays`."""
     if not isinstance(geometry, FanBeam):
         return None  # a parallel beam's image is only mirrored
-    given = opposite_rays(sinogram, geometry)
+    given = opposite_rays(sinogram, geometry, valid)
     if given is None or given < DISAGREE:
         return None
-    other = opposite_rays(sinogram, replace(geometry, angles=tuple(-a for a in geometry.angles)))
+    other = opposite_rays(sinogram, replace(geometry, angles=tuple(-a for a in geometry.angles)), valid)
     if other is None or given < 2 * other:
         return None
     return (

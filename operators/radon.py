@@ -1,10 +1,13 @@
-"""The CT operator by name, and data simulated with another discretisation than the reconstruction's.
+"""The CT operator by name, with or without gaps, and data simulated with another discretisation than the
+reconstruction's.
 
 `Radon` is a function that picks the projector; both projectors mean the same by every axis (geometry.py), and
 their images are attenuation [1/mm], their line integrals dimensionless.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,10 +16,15 @@ from .geometry import Geometry, Grid
 from .linear import LinearOperator
 from .radon_sparse import RadonSparse, joseph_matrix, multiply, to_torch
 
+if TYPE_CHECKING:
+    from .radon_astra import RadonAstra
+
 _VIEWS_AT_ONCE = 8  # of the fine matrix in `simulate_sinogram`
 
 
-def Radon(geometry: Geometry, grid: Grid, backend: str = "auto") -> LinearOperator:
+def Radon(
+    geometry: Geometry, grid: Grid, backend: str = "auto", valid: Tensor | None = None
+) -> LinearOperator:
     """Line integrals: (B, H, W) [1/mm] -> (B, views, detectors).
 
     Args:
@@ -24,17 +32,51 @@ def Radon(geometry: Geometry, grid: Grid, backend: str = "auto") -> LinearOperat
         grid: the pixels.
         backend: "sparse" (stored matrix, exact adjoint, any geometry), "astra" (computed on the fly: slower,
             but without the matrix's memory), or "auto", the sparse one.
+        valid: (views, detectors) bool, True where a ray was measured; the others measure nothing, which is zero.
+            None: all were.
 
     Raises:
-        ValueError: for an unknown backend, a source inside the grid, or a curved detector with ASTRA.
+        ValueError: for an unknown backend, a source inside the grid, a curved detector with ASTRA, or a `valid` of
+            another shape or type.
     """
     if backend in ("auto", "sparse"):
-        return RadonSparse(geometry, grid)
-    if backend == "astra":
+        operator = RadonSparse(geometry, grid)
+    elif backend == "astra":
         from .radon_astra import RadonAstra
 
-        return RadonAstra(geometry, grid)
-    raise ValueError(f"Radon: got backend={backend!r}, expected 'auto', 'sparse' or 'astra'")
+        operator = RadonAstra(geometry, grid)
+    else:
+        raise ValueError(f"Radon: got backend={backend!r}, expected 'auto', 'sparse' or 'astra'")
+    return operator if valid is None else RadonWithGaps(operator, valid)
+
+
+class RadonWithGaps(LinearOperator):
+    """V A: line integrals of which some rays were lost (metal, dead elements), V = diag(valid).
+
+    Args:
+        operator: A, with its geometry and grid.
+        valid: (views, detectors) bool, True where measured; for all items of a batch.
+
+    Raises:
+        ValueError: for a `valid` of another shape or type.
+    """
+
+    def __init__(self, operator: RadonSparse | RadonAstra, valid: Tensor) -> None:
+        if tuple(valid.shape) != operator.range or valid.dtype != torch.bool:
+            raise ValueError(
+                f"Radon: got valid of shape {tuple(valid.shape)} and {valid.dtype}, expected bool {operator.range} "
+                "(views, detectors), True where a ray was measured"
+            )
+        super().__init__(operator.domain, operator.range)
+        self.operator, self.geometry, self.grid = operator, operator.geometry, operator.grid
+        self.valid: Tensor
+        self.register_buffer("valid", valid, persistent=False)
+
+    def apply_forward(self, x: Tensor) -> Tensor:
+        return self.valid * self.operator.apply_forward(x)
+
+    def apply_adjoint(self, y: Tensor) -> Tensor:
+        return self.operator.apply_adjoint(self.valid * y)
 
 
 def simulate_sinogram(image: Tensor, geometry: Geometry, grid: Grid, oversample: int = 2) -> Tensor:

@@ -10,11 +10,14 @@ center_fraction)/acceleration), e.g. 3.2 for x4 with 8 %. `achieved_acceleration
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+GOLDEN_ANGLE = math.pi * (math.sqrt(5) - 1) / 2  # 111.25 degrees
 
 
 def equispaced(
@@ -119,6 +122,43 @@ def poisson_disc(
     )
 
 
+def radial(
+    shape: Sequence[int], acceleration: float, center_fraction: float = 0.08, seed: int = 0
+) -> Tensor:
+    """Spokes through the centre of k-space, each turned by the golden angle pi (sqrt 5 - 1) / 2 against the one before
+    it (Winkelmann et al., IEEE Trans. Med. Imaging 26, 68, 2007), rounded to the Cartesian grid: radial sampling
+    without gridding, whose samples lie where the FFT has them.
+
+    A spoke has max(ky, kx) samples at the Nyquist distance, reaches the edge of k-space in every direction (half the
+    matrix, so that the corners are never measured), and is symmetric about the zero frequency. There are as many
+    spokes as bring the number of measured positions nearest to ky kx/acceleration, half a spoke off at most.
+
+    Args:
+        center_fraction: side of the fully sampled centre, in parts of each axis.
+        seed: of the first angle.
+
+    Raises:
+        ValueError: if the centre alone has more positions than the acceleration allows, or the spokes cannot fill as
+            much as it asks for (below about 4/pi).
+    """
+    _check(shape, acceleration, center_fraction**2)
+    mask = _centre(shape[0], center_fraction)[:, None] & _centre(shape[1], center_fraction)
+    wanted = mask.size / acceleration
+    if mask.sum() > wanted:
+        raise _too_large_a_centre(mask, acceleration)
+    angle, before = np.random.default_rng(seed).uniform(0, math.pi), mask
+    for _ in range(8 * max(shape)):
+        before, mask = mask, mask | _spoke(shape, angle)
+        if mask.sum() >= wanted:
+            nearer = before if wanted - before.sum() < mask.sum() - wanted else mask
+            return torch.from_numpy(nearer)
+        angle += GOLDEN_ANGLE
+    raise ValueError(
+        f"radial: got acceleration={acceleration}, but spokes do not reach the corners of k-space; the least at "
+        f"{tuple(shape)} is {mask.size / mask.sum():.2f}"
+    )
+
+
 def achieved_acceleration(mask: Tensor) -> float:
     """All positions over measured ones."""
     return mask.numel() / int(mask.sum())
@@ -154,14 +194,32 @@ def _draw(mask: np.ndarray, log_density: np.ndarray, acceleration: float, seed: 
     """Add positions without replacement (Gumbel top-k) until size/acceleration are measured."""
     missing = round(mask.size / acceleration) - int(mask.sum())
     if missing < 0:
-        raise ValueError(
-            f"the centre alone has {int(mask.sum())} of {mask.size} positions, more than acceleration "
-            f"{acceleration} allows; lower center_fraction"
-        )
+        raise _too_large_a_centre(mask, acceleration)
     keys = np.where(mask, -np.inf, log_density + np.random.default_rng(seed).gumbel(size=mask.shape))
     drawn = mask.copy()
     drawn.flat[np.argsort(keys, axis=None)[mask.size - missing :]] = True
     return drawn
+
+
+def _too_large_a_centre(mask: np.ndarray, acceleration: float) -> ValueError:
+    return ValueError(
+        f"the centre alone has {int(mask.sum())} of {mask.size} positions, more than acceleration "
+        f"{acceleration} allows; lower center_fraction"
+    )
+
+
+def _spoke(shape: Sequence[int], angle: float) -> np.ndarray:
+    """(ky, kx) bool: a spoke of both directions, symmetric about the zero frequency, as an even axis' last negative
+    frequency, which has no opposite, is left out."""
+    ny, nx = shape
+    r = np.arange(max(shape) // 2 + 1) / max(shape)  # 0 to 1/2, in parts of the matrix
+    ky, kx = np.rint(r * ny * math.sin(angle)).astype(int), np.rint(r * nx * math.cos(angle)).astype(int)
+    inside = (np.abs(ky) <= (ny - 1) // 2) & (np.abs(kx) <= (nx - 1) // 2)
+    ky, kx = ky[inside], kx[inside]
+    spoke = np.zeros((ny, nx), bool)
+    for sign in (1, -1):
+        spoke[ny // 2 + sign * ky, nx // 2 + sign * kx] = True
+    return spoke
 
 
 def _throw_darts(distance: np.ndarray, order: np.ndarray) -> np.ndarray:

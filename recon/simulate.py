@@ -19,7 +19,9 @@ from ..operators.geometry import FanBeam, Grid, ParallelBeam
 from ..operators.mri import sigma_for_snr, simulate_kspace
 from ..operators.noise import Photon
 from ..operators.radon import simulate_sinogram
-from ..operators.sampling import equispaced, gaussian_2d, gaussian_lines, poisson_disc, random_lines
+from ..operators.sampling import equispaced, gaussian_2d, gaussian_lines, poisson_disc, radial, random_lines
+from .metal import crossed, metal_discs
+from .options import parse
 
 MASKS = {
     "equispaced": equispaced,
@@ -27,10 +29,12 @@ MASKS = {
     "gaussian1d": gaussian_lines,
     "gaussian2d": gaussian_2d,
     "poisson": poisson_disc,
+    "radial": radial,
 }
 LARGEST_MATRIX = (
     400  # images above it are reconstructed at half their matrix, the size the bundled priors know
 )
+BODY_HU = -200.0  # metal lies in pixels above it
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class CTSimulation:
         electronic: readout noise [photons].
         source_origin, source_detector: of the fan [mm].
         matrix: of the reconstruction; 0 for the image's (half of it above 400).
+        metal: discs of metal of 2 to 6 mm radius in the body, through all slices; the rays that cross one are lost
+            (mask False, data zero), the truth has none: a sinogram whose metal trace has been segmented.
     """
 
     views: int = 23
@@ -56,6 +62,7 @@ class CTSimulation:
     source_origin: float = 595.0
     source_detector: float = 1085.6
     matrix: int = 0
+    metal: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class MRISimulation:
         center: fully sampled part of the lines; 0 for .08 (accel < 8) or .04.
         coils: simulated coils, smooth maps around the head.
         snr: of the sampled k-space [dB]; 0 for noise-free data.
-        mask: equispaced, random, gaussian1d, gaussian2d or poisson.
+        mask: equispaced, random, gaussian1d, gaussian2d, poisson or radial (spokes on the Cartesian grid).
     """
 
     accel: float = 4.0
@@ -75,6 +82,15 @@ class MRISimulation:
     coils: int = 8
     snr: float = 30.0
     mask: str = "equispaced"
+
+
+def simulation_of(spec: str, option: str) -> CTSimulation | MRISimulation:
+    """`ct:views=23,photons=1e5` or `mri:accel=4` -> settings. Raises ValueError, in the name of the option."""
+    modality, _, text = spec.partition(":")
+    kinds: dict[str, type[CTSimulation] | type[MRISimulation]] = {"ct": CTSimulation, "mri": MRISimulation}
+    if modality not in kinds:
+        raise ValueError(f"{option}: got {spec!r}, expected ct:views=23,photons=1e5 or mri:accel=4,coils=8")
+    return parse(text, kinds[modality], f"{modality} simulation")
 
 
 def simulate(volume: Volume, settings: CTSimulation | MRISimulation, seed: int = 0) -> Scan:
@@ -85,7 +101,14 @@ def simulate(volume: Volume, settings: CTSimulation | MRISimulation, seed: int =
 
 
 def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
-    """Line integrals of a CT volume in HU. The truth is in 1/mm on the reconstruction's grid."""
+    """Line integrals of a CT volume in HU. The truth is in 1/mm on the reconstruction's grid.
+
+    Raises:
+        FormatError: for images of another kind or without square pixels.
+        ValueError: for a negative number of metal discs, or metal in images without a body.
+    """
+    if settings.metal < 0:
+        raise ValueError(f"ct simulation: got metal={settings.metal}, expected a number of discs, 0 or more")
     if volume.units != "HU":
         raise FormatError(
             f"{volume.source}: got {volume.units} images, expected CT in HU; for MR use an mri simulation"
@@ -123,6 +146,11 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         model = Photon(settings.photons, settings.electronic)
         clean = model.sample(clean, torch.Generator().manual_seed(seed))
         noise = {"type": "photon", "photons": settings.photons, "electronic": settings.electronic}
+    mask = None
+    if settings.metal:
+        body = volume.data[:, : mu.shape[1], : mu.shape[2]].mean(0) > BODY_HU
+        mask = ~crossed(geometry, metal_discs(body, volume.spacing[2], settings.metal, seed))
+        clean = clean * torch.from_numpy(mask)
     facts = {
         "angles": np.asarray(geometry.angles),
         "detector_spacing": geometry.spacing,
@@ -138,6 +166,7 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         matrix=grid.matrix,
         pixel_mm=grid.pixel,
         geometry={"type": "fan" if settings.fan else "parallel", **facts},
+        mask=mask,
         noise=noise,
         truth=truth.numpy(),
         header={**volume.header, "mu_water": MU_WATER, "simulated": "yes"},

@@ -43,11 +43,16 @@ def geometry_of(scan: Scan) -> tuple[Geometry, Grid]:
 
 def _ct(scan: Scan) -> Problem:
     geometry, grid = geometry_of(scan)
-    if wrong := angles_reversed(scan.data[len(scan.data) // 2], geometry):
+    mask = None if scan.mask is None else np.array(scan.mask, bool)
+    if wrong := angles_reversed(scan.data[len(scan.data) // 2], geometry, mask):
         raise FormatError(f"{scan.source}: {wrong}")
     y = torch.from_numpy(np.ascontiguousarray(scan.data, np.float32))
+    valid = None if mask is None else torch.from_numpy(mask)
+    if valid is not None:
+        y = y * valid
     water = scan.header.get("mu_water")
-    return Problem(y, Radon(geometry, grid), _noise_of(scan, y), None if water is None else float(water))
+    operator = Radon(geometry, grid, valid=valid)
+    return Problem(y, operator, _noise_of(scan, y, valid), None if water is None else float(water))
 
 
 def _mri(scan: Scan) -> Problem:
@@ -76,9 +81,10 @@ def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Noise | None
     """The scan's noise model, or one estimated from its data; None for data stated to be noise-free."""
     stated = scan.noise
     if stated is None:
-        if mask is not None:
-            return ComplexGaussian(kspace_noise(y, mask))
-        return Gaussian(sinogram_noise(y))
+        if scan.kind == "ct":
+            return Gaussian(sinogram_noise(y, mask))
+        measured = torch.ones(y.shape[-2:], dtype=torch.bool) if mask is None else mask
+        return ComplexGaussian(kspace_noise(y, measured))
     kind = stated["type"]
     if kind == "photon":
         return Photon(float(stated["photons"]), float(stated.get("electronic", 0.0)))
@@ -98,11 +104,26 @@ def kspace_noise(y: Tensor, mask: Tensor) -> float:
     return max(float((power.median() / np.log(2)).sqrt()), 1e-12)
 
 
-def sinogram_noise(y: Tensor) -> float:
+def sinogram_noise(y: Tensor, valid: Tensor | None = None) -> float:
     """Standard deviation of the noise of line integrals (B, views, detectors), from their fourth differences d along
     the detector, which objects leave small: median |d| / (0.6745 sqrt 70). Fine detail of the object counts as noise:
-    the least that is found in body CT is about 0.005."""
+    the least that is found in body CT is about 0.005.
+
+    Args:
+        valid: (views, detectors), True where measured; differences with other rays do not count. None: all.
+
+    Raises:
+        ValueError: where no five neighbouring rays were measured.
+    """
     fourth = y.diff(n=4, dim=-1)
-    inside = y[..., 2:-2] > 0.05 * y.max()
-    values = fourth[inside] if bool(inside.any()) else fourth.flatten()
+    whole = torch.ones_like(fourth, dtype=torch.bool)
+    if valid is not None:
+        whole &= valid.unfold(-1, 5, 1).all(-1)
+        if not bool(whole.any()):
+            raise ValueError(
+                "the noise of the sinogram cannot be estimated: nowhere were five neighbouring rays measured; state "
+                "`noise` in the file"
+            )
+    inside = whole & (y[..., 2:-2] > 0.05 * y.max())
+    values = fourth[inside if bool(inside.any()) else whole]
     return max(float(values.abs().median()) / (0.6745 * 70**0.5), 1e-6)

@@ -18,6 +18,10 @@ Delta_v is the angle that a view stands for, half the gaps to its two neighbours
 views repeat after 180 degrees. Fan rays are measured twice in a full circle and once or twice in arcs: the
 weights w of the two equal rays, in the views beta and beta + pi - 2 gamma, sum to one and are smooth (Noo,
 Defrise, Clackdoyle & Kudo, Phys. Med. Biol. 47, 2525, 2002); in the full circle both are ½.
+
+Rays that were lost (metal) are interpolated linearly along the detector before the filter, which would
+spread the steps at the ends of a gap over the image (LI-MAR: Kalender, Hebel & Ebersberger, Radiology 164,
+576, 1987).
 """
 
 from __future__ import annotations
@@ -41,7 +45,13 @@ FILTERS = {
 _TAPER = math.radians(10)  # of the redundancy weight at the ends of an arc
 
 
-def fbp(sinogram: Tensor, geometry: Geometry, grid: Grid, filter: str = "ramp") -> Tensor:
+def fbp(
+    sinogram: Tensor,
+    geometry: Geometry,
+    grid: Grid,
+    filter: str = "ramp",
+    valid: Tensor | None = None,
+) -> Tensor:
     """The image whose line integrals are `sinogram`.
 
     Args:
@@ -49,12 +59,13 @@ def fbp(sinogram: Tensor, geometry: Geometry, grid: Grid, filter: str = "ramp") 
         geometry: ParallelBeam or FanBeam; the angles in any order, evenly spaced or not.
         grid: the pixels to reconstruct.
         filter: "ramp" (Ram-Lak), or, ever smoother, "shepp-logan", "cosine", "hamming", "hann".
+        valid: (views, detectors) bool, True where measured; the other rays are filled by `fill_gaps`. None: all.
 
     Returns:
         (B, H, W) attenuation [1/mm]. Zero elements are assumed beyond the detector's ends.
 
     Raises:
-        ValueError: for an unknown filter, a sinogram that does not fit, a source inside the grid.
+        ValueError: for an unknown filter, a sinogram or a `valid` that does not fit, a source inside the grid.
     """
     if filter not in FILTERS:
         raise ValueError(f"fbp: got filter {filter!r}, expected one of {', '.join(FILTERS)}")
@@ -64,6 +75,8 @@ def fbp(sinogram: Tensor, geometry: Geometry, grid: Grid, filter: str = "ramp") 
             f"line integrals (batch, {geometry.views}, {geometry.detectors}); add the batch dimension, or "
             "rebuild the geometry"
         )
+    if valid is not None:
+        sinogram = fill_gaps(sinogram, valid)
     step, curved = geometry.spacing, False  # step: of the function that is filtered
     if isinstance(geometry, FanBeam):
         R, D, curved = geometry.source_origin, geometry.source_detector, geometry.curved
@@ -85,6 +98,32 @@ def fbp(sinogram: Tensor, geometry: Geometry, grid: Grid, filter: str = "ramp") 
     kernel = _ramp(geometry.detectors, step, curved)
     q = _convolve(sinogram * tensor(weight), tensor(kernel), filter) * tensor(step * Delta)[:, None]
     return _backproject(q, geometry, grid, step)
+
+
+def fill_gaps(sinogram: Tensor, valid: Tensor) -> Tensor:
+    """Lost rays, interpolated linearly between the next measured ones on both sides in the same view. Beyond the
+    detector's ends there are zeros, so that a view without any measured ray is zero.
+
+    Args:
+        sinogram: (B, views, detectors).
+        valid: (views, detectors) bool, True where measured.
+
+    Raises:
+        ValueError: for a `valid` of another shape.
+    """
+    if valid.shape != sinogram.shape[1:]:
+        raise ValueError(
+            f"fill_gaps: got valid of shape {tuple(valid.shape)}, expected {tuple(sinogram.shape[1:])} (views, detectors)"
+        )
+    y = torch.nn.functional.pad(sinogram, (1, 1))
+    known = torch.nn.functional.pad(valid, (1, 1), value=True)
+    n = known.shape[-1]
+    k = torch.arange(n, device=y.device).expand_as(known)
+    left = torch.where(known, k, 0).cummax(-1).values
+    right = torch.where(known, k, n - 1).flip(-1).cummin(-1).values.flip(-1)
+    part = ((k - left) / (right - left).clamp_min(1)).to(y.dtype)
+    before, after = (y.gather(-1, index.expand_as(y)) for index in (left, right))
+    return torch.lerp(before, after, part.expand_as(y))[..., 1:-1]
 
 
 def view_angles(angles: tuple[float, ...], period: float) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from .fbp import fbp
 from .sense import cg_sense
 from .sirt import sirt
 from .tv import fista_tv
-from .weights import inverse_variance
+from .weights import inverse_variance, measurements
 from .zero_filled import zero_filled
 
 
@@ -69,13 +69,18 @@ def ct_geometry(problem: Problem) -> tuple[Geometry, Grid]:
     return geometry, grid
 
 
+def measured_rays(problem: Problem) -> Tensor | None:
+    """(views, detectors) bool, True where a ray was measured; None where all were."""
+    return getattr(problem.operator, "valid", None)
+
+
 @dataclass(frozen=True)
 class FBP(Baseline):
     title, scans = "FBP", ("ct",)
     filter: str = "ramp"
 
     def image(self, problem: Problem) -> Tensor:
-        return fbp(problem.y, *ct_geometry(problem), self.filter)
+        return fbp(problem.y, *ct_geometry(problem), self.filter, measured_rays(problem))
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class SIRT(Baseline):
     nonnegative: bool = True
 
     def image(self, problem: Problem) -> Tensor:
-        W, m = inverse_variance(problem), problem.y[0].numel()
+        W, m = inverse_variance(problem), measurements(problem)
         return sirt(problem.y, problem.operator, self.iterations, W, m, self.nonnegative)
 
 
@@ -95,7 +100,7 @@ class CGLS(Baseline):
     iterations: int = 20
 
     def image(self, problem: Problem) -> Tensor:
-        W, m = inverse_variance(problem), problem.y[0].numel()
+        W, m = inverse_variance(problem), measurements(problem)
         return cgls(problem.y, problem.operator, self.iterations, W, m)
 
 

@@ -21,7 +21,7 @@ from ...priors.score import from_channels, to_channels
 from ...priors.supervised import SupervisedNetwork
 from ..problem import Problem, Reconstruction
 from .fbp import fbp, view_angles
-from .methods import ct_geometry
+from .methods import ct_geometry, measured_rays
 from .zero_filled import zero_filled
 
 # How far a scan may be from the training's measurement: ratios, and decibels for the noise of k-space.
@@ -33,7 +33,7 @@ def first_reconstruction(problem: Problem) -> Tensor:
     """x_0 in physical units: filtered backprojection (ramp) or zero-filled, (B, H, W)."""
     if problem.operator.domain_complex:
         return zero_filled(problem)
-    return fbp(problem.y, *ct_geometry(problem))
+    return fbp(problem.y, *ct_geometry(problem), valid=measured_rays(problem))
 
 
 def in_network_units(

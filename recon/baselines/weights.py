@@ -4,7 +4,8 @@
 
 epsilon = `MODEL_ERROR` is a model error relative to y: no scan follows its discretised operator better, and noise-free
 data would otherwise be fitted beyond it. The truth then has || W^½ (A x - y) ||² = m, the number of measurements, which
-is where an iteration should stop that would next fit the noise (discrepancy principle; Morozov 1966).
+is where an iteration should stop that would next fit the noise (discrepancy principle; Morozov 1966). Rays that were
+lost count neither for m nor for the rms of y.
 """
 
 from __future__ import annotations
@@ -20,10 +21,17 @@ MODEL_ERROR = 2e-3
 _POWER_ITERATIONS = 8
 
 
+def measurements(problem: Problem) -> int:
+    """m of the module's docstring: measured values of one item."""
+    valid = getattr(problem.operator, "valid", None)
+    return problem.y[0].numel() if valid is None else int(valid.sum())
+
+
 def inverse_variance(problem: Problem) -> Tensor:
     """W of the module's docstring, with the shape of y."""
     y = problem.y
-    variance = MODEL_ERROR**2 * y.abs().square().mean(tuple(range(1, y.ndim)), keepdim=True)
+    power = y.abs().square().sum(tuple(range(1, y.ndim)), keepdim=True) / measurements(problem)
+    variance = MODEL_ERROR**2 * power
     if problem.noise is not None:
         variance = variance + 1 / problem.noise.weights(y)
     return (1 / variance.clamp_min(1e-30)).expand(y.shape)

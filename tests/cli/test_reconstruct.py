@@ -18,6 +18,7 @@ from scanprior.formats.dicom import example_ct
 from scanprior.formats.read import read
 from scanprior.formats.scan import Scan, Volume
 from scanprior.formats.store import read_reconstruction, read_scan, write_scan
+from scanprior.recon.methods import BASELINES, METHODS
 
 SIDE = 32
 FILES = ["dicom", "reconstruction.h5", "report.html", "report.json", "report.png"]
@@ -231,3 +232,8 @@ def test_simulate_then_reconstruct(tmp_path, ct_volume, ct_prior, reconstructed,
     one = reconstructed(images, ct_prior, "--seed", 3, "--simulate", f"ct:{settings}", output="one")
     means = [read_reconstruction(folder / "reconstruction.h5").mean for folder in (one, two)]
     np.testing.assert_allclose(*means, rtol=0, atol=0.1)
+
+
+def test_help_has_each_on_a_line_of_its_own(scanprior) -> None:
+    first = [line.split()[:1] for line in scanprior("reconstruct", "--help").out.splitlines()]
+    assert [[name] for name in (*METHODS, *BASELINES) if [name] not in first] == []

@@ -6,12 +6,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .spec import parse
+from .options import parse
 
 if TYPE_CHECKING:
-    from ..recon.baselines.methods import Baseline
-    from ..recon.baselines.supervised import Supervised
-    from ..recon.posterior.base import PosteriorMethod
+    from .baselines.methods import Baseline
+    from .baselines.supervised import Supervised
+    from .posterior.base import PosteriorMethod
 
 METHODS = {  # name -> (module, class, its line in --help)
     "dds": ("dds", "DDS", "few conjugate gradients inside DDIM, warm start (Chung 2024); the default"),
@@ -64,6 +64,6 @@ def method_of(name: str, options: str) -> PosteriorMethod | Baseline | Supervise
     for folder, table in folders.items():
         if name in table:
             module, kind, _ = table[name]
-            module = import_module(f"..recon.{folder}.{module}", __package__)
+            module = import_module(f".{folder}.{module}", __package__)
             return parse(options, getattr(module, kind), "--options")
     raise ValueError(f"--method: got {name!r}, expected one of {', '.join((*METHODS, *BASELINES))}")

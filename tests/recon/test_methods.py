@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from scanprior.cli.methods import BASELINES, METHODS, lines, method_of
+from scanprior.recon.methods import METHODS, lines, method_of
 from scanprior.recon.posterior.base import PosteriorMethod
 
 
@@ -20,8 +20,3 @@ def test_every_name_is_a_method_with_settings(name: str) -> None:
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="expected one of dds, projection"):
         method_of("magic", "")
-
-
-def test_help_has_each_on_a_line_of_its_own(scanprior) -> None:
-    first = [line.split()[:1] for line in scanprior("reconstruct", "--help").out.splitlines()]
-    assert [[name] for name in (*METHODS, *BASELINES) if [name] not in first] == []

@@ -11,8 +11,8 @@ import click
 @click.command()
 @click.argument("image", type=Path, help="DICOM file or folder, NIfTI, or an HDF5 image set.")
 @click.option("--output", "-o", type=Path, required=True, help="The scan's HDF5 file.")
-@click.option("--ct", help="views=60,photons=1e5,fan,curved,arc=180,…")
-@click.option("--mri", help="accel=4,coils=8,snr=30,mask=equispaced,…")
+@click.option("--ct", help="views=60,photons=1e5,fan,curved,arc=180,metal=2,…")
+@click.option("--mri", help="accel=4,coils=8,snr=30,mask=radial,…")
 @click.option("--slices", help="Slices, e.g. 0,3,8 or 4-9; all by default.")
 @click.option("--seed", default=0, help="Of the noise, the phase and the mask.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
@@ -25,6 +25,7 @@ def simulate(
     Examples:
       scanprior simulate image.dcm --ct views=60,fan -o scan.h5
       scanprior simulate series/ --ct views=23,photons=1e5 --slices 4-9 -o scan.h5
+      scanprior simulate image.dcm --ct views=180,metal=2 -o gaps.h5
       scanprior simulate brain.nii.gz --mri accel=4,coils=8 -o kspace.h5
     """
     if (ct is None) == (mri is None):
@@ -35,7 +36,10 @@ def simulate(
     from ..formats.store import write_scan
 
     write_scan(output, scan)
-    click.echo(f"wrote {output}: {scan.kind} data {scan.data.shape}, reconstruction matrix {scan.matrix}")
+    gaps = "" if scan.kind == "mri" or scan.mask is None else f", {1 - scan.mask.mean():.1%} of the rays lost"
+    click.echo(
+        f"wrote {output}: {scan.kind} data {scan.data.shape}{gaps}, reconstruction matrix {scan.matrix}"
+    )
 
 
 def scan_of_image(path: Path, spec: str, slices: str | None, seed: int, **options: Any) -> tuple[Any, Any]:

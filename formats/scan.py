@@ -230,12 +230,11 @@ def _mri(scan: Scan) -> Iterator[str]:
         yield "k-space is zero everywhere, expected samples; check the export"
     lacking = list(_mask(scan.mask, tuple(grid), "the k-space grid", "(ky, kx)"))
     yield from lacking
-    if scan.mask is not None and not lacking:
-        if np.any(scan.data[..., ~np.asarray(scan.mask, bool)]):
-            yield (
-                "k-space is not zero where the mask says it was not measured; multiply it by the mask or "
-                "repair the mask"
-            )
+    if scan.mask is not None and not lacking and np.any(scan.data[..., ~np.asarray(scan.mask, bool)]):
+        yield (
+            "k-space is not zero where the mask says it was not measured; multiply it by the mask or "
+            "repair the mask"
+        )
     yield from _images("maps", scan.maps, (slices, coils, *scan.matrix))
     yield from _images("truth", scan.truth, (slices, *scan.matrix))
     for name in ("geometry", "counts"):

@@ -1,7 +1,8 @@
 """Two plain HDF5 layouts for raw data from anywhere (docs/formats.md).
 
 simple sinogram   sinogram ([slices,] views, detectors), angles_deg (views,); mask (views, detectors), optional, 0
-                  where a ray was lost; attributes geometry ("parallel …" or "fan …", with "curved" for an arc-shaped detector), detector_pixel_mm,
+                  where a ray was lost; attributes geometry ("parallel …" or "fan …", with "curved" for an
+                  arc-shaped detector), detector_pixel_mm,
                   source_origin_mm, source_detector_mm, detector_offset [elements], detectors (their number,
                   to check against), angle_direction
                   ("counter-clockwise", the default, or "clockwise"), object_pixel_mm and matrix (or

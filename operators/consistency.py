@@ -17,9 +17,7 @@ PAIRS = 20_000  # looked at
 DISAGREE = 0.03  # less is no reason for doubt
 
 
-def opposite_rays(
-    sinogram: np.ndarray, geometry: Geometry, valid: np.ndarray | None = None
-) -> float | None:
+def opposite_rays(sinogram: np.ndarray, geometry: Geometry, valid: np.ndarray | None = None) -> float | None:
     """Root mean square difference of opposite rays over that of their line integrals; None with fewer than
     LEAST_PAIRS pairs within one view and one detector element. sinogram: (views, detectors); valid: the same, True
     where measured, None for everywhere."""
@@ -49,9 +47,7 @@ def opposite_rays(
     return float(np.sqrt(np.mean((one - two) ** 2) / max(np.mean(one**2), 1e-30)))
 
 
-def angles_reversed(
-    sinogram: np.ndarray, geometry: Geometry, valid: np.ndarray | None = None
-) -> str | None:
+def angles_reversed(sinogram: np.ndarray, geometry: Geometry, valid: np.ndarray | None = None) -> str | None:
     """What to say where a fan beam's angles seem to run the wrong way round, else None. Shapes as in
     `opposite_rays`."""
     if not isinstance(geometry, FanBeam):

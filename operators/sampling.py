@@ -122,9 +122,7 @@ def poisson_disc(
     )
 
 
-def radial(
-    shape: Sequence[int], acceleration: float, center_fraction: float = 0.08, seed: int = 0
-) -> Tensor:
+def radial(shape: Sequence[int], acceleration: float, center_fraction: float = 0.08, seed: int = 0) -> Tensor:
     """Spokes through the centre of k-space, each turned by the golden angle pi (sqrt 5 - 1) / 2 against the one before
     it (Winkelmann et al., IEEE Trans. Med. Imaging 26, 68, 2007), rounded to the Cartesian grid: radial sampling
     without gridding, whose samples lie where the FFT has them.

@@ -113,7 +113,8 @@ def fill_gaps(sinogram: Tensor, valid: Tensor) -> Tensor:
     """
     if valid.shape != sinogram.shape[1:]:
         raise ValueError(
-            f"fill_gaps: got valid of shape {tuple(valid.shape)}, expected {tuple(sinogram.shape[1:])} (views, detectors)"
+            f"fill_gaps: got valid of shape {tuple(valid.shape)}, expected {tuple(sinogram.shape[1:])}: (views, "
+            "detectors)"
         )
     y = torch.nn.functional.pad(sinogram, (1, 1))
     known = torch.nn.functional.pad(valid, (1, 1), value=True)

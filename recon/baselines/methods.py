@@ -22,7 +22,7 @@ from .fbp import fbp
 from .sense import cg_sense
 from .sirt import sirt
 from .tv import fista_tv
-from .weights import inverse_variance, measurements
+from .weights import inverse_variance, measured_rays, measurements
 from .zero_filled import zero_filled
 
 
@@ -67,11 +67,6 @@ def ct_geometry(problem: Problem) -> tuple[Geometry, Grid]:
     if not isinstance(geometry, Geometry) or not isinstance(grid, Grid):
         raise ValueError(f"FBP needs the geometry of a CT scan, {problem.operator!r} has none")
     return geometry, grid
-
-
-def measured_rays(problem: Problem) -> Tensor | None:
-    """(views, detectors) bool, True where a ray was measured; None where all were."""
-    return getattr(problem.operator, "valid", None)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from ...priors.score import from_channels, to_channels
 from ...priors.supervised import SupervisedNetwork
 from ..problem import Problem, Reconstruction
 from .fbp import fbp, view_angles
-from .methods import ct_geometry, measured_rays
+from .methods import ct_geometry
+from .weights import measured_rays
 from .zero_filled import zero_filled
 
 # How far a scan may be from the training's measurement: ratios, and decibels for the noise of k-space.

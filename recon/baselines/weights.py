@@ -21,9 +21,14 @@ MODEL_ERROR = 2e-3
 _POWER_ITERATIONS = 8
 
 
+def measured_rays(problem: Problem) -> Tensor | None:
+    """(views, detectors) bool, True where a ray was measured; None where all were, and for MRI."""
+    return getattr(problem.operator, "valid", None)
+
+
 def measurements(problem: Problem) -> int:
     """m of the module's docstring: measured values of one item."""
-    valid = getattr(problem.operator, "valid", None)
+    valid = measured_rays(problem)
     return problem.y[0].numel() if valid is None else int(valid.sum())
 
 

@@ -219,6 +219,33 @@ def test_a_real_dicom_slice_with_a_simulation(ct_prior, reconstructed) -> None:
     assert str(source.PatientName) not in texts and str(source.PatientID) not in texts
 
 
+def test_simulated_metal(tmp_path, ct_volume, ct_prior, reconstructed, scanprior) -> None:
+    """The two steps give what the one gives, and our tools say what is missing."""
+    images = image_set(ct_volume, tmp_path / "set.h5")
+    done = scanprior("simulate", images, "--ct", "views=18,metal=2", "--seed", 3, "-o", tmp_path / "scan.h5")
+    assert done.code == 0, done.err
+    scan = read_scan(tmp_path / "scan.h5")
+    lost = f"{1 - scan.mask.mean():.1%} of the rays"
+    assert not scan.mask.all() and f"{lost} lost" in done.out
+    assert f"{lost} were lost" in scanprior("info", tmp_path / "scan.h5").out
+    checked = scanprior("validate", tmp_path / "scan.h5")
+    assert checked.code == 0 and f"gaps: {lost} were lost" in checked.out
+    two = reconstructed(tmp_path / "scan.h5", ct_prior, "--seed", 3, "--baselines", output="two")
+    one = reconstructed(images, ct_prior, "--seed", 3, "--simulate", "ct:views=18,metal=2", output="one")
+    means = [read_reconstruction(folder / "reconstruction.h5").mean for folder in (one, two)]
+    np.testing.assert_allclose(*means, rtol=0, atol=0.1)
+    rows = json.loads((two / "report.json").read_text())["table"]
+    assert all(row["psnr"] > 15 and row["residual"] < 0.3 for row in rows), rows
+
+
+def test_radial_lines_of_k_space(tmp_path, mr_volume, mr_prior, reconstructed) -> None:
+    file = image_set(mr_volume, tmp_path / "set.h5")
+    settings = "mri:accel=2,coils=3,snr=40,mask=radial"
+    folder = reconstructed(file, mr_prior, "--simulate", settings, "--slices", "0")
+    rows = json.loads((folder / "report.json").read_text())["table"]
+    assert all(row["psnr"] > 12 and row["residual"] < 0.3 for row in rows), rows
+
+
 def test_simulate_then_reconstruct(tmp_path, ct_volume, ct_prior, reconstructed, scanprior) -> None:
     """The two steps give what the one gives."""
     images = image_set(ct_volume, tmp_path / "set.h5")

@@ -35,6 +35,15 @@ def test_simple_sinogram(tmp_path):
     assert read(tmp_path / "s.h5", angle_sign=1).geometry["angles"][1] > 0
 
 
+def test_simple_sinogram_with_gaps(tmp_path):
+    data = np.random.default_rng(0).random((5, 8), dtype=np.float32)
+    sinogram_file(tmp_path / "s.h5", data, np.arange(5) * 10.0, **FAN)
+    with h5py.File(tmp_path / "s.h5", "a") as file:
+        file["mask"] = (data > 0.2).astype(np.uint8)
+    assert np.array_equal(read(tmp_path / "s.h5").mask, data > 0.2)
+    assert "of the rays were lost" in describe(tmp_path / "s.h5")["gaps"]
+
+
 @pytest.mark.parametrize(
     ("attrs", "words"),
     [

@@ -18,6 +18,8 @@ def broken(array, value):
 
 def test_healthy(ct_scan, mri_scan):
     assert problems(ct_scan) == problems(mri_scan) == []
+    lost = np.arange(48).reshape(6, 8) % 5 > 0  # what the data hold there does not matter
+    assert problems(replace(ct_scan, mask=lost)) == []
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,12 @@ def test_healthy(ct_scan, mri_scan):
         (lambda s: {"geometry": s.geometry | {"detector_offset": 4.0}}, "half of the 8 elements"),
         (lambda s: {"counts": s.counts[:, :2]}, "counts of shape"),
         (lambda s: {"counts": -s.counts - 1}, "negative"),
+        (
+            lambda s: {"mask": np.ones((8, 6), bool)},
+            "mask of shape (8, 6), expected the sinogram's (6, 8) (views",
+        ),
+        (lambda s: {"mask": np.zeros((6, 8), bool)}, "samples nothing"),
+        (lambda s: {"maps": s.truth}, "belong to MRI"),
         (lambda s: {"truth": s.truth[:, :2]}, "truth of shape"),
         (lambda s: {"pixel_mm": float("nan")}, "pixel_mm"),
         (lambda s: {"matrix": (0, 5), "truth": None}, "matrix"),

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import h5py
 import numpy as np
 import pytest
-from scanprior.formats.read import read
+from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError
 from scanprior.formats.store import (
     read_images,
@@ -32,6 +32,17 @@ def test_scan_round_trip(kind, request, tmp_path):
     back = read_scan(tmp_path / "a.h5")
     for field in fields(scan):
         assert same(getattr(scan, field.name), getattr(back, field.name)), field.name
+
+
+def test_a_sinogram_with_gaps(ct_scan, tmp_path):
+    mask = np.arange(48).reshape(6, 8) % 6 > 0
+    write_scan(tmp_path / "a.h5", replace(ct_scan, mask=mask))
+    assert same(read_scan(tmp_path / "a.h5", slices=[1]).mask, mask)
+    assert describe(tmp_path / "a.h5")["gaps"] == "16.7% of the rays were lost"
+    write_scan(tmp_path / "b.h5", ct_scan)
+    assert read_scan(tmp_path / "b.h5").mask is None and "gaps" not in describe(tmp_path / "b.h5")
+    with pytest.raises(FormatError, match=r"mask of shape \(8, 6\)"):
+        write_scan(tmp_path / "c.h5", replace(ct_scan, mask=mask.T))
 
 
 def test_chosen_slices(ct_scan, tmp_path):

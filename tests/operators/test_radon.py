@@ -317,3 +317,40 @@ def test_hounsfield_units():
     assert hu_from_mu(0.0) == -1000
     hu = torch.tensor([-1000.0, 40.0, 1500.0])
     torch.testing.assert_close(hu_from_mu(mu_from_hu(hu, 0.021), 0.021), hu)
+
+
+# --- rays that were lost
+SMALL = Grid((14, 12), 2.0)
+
+
+def gaps(shape, lost=0.2, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) > lost
+
+
+@pytest.mark.parametrize("backend", ["sparse", "astra"])
+def test_an_operator_with_gaps_keeps_the_contract(backend, contract):
+    beam = FanBeam.covering(SMALL, 7, **FAN)
+    valid = gaps(beam.shape)
+    valid[2] = False  # a view without any ray
+    A = Radon(beam, SMALL, backend, valid)
+    contract(A, tolerance=2e-6 if backend == "sparse" else 1e-5)
+    assert (A.geometry, A.grid, A.range) == (beam, SMALL, beam.shape)
+    assert A.repeat(3) is A and A.items(slice(0, 1)) is A
+    assert torch.equal(A.to("cpu").valid, valid)
+
+
+@pytest.mark.parametrize("name", ["parallel", "fan, curved, offset"])
+def test_lost_rays_measure_nothing_and_the_others_as_before(name):
+    valid = gaps(BEAMS[name].shape)
+    A, whole = Radon(BEAMS[name], GRID, valid=valid), Radon(BEAMS[name], GRID)
+    x, y = torch.rand(2, *GRID.matrix), torch.rand(2, *valid.shape)
+    assert torch.equal(A(x)[:, valid], whole(x)[:, valid]) and not A(x)[:, ~valid].any()
+    assert torch.equal(A.adjoint(y), whole.adjoint(y * valid))
+    assert torch.equal(Radon(BEAMS[name], GRID, valid=torch.ones_like(valid))(x), whole(x))
+
+
+def test_gaps_of_another_shape_are_refused():
+    beam = BEAMS["parallel"]
+    for wrong in (torch.ones(beam.detectors, beam.views, dtype=torch.bool), torch.ones(beam.shape)):
+        with pytest.raises(ValueError, match=r"got valid of shape .* expected bool \(24, "):
+            Radon(beam, GRID, valid=wrong)

@@ -1,10 +1,13 @@
+import math
+from itertools import pairwise
+
 import pytest
 import torch
 from scanprior.operators import sampling
 from scanprior.operators.acs import acs_size
 
 SHAPE = (96, 128)
-MAKERS = ["equispaced", "random_lines", "gaussian_lines", "gaussian_2d", "poisson_disc"]
+MAKERS = ["equispaced", "random_lines", "gaussian_lines", "gaussian_2d", "poisson_disc", "radial"]
 
 
 def make(name, acceleration=4, **options):
@@ -72,6 +75,40 @@ def test_poisson_disc_keeps_its_distance():
     assert sampling.achieved_acceleration(uniform) == 6
 
 
+@pytest.mark.parametrize("acceleration", [4, 8, 24])
+@pytest.mark.parametrize("shape", [(320, 320), (256, 192)])
+def test_radial_acceleration_is_met_within_half_a_spoke(shape, acceleration):
+    mask = sampling.radial(shape, acceleration, center_fraction=0.04, seed=acceleration)
+    assert abs(int(mask.sum()) - mask.numel() / acceleration) <= max(shape) / 2
+    assert sampling.achieved_acceleration(mask) == pytest.approx(acceleration, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (95, 128)])
+def test_radial_spokes_are_symmetric_and_end_at_the_edge(shape):
+    mask = sampling.radial(shape, 6, center_fraction=0.0)
+    (ky, kx), middle = mask.nonzero().T, torch.tensor(shape) // 2
+    assert bool(mask[2 * middle[0] - ky, 2 * middle[1] - kx].all())  # k and -k
+    radius = torch.hypot((ky - middle[0]) / shape[0], (kx - middle[1]) / shape[1])
+    assert 0.49 < float(radius.max()) < 0.51  # no corners: they lie at 0.71
+    inner = float(((radius > 0.1) & (radius < 0.15)).sum() / (math.pi * (0.15**2 - 0.1**2)))
+    outer = float(((radius > 0.4) & (radius < 0.45)).sum() / (math.pi * (0.45**2 - 0.4**2)))
+    assert 2.5 < inner / outer < 4.5  # the density of spokes falls with 1 / radius
+
+
+def test_radial_spokes_are_a_golden_angle_apart():
+    n, last, directions = 257, torch.zeros(257, 257, dtype=torch.bool), []
+    for count in (1, 2, 3):  # each mask is the one before and one more spoke
+        mask = sampling.radial((n, n), n / count, center_fraction=0.0, seed=7)
+        ky, kx = ((mask & ~last).nonzero() - n // 2).double().T
+        far = torch.hypot(ky, kx) > n / 4
+        directions.append(
+            float(torch.polar(torch.ones_like(ky), 2 * torch.atan2(ky, kx))[far].sum().angle()) / 2
+        )
+        last = mask
+    for one, other in pairwise(directions):
+        assert math.degrees((other - one) % math.pi) == pytest.approx(111.246, abs=0.5)
+
+
 def test_acs_size_by_hand():
     mask = torch.zeros(9, 10, dtype=torch.bool)
     assert acs_size(mask) == (0, 0)
@@ -90,5 +127,9 @@ def test_impossible_masks_are_refused():
         make("gaussian_2d", 0.5)
     with pytest.raises(ValueError, match="integer"):
         make("equispaced", 3.5)
+    with pytest.raises(ValueError, match="more than acceleration 8 allows"):
+        make("radial", 8, center_fraction=0.5)
+    with pytest.raises(ValueError, match="do not reach the corners of k-space; the least at"):
+        make("radial", 1.1)
     with pytest.raises(ValueError, match=r"expected \(ky, kx\)"):
         sampling.equispaced((3, 96, 96), 4)

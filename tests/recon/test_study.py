@@ -154,7 +154,7 @@ def test_images_that_cannot_be_scanned_by_ct(volume: Volume, message: str) -> No
 
 
 # --- MRI
-@pytest.mark.parametrize("mask", ["equispaced", "random", "gaussian1d", "gaussian2d", "poisson"])
+@pytest.mark.parametrize("mask", ["equispaced", "random", "gaussian1d", "gaussian2d", "poisson", "radial"])
 def test_the_truth_of_an_mri_scan_explains_it_up_to_its_noise(mask: str) -> None:
     settings = MRISimulation(accel=3, coils=4, snr=30.0, mask=mask)
     scan = simulate(mr_volume(2), settings, seed=1)

@@ -21,12 +21,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from .. import __version__
+from ..formats.images import open_images
 from ..formats.write import atomic
 from ..pretrained.cache import sha256_of
 from ..pretrained.load import load
 from ..priors.quality import InceptionScore, Moments, frechet_distance
 from .features import Features, open_features
-from .images import ImageSets, open_images
+from .images import ImageSets
 from .likelihood import figures
 from .sampling import batches, own_size, physical
 from .spec import device_of

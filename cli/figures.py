@@ -158,6 +158,49 @@ def training_curves(path: Path, log: Path) -> None:
     _save(figure, path)
 
 
+def pareto(path: Path, title: str, lines: list[dict[str, Any]]) -> None:
+    """PSNR against network evaluations and against seconds a slice, a row of two panels a task, as a PNG: a dot for
+    one sample, a ring for the mean of several, dashed for methods without a network.
+
+    Args:
+        lines: with `task`, `label`, `psnr`, `nfe`, `seconds` and `method`.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
+
+    tasks = list(dict.fromkeys(line["task"] for line in lines))
+    labels = list(dict.fromkeys(line["label"] for line in lines))
+    height = max(3.4 * len(tasks), 0.23 * len(labels) + 1.5) + 0.8
+    figure = Figure(figsize=(13, height), dpi=DPI, facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.35 / height, 1, 1 - 0.35 / height))  # pyright: ignore
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", color=INK, parse_math=False)
+    named: dict[str, Any] = {}
+    panels = figure.subplots(max(len(tasks), 1), 2, squeeze=False, sharey="row")
+    for (left, right), task in zip(panels, tasks, strict=False):
+        for line in (line for line in lines if line["task"] == task):
+            colour = colormaps["tab20"](labels.index(line["label"]) % 20)
+            ring = "mean of" in line["method"]
+            style = {"marker": "o", "ms": 7, "mfc": "none" if ring else colour, "color": colour, "ls": "none"}
+            if line["nfe"]:
+                left.plot(line["nfe"], line["psnr"], **style)
+            else:
+                left.axhline(line["psnr"], color=colour, linestyle="--", linewidth=1)
+            (dot,) = right.plot(max(line["seconds"], 1e-3), line["psnr"], **style)
+            named.setdefault(line["label"], dot)
+        left.set(title=task, ylabel="PSNR [dB]", xlabel="network evaluations", xscale="log")
+        right.set(xlabel="seconds a slice", xscale="log")
+        for axes in (left, right):
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=9)
+    words = f"● one sample   ○ mean of several   – – no network.   {FOOTER}"
+    figure.text(0.01, 0.1 / height, words, size=9, color=FAINT)
+    _save(figure, path)
+
+
 def read_log(log: Path) -> tuple[list[tuple[int, float]], list[tuple[int, dict[str, float]]]]:
     """(step, loss) and (step, {noise level: PSNR}) of a log, each step once, the last word counting; a line
     cut off by a kill is left out."""

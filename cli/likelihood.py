@@ -88,8 +88,9 @@ def run(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Table
 
+    from ..formats.images import open_images
     from ..pretrained.load import default_for, load
-    from .images import ImageSets, open_images
+    from .images import ImageSets
     from .spec import device_of
 
     modality = {"HU": "CT", "RGB": "RGB"}.get(open_images(path).units, "MR")

@@ -20,6 +20,7 @@ VERBS = {  # verb -> its line in --help; the code is the function of that name i
     "demo": "A first reconstruction in a minute or two, without any data.",
     "reconstruct": "Reconstruct a scan: mean, standard deviation, samples, report.",
     "simulate": "Simulate an undersampled or low-dose scan from images.",
+    "benchmark": "Methods beside each other: tables, intervals, pictures.",
     "prepare": "Turn folders of scans into a training pack.",
     "train": "Train a prior on your own scans.",
     "sample": "Draw images from a prior.",

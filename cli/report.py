@@ -54,10 +54,15 @@ def write_report(folder: Path, facts: dict[str, Any]) -> None:
         ValueError: facts without a title or a table.
         FileNotFoundError: a picture that is not in the folder.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     if missing := [key for key in ("title", "table") if not facts.get(key)]:
         raise ValueError(f"a report needs {' and '.join(missing)}; got the facts {', '.join(sorted(facts))}")
+    write_page(folder / "report.html", "report.html", contents(folder, facts))
+
+
+def write_page(path: Path, template: str, shown: dict[str, Any]) -> None:
+    """A page of `templates/`, whole or not at all; a name that the template needs and `shown` lacks is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -65,8 +70,8 @@ def write_report(folder: Path, facts: dict[str, Any]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html").render(contents(folder, facts))
-    with atomic(folder / "report.html") as temporary:
+    page = environment.get_template(template).render(shown)
+    with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
@@ -93,17 +98,20 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         "subtitle": " · ".join(
             str(word) for word in (settings.get("method"), prior.get("name"), "scanprior") if word
         ),
-        "pictures": [_picture(folder / name) for name in facts.get("pictures", ())],
+        "pictures": [embedded(folder / name) for name in facts.get("pictures", ())],
         "columns": [COLUMNS[key][0] if key in COLUMNS else key.replace("_", " ") for key in keys],
         "rows": [[_cell(key, row.get(key)) for key in keys] for row in table],
         "has_truth": any("psnr" in row for row in table),
         "samples": samples,
         "uncertainty": round(100 / math.sqrt(2 * samples - 2)) if samples and samples > 1 else None,
-        "sections": [
-            {"title": title, "facts": list(_flat(part))} for title, part in sections.items() if part
-        ],
+        "sections": sections_of(sections),
         "command": facts.get("command"),
     }
+
+
+def sections_of(parts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tables of facts below the page, without the empty ones."""
+    return [{"title": title, "facts": list(_flat(part))} for title, part in parts.items() if part]
 
 
 def _place(key: str) -> tuple[int, str]:
@@ -118,7 +126,8 @@ def _cell(key: str, value: Any) -> str:
     return (form if not isinstance(value, str) else "{}").format(value)
 
 
-def _picture(path: Path) -> dict[str, str]:
+def embedded(path: Path) -> dict[str, str]:
+    """A PNG as a page holds it. Raises FileNotFoundError."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the report's picture is missing; write it before the report")
     return {"name": path.stem, "data": base64.b64encode(path.read_bytes()).decode()}

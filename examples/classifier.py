@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scanprior.cli.images import ImageSets, open_images
+from scanprior.cli.images import ImageSets
+from scanprior.formats.images import open_images
 from scanprior.pretrained.load import load
 from scanprior.priors.classifier import ClassifierCard, NoiseClassifier, save, train
 from scanprior.priors.crops import Augmentation, Crops

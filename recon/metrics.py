@@ -73,6 +73,23 @@ def ssim(
     return np.array(values, dtype=np.float64)
 
 
+def vif(image: Image, truth: Image, *, data_range: float) -> Floats:
+    """Visual information fidelity in the pixel domain of each slice, (B,), by torchmetrics: 1 for equal images
+    (Sheikh & Bovik 2006, 10.1109/TIP.2005.859378); of the metrics in use, among the nearest to what radiologists
+    see in MRI (Mason et al. 2020, 10.1109/TMI.2019.2930338). NaN below 41 x 41 pixels.
+
+    Args:
+        data_range: width of the grey scale, in the images' units; it is mapped to the 255 of the paper.
+    """
+    from torchmetrics.functional.image import visual_information_fidelity
+
+    x, t = (torch.from_numpy(a)[:, None] * (255 / data_range) for a in _pair(image, truth, data_range))
+    if min(x.shape[-2:]) < 41:
+        return np.full(len(x), np.nan)
+    values = [visual_information_fidelity(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
+    return np.array([float(value) for value in values])
+
+
 def ct_metrics(
     image_hu: Image, truth_hu: Image, window: tuple[float, float] = (-1000.0, 1000.0)
 ) -> dict[str, float]:

@@ -1,0 +1,114 @@
+"""The slices of a benchmark, each measured in simulation: a problem, and the truth that only the metrics see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...formats.images import open_images
+from ...formats.scan import Volume
+from ...operators.attenuation import hu_from_mu
+from ..metrics import ct_metrics, data_residual, mri_metrics, nrmse, vif
+from ..problem import Problem
+from ..simulate import CTSimulation, MRISimulation, simulate
+from ..study import problem_of
+
+WINDOW_HU = (-1000.0, 1000.0)  # of all figures of CT
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One slice of one patient, measured.
+
+    Attributes:
+        patient: its number in the file, from 1; no label of the file goes into results.
+        index: of the slice in its file, and the seed of the simulation.
+        volume: the slice, (1, H, W).
+    """
+
+    patient: int
+    index: int
+    volume: Volume
+    simulation: CTSimulation | MRISimulation
+    device: str = "cpu"
+
+    @property
+    def identity(self) -> str:
+        """A hash of the pixels and of the slice's place, by which results are found again."""
+        pixels = np.ascontiguousarray(self.volume.data)
+        facts = f"{self.index} {self.volume.units} {self.volume.spacing} {pixels.shape}"
+        return sha256(facts.encode() + pixels.tobytes()).hexdigest()
+
+    @cached_property
+    def _measured(self) -> tuple[Problem, torch.Tensor]:
+        scan = simulate(self.volume, self.simulation, seed=self.index)
+        return problem_of(scan, self.device), torch.from_numpy(np.asarray(scan.truth))
+
+    @property
+    def problem(self) -> Problem:
+        """B = 1."""
+        return self._measured[0]
+
+    @property
+    def truth(self) -> torch.Tensor:
+        """(1, H, W), 1/mm or complex."""
+        return self._measured[1]
+
+    def display(self, image: torch.Tensor) -> np.ndarray:
+        """(1, H, W) physical -> (H, W) in HU, or magnitude in parts of the truth's largest."""
+        if image.is_complex():
+            return (image.abs() / self.truth.abs().max()).numpy()[0]
+        return np.asarray(hu_from_mu(image.numpy()), np.float32)[0]
+
+    def figures(self, image: torch.Tensor) -> dict[str, float]:
+        """PSNR [dB], SSIM (uniform7), NRMSE, VIF and data residual of a reconstruction (1, H, W): CT clipped to
+        WINDOW_HU, whose width is the data range (NRMSE: of HU above its lower end); MRI of magnitudes, the range the
+        truth's largest."""
+        image = image.cpu()
+        x, t = self.display(image), self.display(self.truth)
+        if image.is_complex():
+            out, width = mri_metrics(x, t), 1.0
+        else:
+            low, high = WINDOW_HU
+            out, width = ct_metrics(x, t, WINDOW_HU), high - low
+            x, t = (np.clip(a, low, high) - low for a in (x, t))
+        residual = data_residual(self.problem.operator, image.to(self.device), self.problem.y)
+        return {
+            "psnr": out["psnr"],
+            "ssim": out["ssim"],
+            "nrmse": float(nrmse(x, t)[0]),
+            "vif": float(vif(x, t, data_range=width)[0]),
+            "residual": float(residual[0]),
+        }
+
+
+def cases(
+    path: Path,
+    simulation: CTSimulation | MRISimulation,
+    patients: int = 0,
+    slices: int = 1,
+    device: str = "cpu",
+) -> Iterator[Case]:
+    """`slices` of each of the first `patients` (0: all), evenly through the stack and away from its ends. Measured when
+    asked for. Raises ValueError for images of another modality."""
+    images: Any = open_images(path)
+    modality = "CT" if images.units == "HU" else "MR"
+    if (modality == "CT") != isinstance(simulation, CTSimulation) or images.units not in ("HU", "magnitude"):
+        needs = "CT images in HU" if isinstance(simulation, CTSimulation) else "MR magnitudes"
+        raise ValueError(f"{path}: got images in {images.units}, the task needs {needs}")
+    labels = list(dict.fromkeys(images.groups))[: patients or None]
+    for number, patient in enumerate(labels, 1):
+        own = np.flatnonzero(images.groups == patient)
+        places = np.linspace(0, len(own) - 1, slices + 2)[1:-1].round().astype(int)
+        for index in map(int, own[np.unique(places)]):
+            pixel = float(images.pixel_mm[index])
+            pixels = np.asarray(images[index], np.float32)[None]
+            volume = Volume(pixels, images.units, modality, (1.0, pixel, pixel), {}, path.name)
+            yield Case(number, index, volume, simulation, device)

@@ -1,0 +1,128 @@
+"""Run a suite: every task x slice x method, one file a result, so that a run that was cut goes on and a changed one
+repeats only what changed.
+
+A result's name is a hash of all that it depends on: pixels, simulation, method and settings, prior, samples, seed,
+version. It is written whole or not at all; several processes may share a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import __version__
+from ...formats.write import atomic
+from ...priors.score import Prior
+from ..baselines.methods import Baseline
+from ..problem import Problem, Reconstruction
+from .cases import Case, cases
+from .memory import peak_memory
+from .suite import Suite, Task, find_data, named, suits
+
+Row = dict[str, Any]
+Progress = Callable[[int, int, str], None]  # (done, of, what comes next)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One method on one slice."""
+
+    task: Task
+    label: str
+    case: Case
+    method: Any
+    prior: Prior | None
+    samples: int
+    seed: int
+    key: str
+
+    def __call__(self) -> tuple[Row, dict[str, np.ndarray]]:
+        """The row, and the pictures `image` (the mean) and `truth` in display units. A method that refuses the problem
+        leaves a row with `error`, and no picture."""
+        row: Row = {
+            "task": self.task.name,
+            "method": self.label,
+            "settings": self.method.settings,
+            "patient": self.case.patient,
+            "slice": self.case.index,
+            "seed": self.seed,
+        }
+        try:
+            with peak_memory(self.case.device) as memory:
+                found = solve(self.method, self.case.problem, self.prior, self.samples, self.seed)
+        except ValueError as error:
+            return {**row, "error": " ".join(str(error).split())}, {}
+        count = found.samples.shape[1]
+        row |= {
+            "samples": count,
+            "nfe": found.nfe,
+            "seconds": found.seconds / count,
+            "memory_mib": memory.mib,
+            "one": self.case.figures(found.samples[:, 0]),
+        }
+        if count > 1:
+            row["mean"] = self.case.figures(found.mean)
+        pictures = {"image": found.mean, "truth": self.case.truth}
+        return row, {name: self.case.display(image) for name, image in pictures.items()}
+
+
+def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed: int) -> Reconstruction:
+    """A baseline or a posterior method on a problem."""
+    if isinstance(method, Baseline):
+        return method(problem)
+    assert prior is not None
+    return method(problem, prior, samples=samples, seed=seed, batch=samples)
+
+
+def jobs(
+    suite: Suite, priors: dict[str, tuple[Prior, str]], seed: int = 0, device: str = "cpu"
+) -> Iterator[Job]:
+    """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights."""
+    for task in suite.tasks:
+        path = find_data(suite.data.get(task.modality, ""))
+        for case in cases(path, task.simulation, suite.patients, suite.slices, device):
+            for label in suite.methods:
+                if not suits(label, task.modality):
+                    continue
+                method = named(label)
+                prior, sha = (None, "") if isinstance(method, Baseline) else priors[task.modality]
+                samples = 1 if isinstance(method, Baseline) else suite.samples
+                facts = [case.identity, task.spec, method.settings, sha, samples, seed, __version__]
+                key = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
+                yield Job(task, label, case, method, prior, samples, seed, key)
+
+
+def run(jobs: Sequence[Job], folder: Path, progress: Progress = lambda done, of, what: None) -> list[Row]:
+    """The rows of all jobs; what the folder holds already is read.
+
+    Each row has `task`, `method`, `label`, `settings`, `patient`, `slice`, `seed`, `nfe`, `seconds` (a sample),
+    `memory_mib`, `one` and (with several samples) `mean`: the figures of `Case.figures`; `key` names its pictures.
+    """
+    rows = folder / "rows"
+    rows.mkdir(parents=True, exist_ok=True)
+    out = []
+    for done, job in enumerate(jobs):
+        progress(done, len(jobs), f"{job.task.name}: {job.label}")
+        path = rows / f"{job.key}.json"
+        if not path.is_file():
+            row, pictures = job()
+            with atomic(rows / f"{job.key}.npz") as temporary:
+                np.savez_compressed(temporary, allow_pickle=False, **pictures)
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps({**row, "date": time.strftime("%Y-%m-%d")}, indent=1))
+        out.append({**json.loads(path.read_text()), "label": job.label, "key": job.key})
+    progress(len(jobs), len(jobs), "")
+    return out
+
+
+def picture(folder: Path, row: Row, name: str = "image") -> np.ndarray:
+    """A row's `image` or `truth`, (H, W), in HU or in parts of the truth's largest magnitude."""
+    with np.load(folder / "rows" / f"{row['key']}.npz", allow_pickle=False) as stored:
+        return stored[name]

@@ -1,0 +1,154 @@
+"""A benchmark suite: which measurements of which scans, by which methods. A TOML file:
+
+    title = "Sparse-view CT"
+    methods = ["fbp", "fista-tv", "dds", "dds:steps=20"]    # as --method and --options
+    samples = 8                                             # posterior samples a slice
+    patients = 0                                            # the first n; 0: all
+    slices = 1                                              # a patient, evenly through the stack
+
+    [data]                                                  # test images of a modality
+    ct = "ct/ct256_test.h5"
+    [validation]                                            # for `scanprior tune`
+    ct = "ct/ct256_val.h5"
+
+    [tasks]                                                 # as --simulate
+    "23 views" = "ct:views=23"
+
+Relative paths are below $SCANPRIOR_DATA, or `shared/data` beside the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..methods import BASELINES, method_of
+from ..simulate import CTSimulation, MRISimulation, simulation_of
+
+SUITES = Path(__file__).parent / "suites"
+_FIELDS: dict[str, type] = {
+    "title": str,
+    "methods": list,
+    "samples": int,
+    "patients": int,
+    "slices": int,
+    "data": dict,
+    "validation": dict,
+    "tasks": dict,
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of measurement.
+
+    Attributes:
+        name: what tables call it.
+        modality: "ct" or "mri".
+        spec: of the simulation, as the user wrote it.
+        simulation: the same, read.
+    """
+
+    name: str
+    modality: str
+    spec: str
+    simulation: CTSimulation | MRISimulation
+
+
+@dataclass(frozen=True)
+class Suite:
+    """See the module.
+
+    Attributes:
+        methods: labels `name` or `name:options`.
+    """
+
+    name: str
+    title: str
+    tasks: tuple[Task, ...]
+    methods: tuple[str, ...]
+    data: dict[str, str]
+    validation: dict[str, str]
+    samples: int = 8
+    patients: int = 0
+    slices: int = 1
+
+    def but(self, **changes: Any) -> Suite:
+        """The suite with what is not None changed."""
+        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+
+
+def shipped() -> dict[str, str]:
+    """The suites that come with the package: name -> title."""
+    return {path.stem: tomllib.loads(path.read_text())["title"] for path in sorted(SUITES.glob("*.toml"))}
+
+
+def read_suite(name: str) -> Suite:
+    """A shipped suite by name, or a TOML file. Raises ValueError for an unknown name and for whatever is wrong in the
+    file: fields, tasks, methods."""
+    path = SUITES / f"{name}.toml"
+    path = path if path.is_file() else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(item.stem for item in SUITES.glob("*.toml")))
+        raise ValueError(f"no suite {name!r}: neither a TOML file nor one of {known}")
+    try:
+        table = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is not TOML ({error})") from None
+    return _suite(path, table)
+
+
+def _suite(path: Path, table: dict[str, Any]) -> Suite:
+    for key, value in table.items():
+        if key not in _FIELDS:
+            raise ValueError(f"{path}: unknown field {key!r}; known: {', '.join(_FIELDS)}")
+        if type(value) is not _FIELDS[key]:
+            raise ValueError(f"{path}: got {key} = {value!r}, expected a {_FIELDS[key].__name__}")
+    if missing := [key for key in ("title", "methods", "tasks") if not table.get(key)]:
+        raise ValueError(f"{path}: a suite needs {' and '.join(missing)}; see `scanprior benchmark --help`")
+    tasks = []
+    for task, spec in table["tasks"].items():
+        where = f"{path}, task {task!r}"
+        if not isinstance(spec, str):
+            raise ValueError(f'{where}: got {spec!r}, expected text like "ct:views=23,photons=1e5"')
+        tasks.append(Task(task, spec.partition(":")[0], spec, simulation_of(spec, where)))
+    for label in table["methods"]:
+        try:
+            named(str(label))
+        except ValueError as error:
+            raise ValueError(f"{path}, methods: {error}") from None
+    for key, least in (("samples", 1), ("patients", 0), ("slices", 1)):
+        if table.get(key, least) < least:
+            raise ValueError(f"{path}: got {key} = {table[key]}, expected at least {least}")
+    paths = {key: table.pop(key, {}) for key in ("data", "validation")}
+    return Suite(
+        **{**table, **paths, "name": path.stem, "tasks": tuple(tasks), "methods": tuple(table["methods"])}
+    )
+
+
+def named(label: str) -> Any:
+    """The method of a label like `dds` or `dds:steps=20`. Raises ValueError."""
+    name, _, options = label.partition(":")
+    return method_of(name, options)
+
+
+def suits(label: str, modality: str) -> bool:
+    """Whether a method is for scans of a modality; posterior methods are for all. A supervised network belongs to one
+    measurement and is in no suite."""
+    method = named(label)
+    return label.partition(":")[0] not in BASELINES or modality in getattr(method, "scans", ())
+
+
+def find_data(path: str) -> Path:
+    """Where a suite's images are. Raises FileNotFoundError."""
+    beside = Path(__file__).parents[2].parent / "shared" / "data"
+    root = Path(os.environ.get("SCANPRIOR_DATA") or beside)
+    found = Path(path) if Path(path).exists() else root / path
+    if not found.exists():
+        raise FileNotFoundError(
+            f"{path} is not there, nor below {root}; set SCANPRIOR_DATA, or give images of your own with --data"
+        )
+    return found

@@ -1,0 +1,110 @@
+"""The rows of a benchmark put together: means over slices, intervals over patients, one sample and the mean apart."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...formats.write import atomic
+from ..metrics import bootstrap_interval
+from .run import Row
+from .suite import Suite
+
+METRICS = ("psnr", "ssim", "nrmse", "vif", "residual")
+FLOOR = {"ct": "fbp", "mri": "zero-filled"}  # what every method must beat
+
+
+def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One line a task, method and picture (one sample; mean of n): `task`, `label`, `method` (with the
+    picture), `slices`, `patients`, means of METRICS,
+    `psnr_low` and `psnr_high` (95 % bootstrap over patients), `nfe` (in all), `seconds` (a slice), `memory_mib`, and
+    `floor`: "below" where the PSNR is less than that of FBP or zero-filling."""
+    out: list[dict[str, Any]] = []
+    for task in suite.tasks:
+        own = [row for row in rows if row["task"] == task.name]
+        bottom = [row["one"]["psnr"] for row in own if row["label"] == FLOOR[task.modality] and "one" in row]
+        for label in dict.fromkeys(row["label"] for row in own):
+            part = [row for row in own if row["label"] == label]
+            failed = [row for row in part if "error" in row]
+            if failed:
+                out.append({"task": task.name, "label": label, "method": label, "error": failed[0]["error"]})
+                continue
+            for kind in ("one", "mean"):
+                if kind in part[0]:
+                    line = _line(task.name, label, part, kind)
+                    if bottom and label != FLOOR[task.modality]:
+                        line["floor"] = "below" if line["psnr"] < np.mean(bottom) else "above"
+                    out.append(line)
+    return out
+
+
+def _line(task: str, label: str, rows: Sequence[Row], kind: str) -> dict[str, Any]:
+    samples = rows[0]["samples"]
+    name = label
+    if samples > 1:
+        name = f"{label}, one sample" if kind == "one" else f"{label}, mean of {samples}"
+    drawn = samples if kind == "mean" else 1
+    values = {key: np.array([row[kind][key] for row in rows]) for key in METRICS}
+    interval = bootstrap_interval(values["psnr"], [row["patient"] for row in rows])
+    memory = [row["memory_mib"] for row in rows if row["memory_mib"] is not None]
+    return {
+        "task": task,
+        "label": label,
+        "method": name,
+        "slices": len(rows),
+        "patients": len({row["patient"] for row in rows}),
+        **{key: float(np.mean(values[key])) for key in METRICS},
+        "psnr_low": interval["low"],
+        "psnr_high": interval["high"],
+        "nfe": rows[0]["nfe"] * drawn,
+        "seconds": float(np.mean([row["seconds"] for row in rows])) * drawn,
+        "memory_mib": max(memory) if memory else None,
+    }
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """All rows, one line a picture."""
+    names = [
+        "task",
+        "method",
+        "patient",
+        "slice",
+        "picture",
+        *METRICS,
+        "nfe",
+        "seconds",
+        "memory_mib",
+        "error",
+    ]
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        for row in rows:
+            pictures = [kind for kind in ("one", "mean") if kind in row]
+            for kind in pictures or [""]:
+                figures = row.get(kind, {})
+                writer.writerow({**row, "method": row["label"], "picture": kind, **figures})
+
+
+def ranked(rows: Sequence[Row], task: str) -> list[Row]:
+    """The pictures of the slice on which the task's best method does worst, of all methods from best to worst; best by
+    the mean PSNR over the slices. Empty where no method ended well."""
+    own = [row for row in rows if row["task"] == task and "one" in row]
+    if not own:
+        return []
+    labels = list(dict.fromkeys(row["label"] for row in own))
+    best = max(
+        labels, key=lambda label: np.mean([final(row)["psnr"] for row in own if row["label"] == label])
+    )
+    worst = min((row for row in own if row["label"] == best), key=lambda row: final(row)["psnr"])
+    same = [row for row in own if all(row[key] == worst[key] for key in ("patient", "slice"))]
+    return sorted(same, key=lambda row: -final(row)["psnr"])
+
+
+def final(row: Row) -> dict[str, float]:
+    """The figures of the mean, where there are several samples."""
+    return row.get("mean", row["one"])

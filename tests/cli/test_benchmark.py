@@ -1,0 +1,81 @@
+"""`scanprior benchmark` from end to end, with an untrained prior."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scanprior.formats.scan import Volume
+
+
+@pytest.fixture
+def arguments(ct_volume: Volume, ct_prior: Path, tmp_path: Path) -> list:
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        file["images"] = ct_volume.data
+        file["images"].attrs["units"] = "HU"
+        file["patient"] = np.array(["Miller", "Jones"], dtype=h5py.string_dtype())
+        file["px_mm"] = np.full(2, 4.0)
+    (tmp_path / "mine.toml").write_text(
+        'title = "Mine"\nmethods = ["fbp", "dds:steps=2"]\nsamples = 2\n[data]\nct = "nowhere.h5"\n[tasks]\n'
+        '"8 views" = "ct:views=8"\n"5 views" = "ct:views=5"\n'
+    )
+    return ["benchmark", tmp_path / "mine.toml", "-o", tmp_path / "out", "--prior", ct_prior, "--data",
+            tmp_path / "images.h5"]  # fmt: skip
+
+
+def test_a_suite(scanprior, arguments: list, tmp_path: Path) -> None:
+    done, out = scanprior(*arguments), tmp_path / "out"
+    assert done.code == 0, done.err
+    assert "dds:steps=2, mean of 2" in done.out and "8 views (ct:views=8)" in done.out
+    assert {p.name for p in out.iterdir()} == {
+        "rows", "results.csv", "results.json", "pareto.png", "worst", "report.html",
+    }  # fmt: skip
+    rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
+    assert len(rows) == 2 * 2 * (1 + 2)
+    results = json.loads((out / "results.json").read_text())
+    own = [
+        float(r["psnr"]) for r in rows if (r["task"], r["method"], r["picture"]) == ("8 views", "fbp", "one")
+    ]
+    assert results["table"][0]["psnr"] == pytest.approx(np.mean(own))
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png") == 3 and f"{results['table'][0]['psnr']:.2f}" in page
+    assert "Miller" not in page + (out / "results.json").read_text() + (out / "results.csv").read_text()
+    stamps = {p: p.stat().st_mtime_ns for p in (out / "rows").iterdir()}
+    assert scanprior(*arguments).code == 0
+    assert {p: p.stat().st_mtime_ns for p in (out / "rows").iterdir()} == stamps
+
+
+def test_a_part_of_a_suite(scanprior, arguments: list, tmp_path: Path) -> None:
+    done = scanprior(*arguments, "--task", "5 views", "--method", "sirt:iterations=3", "--patients", 1)
+    assert done.code == 0, done.err
+    assert len(list((tmp_path / "out" / "rows").glob("*.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("--task", "9 views"), "8 views; 5 views"),
+        (("--method", "magic"), "magic"),
+        (("--data", "missing.h5"), "missing.h5"),
+    ],
+)
+def test_bad_input(scanprior, arguments: list, tmp_path: Path, change: tuple, said: str) -> None:
+    done = scanprior(*arguments, *change)
+    assert done.code == 2 and said in done.err and len(done.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_people_s_folders_stay(scanprior, arguments: list, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("x")
+    done = scanprior(*arguments)
+    assert done.code == 2 and "not empty" in done.err
+
+
+def test_help_lists_the_suites(scanprior) -> None:
+    text = scanprior("benchmark", "--help").out
+    assert all(f"  {name} " in text for name in ("quick", "ct-sparse", "mri-radial"))

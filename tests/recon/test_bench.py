@@ -1,0 +1,207 @@
+"""Suites, their runs and their tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scanprior.pretrained.load import load
+from scanprior.recon.bench import run as runner
+from scanprior.recon.bench.cases import cases
+from scanprior.recon.bench.run import jobs, picture
+from scanprior.recon.bench.suite import Suite, read_suite, shipped, suits
+from scanprior.recon.bench.table import ranked, summary, write_csv
+from scanprior.recon.simulate import CTSimulation, MRISimulation
+
+SIDE = 48
+
+
+def body(tilt: float) -> np.ndarray:
+    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
+    return (-1000 + 1040 * (np.hypot(x, y) < 0.8) + 300 * (np.hypot(x - tilt, y) < 0.2)).astype(np.float32)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two patients, three slices and one."""
+    path = tmp_path / "images.h5"
+    with h5py.File(path, "w") as file:
+        file["images"] = np.stack([body(tilt) for tilt in (0.0, 0.1, 0.2, -0.3)])
+        file["images"].attrs["units"] = "HU"
+        file["patient"] = np.array(["Miller", "Miller", "Miller", "Jones"], dtype=h5py.string_dtype())
+        file["px_mm"] = np.full(4, 4.0)
+    return path
+
+
+@pytest.fixture
+def suite(images: Path, tmp_path: Path) -> Suite:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f"""
+title = "Mine"
+methods = ["fbp", "zero-filled", "dds:steps=2", "dps:steps=2"]
+samples = 2
+[data]
+ct = "{images}"
+[tasks]
+"few" = "ct:views=8"
+"fewer" = "ct:views=5,photons=1e4"
+"""
+    )
+    return read_suite(str(path))
+
+
+@pytest.fixture
+def priors(ct_prior: Path) -> dict:
+    prior, card = load(ct_prior)
+    prior.for_inference("cpu")
+    return {"ct": (prior, card.sha256)}
+
+
+def run(suite: Suite, priors: dict, folder: Path, seed: int = 0) -> list[dict]:
+    return runner.run(list(jobs(suite, priors, seed)), folder)
+
+
+def test_every_shipped_suite_can_be_read() -> None:
+    ct = {"ct-sparse", "ct-limited-angle", "ct-low-dose", "ct-metal"}
+    assert set(shipped()) == ct | {"mri-4x", "mri-8x", "mri-24x", "mri-radial", "quick"}
+    for name in shipped():
+        suite = read_suite(name)
+        for task in suite.tasks:
+            kind = CTSimulation if task.modality == "ct" else MRISimulation
+            assert (
+                isinstance(task.simulation, kind)
+                and task.modality in suite.data
+                and task.modality in suite.validation
+            )
+            assert any(suits(label, task.modality) for label in suite.methods)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ('colour = "blue"', "unknown field 'colour'"),
+        ("samples = 0", "samples = 0"),
+        ('samples = "two"', "expected a int"),
+        ('methods = ["magic"]', "magic"),
+        ('methods = ["dds:colour=1"]', "colour"),
+        ('tasks = {few = "ct:colour=3"}', "colour"),
+        ("tasks = {few = 3}", "expected text"),
+        ("tasks = {}", "needs tasks"),
+        ("title = ", "is not TOML"),
+    ],
+)
+def test_a_wrong_suite_is_refused(tmp_path: Path, change: str, said: str) -> None:
+    lines = {"title": '"T"', "methods": '["dds"]', "samples": "1", "tasks": '{few = "ct:views=3"}'}
+    name, _, value = change.partition(" = ")
+    path = tmp_path / "s.toml"
+    path.write_text("\n".join(f"{key} = {text}" for key, text in {**lines, name: value}.items()))
+    with pytest.raises(ValueError, match=said):
+        read_suite(str(path))
+    with pytest.raises(ValueError, match="nor one of ct-limited-angle"):
+        read_suite("nothing")
+
+
+def test_slices_are_chosen_by_patient(images: Path) -> None:
+    few = CTSimulation(views=3)
+    assert [(c.patient, c.index) for c in cases(images, few)] == [(1, 1), (2, 3)]
+    assert [(c.patient, c.index) for c in cases(images, few, patients=1, slices=3)] == [
+        (1, 0),
+        (1, 1),
+        (1, 2),
+    ]
+    with pytest.raises(ValueError, match="the task needs MR magnitudes"):
+        next(cases(images, MRISimulation()))
+
+
+def test_a_run_goes_on_and_repeats_only_what_changed(suite, priors, tmp_path, monkeypatch) -> None:
+    folder, solved, solve = tmp_path / "out", [], runner.solve
+
+    def watched(method, *args):
+        solved.append(type(method).__name__)
+        if len(solved) == 7:
+            raise KeyboardInterrupt
+        return solve(method, *args)
+
+    monkeypatch.setattr(runner, "solve", watched)
+    with pytest.raises(KeyboardInterrupt):
+        run(suite, priors, folder)
+    solved[:] = [*solved[:6], "cut"]  # of 12: two tasks, two patients, FBP, DDS and DPS
+    first = run(suite, priors, folder)
+    assert len(solved) == 13 and len(first) == 12
+    assert run(suite, priors, folder) == first and len(solved) == 13
+    run(suite.but(samples=1), priors, folder)
+    assert solved[13:] == ["DDS", "DPS"] * 4  # FBP knows no samples
+    assert run(suite, priors, folder) == first  # the others are still there
+    again = run(suite, priors, tmp_path / "again")
+    for a, b in zip(first, again, strict=True):
+        assert {k: v for k, v in a.items() if k not in ("seconds", "memory_mib")} == {
+            k: v for k, v in b.items() if k not in ("seconds", "memory_mib")
+        }
+        np.testing.assert_array_equal(picture(folder, a), picture(tmp_path / "again", b))
+    assert run(suite, priors, folder, seed=1)[1]["one"] != first[1]["one"]
+    assert not [p for p in folder.rglob("*.json") if "Miller" in p.read_text() or "Jones" in p.read_text()]
+
+
+def test_the_figures_are_those_of_the_pictures(suite, priors, tmp_path) -> None:
+    rows = run(suite, priors, tmp_path / "out")
+    row = rows[1]
+    x, t = (np.clip(picture(tmp_path / "out", row, name), -1000, 1000) for name in ("image", "truth"))
+    assert row["mean"]["psnr"] == pytest.approx(10 * np.log10(2000**2 / np.mean((x - t) ** 2.0)), abs=1e-3)
+    assert row["mean"]["nrmse"] == pytest.approx(np.linalg.norm(x - t) / np.linalg.norm(t + 1000), rel=1e-4)
+    assert row["one"] != row["mean"] and row["nfe"] == 2 and row["samples"] == 2 and 0 < row["one"]["vif"] < 1
+    assert rows[0]["samples"] == 1 and rows[0]["nfe"] == 0 and "mean" not in rows[0]
+
+
+def made(label: str, patient: int, psnr: float, task: str = "few", **more) -> dict:
+    """A row of FBP's kind, or of two samples of which the mean is 1 dB better."""
+    figures = {"psnr": psnr, "ssim": 0.5, "nrmse": 0.1, "vif": 0.2, "residual": 0.01}
+    row = {"task": task, "label": label, "patient": patient, "slice": patient, "nfe": 0, "samples": 1, "seconds": 1.5,
+           "memory_mib": 100.0 + patient, "one": figures}  # fmt: skip
+    if label != "fbp":
+        row |= {"nfe": 50, "samples": 2, "mean": {**figures, "psnr": psnr + 1}}
+    return row | more
+
+
+def test_the_table(suite: Suite, tmp_path: Path) -> None:
+    refused = {"task": "fewer", "label": "dds", "method": "dds", "patient": 1, "slice": 1, "error": "no"}
+    rows = [made("fbp", 1, 20), made("fbp", 2, 24), made("dds", 1, 20.5), made("dds", 2, 22.5), refused]
+    lines = summary(suite, rows)
+    assert [(line["task"], line["method"]) for line in lines] == [
+        ("few", "fbp"), ("few", "dds, one sample"), ("few", "dds, mean of 2"), ("fewer", "dds"),
+    ]  # fmt: skip
+    fbp, one, mean, error = lines
+    assert (fbp["psnr"], one["psnr"], mean["psnr"]) == (22, 21.5, 22.5)
+    assert "floor" not in fbp and one["floor"] == "below" and mean["floor"] == "above"
+    assert (one["nfe"], mean["nfe"], one["seconds"], mean["seconds"]) == (50, 100, 1.5, 3.0)
+    assert (fbp["psnr_low"], fbp["psnr_high"]) == (20, 24) and fbp["memory_mib"] == 102
+    assert error["error"] == "no"
+    write_csv(tmp_path / "all.csv", [{**row, "method": row["label"]} for row in rows])
+    text = (tmp_path / "all.csv").read_text().splitlines()
+    assert len(text) == 1 + 2 + 4 + 1 and text[3].startswith("few,dds,1,1,one,20.5,0.5")
+
+
+def test_the_worst_slice_is_that_of_the_best_method() -> None:
+    rows = [
+        made("fbp", 1, 20),
+        made("fbp", 2, 19),
+        made("dds", 1, 30),
+        made("dds", 2, 31),
+        made("dds", 1, 5, "other"),
+    ]
+    assert [(row["label"], row["patient"]) for row in ranked(rows, "few")] == [("dds", 1), ("fbp", 1)]
+    assert ranked(rows, "none") == []
+
+
+def test_a_method_that_refuses_leaves_its_reason(suite, priors, tmp_path, monkeypatch) -> None:
+    def refuses(method, *args):
+        raise ValueError("not for this one")
+
+    monkeypatch.setattr(runner, "solve", refuses)
+    rows = run(suite, priors, tmp_path / "out")
+    assert {row["error"] for row in rows} == {"not for this one"}
+    assert all("error" in line for line in summary(suite, rows))
+    assert json.loads(next((tmp_path / "out" / "rows").glob("*.json")).read_text())["error"]

@@ -53,7 +53,7 @@ def run_benchmark(
     if not (output / "rows").is_dir():
         check_output(output, overwrite=False)
     device = device_of(device)
-    priors = _priors(suite, prior, device)
+    priors = priors_of(suite, prior, device)
     hashes = {key: (prior, card.sha256) for key, (prior, card) in priors.items()}
     todo = list(jobs(suite, hashes, seed, device))
     output.mkdir(exist_ok=True)
@@ -78,7 +78,7 @@ def run_benchmark(
         "device": device,
         "threads": torch.get_num_threads(),
         "priors": {key: {"name": card.name, "sha256": card.sha256} for key, (_, card) in priors.items()},
-        "settings": {label: named(label).settings for label in suite.methods},
+        "settings": {f"{row['task']}: {row['label']}": row["settings"] for row in rows},
     }
     write_sidecar(output / "results.json", {**facts, "table": lines, "rows": rows})
     pareto(output / "pareto.png", suite.title, [line for line in lines if "error" not in line])
@@ -108,7 +108,7 @@ def chosen(suite: Suite, methods: Sequence[str], tasks: Sequence[str], data: Pat
     return suite.but(tasks=kept, methods=tuple(methods) or None)
 
 
-def _priors(suite: Suite, prior: str | None, device: str) -> dict[str, tuple[Any, Any]]:
+def priors_of(suite: Suite, prior: str | None, device: str) -> dict[str, tuple[Any, Any]]:
     """Modality -> prior and card. Raises ValueError for a prior of another modality."""
     out = {}
     for key in dict.fromkeys(task.modality for task in suite.tasks):

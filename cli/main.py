@@ -21,6 +21,7 @@ VERBS = {  # verb -> its line in --help; the code is the function of that name i
     "reconstruct": "Reconstruct a scan: mean, standard deviation, samples, report.",
     "simulate": "Simulate an undersampled or low-dose scan from images.",
     "benchmark": "Methods beside each other: tables, intervals, pictures.",
+    "tune": "Settings of a method for measurements like yours.",
     "prepare": "Turn folders of scans into a training pack.",
     "train": "Train a prior on your own scans.",
     "sample": "Draw images from a prior.",

@@ -27,8 +27,9 @@ from ..formats.store import write_reconstruction
 from ..operators.attenuation import MU_WATER, hu_from_mu
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, load, load_supervised
-from ..recon.baselines.methods import FBP, Baseline, CGSense, FistaTV, L1Wavelet, ZeroFilled
+from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
+from ..recon.bench.presets import settled
 from ..recon.methods import method_of
 from ..recon.metrics import ct_metrics, data_residual, mri_metrics
 from ..recon.posterior.base import PosteriorMethod
@@ -41,9 +42,9 @@ from .simulate import scan_of_image, slice_list
 from .spec import device_of
 
 Method = PosteriorMethod | Baseline | Supervised
-CLASSICAL: dict[str, tuple[Baseline, ...]] = {  # shown beside the method asked for
-    "ct": (FBP(), FistaTV()),
-    "mri": (ZeroFilled(), CGSense(), L1Wavelet()),
+CLASSICAL = {  # shown beside the method asked for
+    "ct": ("fbp", "fista-tv"),
+    "mri": ("zero-filled", "cg-sense", "l1-wavelet"),
 }
 WINDOW_HU = (-1000.0, 1000.0)  # of the pictures and of PSNR and SSIM
 
@@ -112,15 +113,20 @@ def reconstruct_scan(
     device = device_of(request.device)
     run, card = _ready(method, "CT" if scan.kind == "ct" else "MR", request, device)
     problem = problem_of(scan, device)
+    method, preset = settled(request.method, request.options, problem)
+    if preset is not None and preset.settings:
+        place = f"{preset.found['suite']}: {preset.found['task']}"
+        print(f"settings tuned on {place}: {', '.join(f'{k}={v:g}' for k, v in preset.settings.items())}")
     if request.mu_water is not None:
         problem = replace(problem, water=request.mu_water)
     display = Display(scan, problem, card)
     rows = []
-    for baseline in CLASSICAL[scan.kind] if request.baselines else ():
-        if type(baseline) is not type(method):
+    for name in CLASSICAL[scan.kind] if request.baselines else ():
+        baseline, _ = settled(name, "", problem)
+        if name != request.method:
             found = baseline(problem)
             rows.append(display.row(baseline.title, found.mean, 0, found.seconds))
-    result = run(problem)
+    result = run(method, problem)
     samples = result.samples.shape[1]
     one = "scanprior, one sample" if isinstance(method, PosteriorMethod) else result.provenance["method"]
     rows.append(display.row(one, result.samples[:, 0], result.nfe, result.seconds / samples))
@@ -191,10 +197,10 @@ class Display:
 
 def _ready(
     method: Method, modality: str, request: Request, device: str
-) -> tuple[Callable[[Problem], Reconstruction], Card | None]:
-    """The method with its network, as a function of the problem, and the network's card; None without a network."""
+) -> tuple[Callable[[Any, Problem], Reconstruction], Card | None]:
+    """What runs such a method, with its network, on a problem, and the network's card; None without a network."""
     if isinstance(method, Baseline):
-        return method, None
+        return lambda method, problem: method(problem), None
     if isinstance(method, Supervised):
         if request.prior is None:
             raise ValueError(
@@ -203,20 +209,22 @@ def _ready(
         network, card = load_supervised(request.prior)
         network.to(device).eval()
 
-        def run(problem: Problem) -> Reconstruction:
+        def apply(method: Supervised, problem: Problem) -> Reconstruction:
             outside = differences(card.measurement, measurement_of(problem))
             for line in outside:
                 print(f"warning: outside of the network's training: {line}", file=sys.stderr)
             result = method(problem, network, request.batch)
             return replace(result, provenance={**result.provenance, "outside_of_training": outside})
 
+        run = apply
     else:
         prior, card = load(request.prior or default_for(modality))
         prior.for_inference(device)
 
-        def run(problem: Problem) -> Reconstruction:
+        def sample(method: PosteriorMethod, problem: Problem) -> Reconstruction:
             return _posterior(method, problem, prior, request)
 
+        run = sample
     if card.modality != modality:
         raise ValueError(
             f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"

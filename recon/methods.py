@@ -4,7 +4,7 @@ chosen."""
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .options import parse
 
@@ -58,12 +58,15 @@ def lines() -> str:
     return "\n".join([*parts[0], "", "\b", "Without a prior of images:", *parts[1]])
 
 
-def method_of(name: str, options: str) -> PosteriorMethod | Baseline | Supervised:
-    """The method `name` with settings such as `steps=50,eta=1`. Raises ValueError for an unknown name or setting."""
+def method_of(
+    name: str, options: str, before: dict[str, Any] | None = None
+) -> PosteriorMethod | Baseline | Supervised:
+    """The method `name` with settings such as `steps=50,eta=1`, which overrule those of `before`. Raises ValueError for
+    an unknown name or setting."""
     folders = {"posterior": METHODS, "baselines": BASELINES}
     for folder, table in folders.items():
         if name in table:
             module, kind, _ = table[name]
             module = import_module(f".{folder}.{module}", __package__)
-            return parse(options, getattr(module, kind), "--options")
+            return parse(options, getattr(module, kind), "--options", before)
     raise ValueError(f"--method: got {name!r}, expected one of {', '.join((*METHODS, *BASELINES))}")

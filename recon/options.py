@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def parse(text: str, kind: type[T], what: str) -> T:
+def parse(text: str, kind: type[T], what: str, before: dict[str, Any] | None = None) -> T:
     """The dataclass `kind` with the fields that `text` names, of those with a number, a switch or a word as default.
-    A bare name means true.
+    A bare name means true. `before`: settings of the same fields that `text` may overrule.
 
     Raises ValueError for an unknown name or a value of the wrong type.
     """
@@ -19,7 +19,9 @@ def parse(text: str, kind: type[T], what: str) -> T:
         for f in dataclasses.fields(kind)  # type: ignore[arg-type]
         if isinstance(f.default, bool | int | float | str)
     }
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(before or {})
+    if unknown := sorted(values.keys() - fields.keys()):
+        raise ValueError(f"{what}: a preset has {unknown[0]!r}, expected some of {', '.join(fields)}")
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = part.partition("=")
         if name not in fields:

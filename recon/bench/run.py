@@ -24,7 +24,8 @@ from ..baselines.methods import Baseline
 from ..problem import Problem, Reconstruction
 from .cases import Case, cases
 from .memory import peak_memory
-from .suite import Suite, Task, find_data, named, suits
+from .presets import settled
+from .suite import Suite, Task, find_data, split, suits
 
 Row = dict[str, Any]
 Progress = Callable[[int, int, str], None]  # (done, of, what comes next)
@@ -87,11 +88,12 @@ def jobs(
     """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights."""
     for task in suite.tasks:
         path = find_data(suite.data.get(task.modality, ""))
+        methods: dict[str, Any] = {}
         for case in cases(path, task.simulation, suite.patients, suite.slices, device):
-            for label in suite.methods:
-                if not suits(label, task.modality):
-                    continue
-                method = named(label)
+            if not methods:  # all slices of a task are measured alike
+                own = [label for label in suite.methods if suits(label, task.modality)]
+                methods = {label: settled(*split(label), case.problem)[0] for label in own}
+            for label, method in methods.items():
                 prior, sha = (None, "") if isinstance(method, Baseline) else priors[task.modality]
                 samples = 1 if isinstance(method, Baseline) else suite.samples
                 facts = [case.identity, task.spec, method.settings, sha, samples, seed, __version__]

@@ -131,8 +131,13 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
 
 def named(label: str) -> Any:
     """The method of a label like `dds` or `dds:steps=20`. Raises ValueError."""
+    return method_of(*split(label))
+
+
+def split(label: str) -> tuple[str, str]:
+    """Name and options of a label."""
     name, _, options = label.partition(":")
-    return method_of(name, options)
+    return name, options
 
 
 def suits(label: str, modality: str) -> bool:

@@ -79,3 +79,31 @@ def test_other_people_s_folders_stay(scanprior, arguments: list, tmp_path: Path)
 def test_help_lists_the_suites(scanprior) -> None:
     text = scanprior("benchmark", "--help").out
     assert all(f"  {name} " in text for name in ("quick", "ct-sparse", "mri-radial"))
+
+
+def test_tuning_is_used_by_what_comes_after(scanprior, arguments: list, tmp_path: Path) -> None:
+    data = arguments[arguments.index("--data") :]
+    done = scanprior("tune", "fista-tv", arguments[1], "--options", "iterations=5", "--trials", 3, *data)
+    assert done.code == 0, done.err
+    assert "8 views" in done.out and "5 views" in done.out and "used from now on" in done.out
+    assert scanprior(*arguments, "--method", "fista-tv", "--task", "8 views").code == 0
+    settings = json.loads((tmp_path / "out" / "results.json").read_text())["rows"][0]["settings"]
+    assert settings["iterations"] == 5
+    out = tmp_path / "mine"
+    done = scanprior(
+        "reconstruct",
+        data[1],
+        "--simulate",
+        "ct:views=8",
+        "--method",
+        "fista-tv",
+        "--no-baselines",
+        "-o",
+        out,
+    )
+    assert done.code == 0 and "settings tuned on mine: 8 views: iterations=5" in done.out
+
+
+def test_a_method_of_another_modality_is_not_tuned(scanprior, arguments: list) -> None:
+    done = scanprior("tune", "l1-wavelet", arguments[1])
+    assert done.code == 2 and "none of the tasks" in done.err

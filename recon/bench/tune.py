@@ -1,0 +1,129 @@
+"""Settings of a method tuned on validation slices, by Optuna's tree-structured Parzen estimator.
+
+The method as it is comes first, and stays where no trial is better. One sample a slice, the same noise in every trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...priors.score import Prior
+from ..methods import method_of
+from .cases import Case
+from .run import solve
+
+Value = int | float
+SPACES: dict[
+    str, dict[str, tuple[Value, Value]]
+] = {  # setting -> least, greatest; tenfold and more: in logarithms
+    "dds": {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)},
+    "diffpir": {"lambda_": (0.03, 30.0), "zeta": (0.0, 1.0), "sigma_max": (0.3, 50.0)},
+    "ddrm": {"eta": (0.0, 1.0), "eta_b": (0.0, 1.0), "sigma_max": (0.3, 50.0)},
+    "ddnm": {"lanczos": (4, 24), "sigma_max": (0.3, 50.0)},
+    "pigdm": {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": (0.3, 50.0)},
+    "mmps": {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": (0.3, 50.0)},
+    "dps": {"zeta": (0.1, 30.0), "sigma_max": (0.3, 50.0)},
+    "mcg": {"zeta": (0.1, 30.0), "sigma_max": (0.3, 50.0)},
+    "daps": {"r": (0.1, 2.0), "sigma_max": (0.3, 50.0)},
+    "pnpdm": {"sigma_min": (0.005, 0.1), "sigma_max": (0.3, 50.0)},
+    "ula": {"tau": (0.05, 0.8), "sigma_max": (0.3, 50.0)},
+    "ald": {"gamma": (1.0, 10.0), "sigma_max": (0.3, 50.0)},
+    "reddiff": {"lambda_": (0.01, 10.0), "rate": (0.01, 0.5)},
+    "projection": {"mixing": (0.0, 1.0), "snr": (0.05, 0.4)},
+    "score-sde": {"snr": (0.05, 0.4)},
+    "sirt": {"iterations": (20, 1000)},
+    "cgls": {"iterations": (3, 60)},
+    "fista-tv": {"weight": (1e-5, 0.1)},
+    "admm-tv": {"weight": (1e-5, 0.1)},
+    "cg-sense": {"regularisation": (1e-4, 1.0), "iterations": (3, 60)},
+    "l1-wavelet": {"weight": (1e-5, 0.1)},
+    "tv": {"weight": (1e-5, 0.1)},
+}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning found.
+
+    Attributes:
+        settings: the best; none where the method as it is was.
+        value: their mean metric over the slices.
+        default: that of the method as it is.
+        trials: how many were tried in all.
+    """
+
+    settings: dict[str, Value]
+    value: float
+    default: float
+    trials: int
+
+
+def tune(
+    name: str,
+    options: str,
+    cases: Sequence[Case],
+    prior: Prior | None,
+    metric: str = "psnr",
+    trials: int = 20,
+    journal: Path | None = None,
+    study: str = "study",
+    progress: Callable[[int, float], None] = lambda done, best: None,
+) -> Tuned:
+    """Tune what `options` leaves open.
+
+    Args:
+        name, options: the method, as `method_of`.
+        cases: validation slices.
+        metric: of `Case.figures`; the higher the better: psnr, ssim or vif.
+        trials: in all, those of the journal with them, beside the method as it is.
+        journal: a file where trials are kept; a study of that name goes on.
+        progress: called with (trials done, best value so far).
+
+    Raises:
+        ValueError: a method without a space, no slices, nothing left to tune.
+    """
+    if name not in SPACES:
+        raise ValueError(f"tune: got {name!r}, expected one of {', '.join(SPACES)}")
+    fixed = {part.partition("=")[0].strip() for part in options.split(",")}
+    space = {key: bounds for key, bounds in SPACES[name].items() if key not in fixed}
+    if not space or not cases:
+        raise ValueError(f"tune: {name} {options} on {len(cases)} slices leaves nothing to tune")
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage: Any = None
+    if journal is not None:
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+    sampler = optuna.samplers.TPESampler(seed=0)
+    found: Any = optuna.create_study(
+        storage=storage, sampler=sampler, study_name=study, direction="maximize", load_if_exists=True
+    )
+
+    def value(settings: dict[str, Value]) -> float:
+        method = method_of(name, options, settings)
+        images = [solve(method, case.problem, prior, 1, 0).mean for case in cases]
+        return float(np.mean([c.figures(x)[metric] for c, x in zip(cases, images, strict=True)]))
+
+    if "default" not in found.user_attrs:
+        found.set_user_attr("default", value({}))
+    default: float = found.user_attrs["default"]
+    best = default
+    while (done := sum(trial.values is not None for trial in found.trials)) < trials:
+        progress(done, best)
+        found.optimize(lambda trial: value({k: _suggest(trial, k, *v) for k, v in space.items()}), n_trials=1)
+        best = max(default, found.best_value)
+    progress(done, best)
+    return Tuned(dict(found.best_params) if best > default else {}, best, default, done)
+
+
+def _suggest(trial: Any, key: str, low: Value, high: Value) -> Value:
+    wide = low > 0 and high >= 10 * low
+    if isinstance(low, int):
+        return trial.suggest_int(key, low, high, log=wide)
+    return trial.suggest_float(key, low, high, log=wide)

@@ -1,0 +1,156 @@
+"""Tuning finds a known optimum; what was found is used for similar measurements and for no others."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scanprior.formats.scan import Volume
+from scanprior.operators.geometry import Grid, ParallelBeam
+from scanprior.operators.mri import cartesian_mri
+from scanprior.operators.noise import ComplexGaussian, Gaussian
+from scanprior.operators.radon import Radon
+from scanprior.recon.bench.cases import Case
+from scanprior.recon.bench.presets import (
+    Likeness,
+    Preset,
+    keep,
+    likeness,
+    preset_for,
+    read_presets,
+    settled,
+    users,
+)
+from scanprior.recon.bench.tune import SPACES, tune
+from scanprior.recon.methods import BASELINES, METHODS, method_of
+from scanprior.recon.problem import Problem
+from scanprior.recon.simulate import CTSimulation
+
+
+def ct(views: int = 23, arc: float = math.pi, sigma: float = 0.0) -> Problem:
+    grid = Grid((32, 32), 2.0)
+    operator = Radon(ParallelBeam.covering(grid, views, arc=arc), grid)
+    y = operator(torch.full((1, 32, 32), 0.02))
+    return Problem(y, operator, Gaussian(sigma) if sigma else None)
+
+
+def mri(every: int = 4, sigma: float = 0.1) -> Problem:
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[:, ::every] = True
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randn(1, 3, 32, 32, dtype=torch.complex64, generator=generator) * mask
+    return Problem(
+        y, cartesian_mri(mask, torch.ones(3, 32, 32, dtype=torch.complex64)), ComplexGaussian(sigma)
+    )
+
+
+def test_likeness_is_read_off_the_problem() -> None:
+    problem = ct(sigma=0.01)
+    like = likeness(problem)
+    assert like.modality == "ct" and like.coverage == pytest.approx(1.0)
+    assert like.undersampling == pytest.approx(32 * 32 / problem.y.numel())
+    assert like.noise == pytest.approx(0.01 / float(problem.y.square().mean().sqrt()), rel=1e-5)
+    assert likeness(ct(arc=math.pi / 2)).coverage == pytest.approx(0.5)
+    assert likeness(mri(4)).undersampling == 4 and likeness(mri(8)).undersampling == 8
+    assert likeness(mri(sigma=0.1)).noise == pytest.approx(2 * likeness(mri(sigma=0.05)).noise)
+
+
+def test_the_most_similar_measurement_wins_and_the_user_s_goes_first(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("scanprior.recon.bench.presets.SHIPPED", tmp_path / "shipped.toml")
+
+    def add(path: Path, views: int, gamma: float, **problem) -> None:
+        keep(
+            path,
+            Preset(
+                "dds", likeness(ct(views, **problem)), {"gamma": gamma}, {"suite": "s", "task": f"{views}"}
+            ),
+        )
+
+    add(tmp_path / "shipped.toml", 20, 3.0)
+    add(tmp_path / "shipped.toml", 60, 5.0)
+    add(tmp_path / "shipped.toml", 61, 7.0, sigma=0.01)
+
+    def gamma(problem: Problem, options: str = "") -> float:
+        return settled("dds", options, problem)[0].gamma
+
+    default = method_of("dds", "").settings["gamma"]
+    assert (gamma(ct(23)), gamma(ct(55)), gamma(ct(55, sigma=0.008))) == (3.0, 5.0, 7.0)
+    assert gamma(ct(2)) == default and gamma(ct(20, arc=math.pi / 3)) == default  # nothing alike
+    assert gamma(mri()) == default and preset_for("dps", likeness(ct(20))) is None
+    assert gamma(ct(23), "gamma=9") == 9.0 and settled("dds", "steps=7", ct(23))[0].steps == 7
+    add(users(), 20, 4.0)
+    assert (gamma(ct(23)), gamma(ct(60))) == (4.0, 5.0)
+    add(users(), 20, 4.5)  # tuned again: in the place of the older one
+    assert gamma(ct(23)) == 4.5 and len(read_presets(users())) == 1
+
+
+@pytest.mark.parametrize("text", ["preset = 3", "[[preset]]\nmethod = 'dds'", "no toml"])
+def test_a_damaged_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(ValueError, match="tune again"):
+        read_presets(tmp_path / "p.toml")
+
+
+def test_a_preset_of_settings_that_are_no_more_is_refused() -> None:
+    keep(users(), Preset("dds", likeness(ct()), {"colour": 1.0}, {"suite": "s", "task": "t"}))
+    with pytest.raises(ValueError, match="'colour'"):
+        settled("dds", "", ct())
+
+
+@pytest.fixture
+def case() -> Case:
+    y, x = np.mgrid[-1:1:48j, -1:1:48j]
+    image = -1000 + 1040 * (np.hypot(x, y) < 0.8) + 300 * (np.hypot(x - 0.2, y) < 0.2)
+    volume = Volume(image[None].astype(np.float32), "HU", "CT", (1.0, 4.0, 4.0), source="body")
+    return Case(1, 0, volume, CTSimulation(views=24, photons=300))
+
+
+def test_tuning_finds_the_best_of_a_dense_search(case: Case, tmp_path: Path) -> None:
+    def value(weight: float) -> float:
+        method = method_of("fista-tv", "iterations=40", {"weight": weight})
+        return case.figures(method(case.problem).mean)["psnr"]
+
+    dense = {weight: value(weight) for weight in np.geomspace(1e-5, 0.1, 17)}
+    found = tune("fista-tv", "iterations=40", [case], None, trials=15)
+    assert found.value >= max(dense.values()) - 0.1
+    assert found.value == pytest.approx(value(found.settings["weight"]))
+    assert found.default == pytest.approx(value(1e-3)) and found.value > found.default + 0.1
+
+
+def test_tuning_goes_on_and_never_keeps_what_is_worse(case: Case, tmp_path: Path, monkeypatch) -> None:
+    from scanprior.recon.bench import tune as module
+
+    calls: list[int] = []
+    solve = module.solve
+    monkeypatch.setattr(module, "solve", lambda *a: calls.append(1) or solve(*a))
+    journal = tmp_path / "journal"
+    first = tune("fista-tv", "iterations=5", [case], None, trials=3, journal=journal)
+    assert len(calls) == 4 and first.trials == 3
+    more = tune("fista-tv", "iterations=5", [case], None, trials=5, journal=journal)
+    assert (
+        len(calls) == 6 and more.trials == 5 and more.value >= first.value and more.default == first.default
+    )
+    monkeypatch.setitem(SPACES, "fista-tv", {"weight": (0.5, 0.9)})  # all far too smooth
+    kept = tune("fista-tv", "iterations=5", [case], None, trials=2)
+    assert kept.settings == {} and kept.value == kept.default
+
+
+def test_what_cannot_be_tuned_is_refused(case: Case) -> None:
+    for arguments in (("fbp", ""), ("fista-tv", "weight=1e-3")):
+        with pytest.raises(ValueError, match="tune: "):
+            tune(*arguments, [case], None)
+
+
+def test_every_space_is_of_a_method_and_its_settings() -> None:
+    assert set(SPACES) <= {*METHODS, *BASELINES} and set(METHODS) <= set(SPACES)
+    for name, space in SPACES.items():
+        method = method_of(name, "")
+        for key, (low, high) in space.items():
+            assert type(getattr(method, key)) is type(low) is type(high) and low < high
+
+
+def test_likeness_of_other_modalities_is_infinitely_far() -> None:
+    assert Likeness("ct", 4, 1, 0.01).distance(Likeness("mri", 4, 1, 0.01)) == math.inf

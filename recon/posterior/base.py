@@ -133,19 +133,21 @@ class Posed:
         """argmin_u ½ |A u - y|² + |u - x|² / (2 v) of (x, v, iterations), begun where the last call ended."""
         return carried(self)
 
+    @cached_property
+    def _noise_step(self) -> Proximal:
+        return carried(self)
+
     def draw(
         self, x: Tensor, variance: float, iterations: int, noise: Noise, temperature: float = 1.0
     ) -> Tensor:
         """A sample of the Gaussian N(u; x, variance) p(y | u), exact as the conjugate gradients converge: both terms
         of `data_step` with noise of their own (perturb and optimise, Papandreou & Yuille 2010). `temperature`: scale of
-        that noise."""
+        that noise. The mean begins where the last call's ended, its noise, new each time, from zero: what few steps
+        do not reach has the noise of `variance` and no more."""
         z, n = noise.like(x), noise.like(self.y)
-        return self.data_step(
-            x + temperature * variance**0.5 * z,
-            variance,
-            iterations,
-            y=self.y + temperature * n / self.weights.sqrt(),
-        )
+        self._noise_step.forget()
+        around = self._noise_step(variance**0.5 * z, variance, iterations, y=n / self.weights.sqrt())
+        return self.data_step(x, variance, iterations) + temperature * around
 
     def proximal(
         self,

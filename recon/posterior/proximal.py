@@ -40,6 +40,10 @@ class Proximal(Protocol):
         """u for x (B, H, W); begins where the last call ended. `y`: instead of the measured one."""
         ...
 
+    def forget(self) -> None:
+        """The next call begins at x."""
+        ...
+
 
 def carried(posed: Posed) -> Proximal:
     """The cheaper way to solve the data step of a posed problem."""
@@ -53,7 +57,10 @@ class Primal:
 
     def __init__(self, posed: Posed) -> None:
         self.posed = posed
-        self.correction = torch.zeros_like(posed.initial)
+        self.forget()
+
+    def forget(self) -> None:
+        self.correction = torch.zeros_like(self.posed.initial)
 
     def __call__(
         self, x: Tensor, variance: float | Tensor, iterations: int, y: Tensor | None = None
@@ -75,8 +82,11 @@ class Dual:
     def __init__(self, posed: Posed) -> None:
         self.posed, self.noise = posed, (1 / posed.weights).expand_as(posed.y)
         self.rows = row_sums(posed)
-        self.q, self.g = torch.zeros_like(posed.y), torch.zeros_like(posed.initial)  # q and A^H q
         self.level: Tensor = torch.ones_like(posed.y.flatten(1)[:, 0])  # mean(v) of the last call
+        self.forget()
+
+    def forget(self) -> None:
+        self.q, self.g = torch.zeros_like(self.posed.y), torch.zeros_like(self.posed.initial)  # q and A^H q
 
     def __call__(
         self, x: Tensor, variance: float | Tensor, iterations: int, y: Tensor | None = None

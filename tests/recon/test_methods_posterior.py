@@ -14,7 +14,7 @@ from scanprior.priors.sde import VE, VP
 MEASURED = {
     "ScoreSDE": (0.69, 1.05, 0.15),
     "Projection": (0.53, 1.06, 0.17),
-    "ALD": (1.65, 1.22, 0.61),
+    "ALD": (0.80, 1.09, 0.25),
     "ULA": (0.67, 1.12, 0.27),
     "DPS": (1.77, 1.07, 0.28),
     "MCG": (1.34, 0.90, 0.37),

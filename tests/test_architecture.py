@@ -32,8 +32,7 @@ ARROWS = {
     "cli": {"operators", "priors", "formats", "pretrained", "recon"},
 }
 WIDER = {"recon.study": {"formats"}, "recon.simulate": {"formats"}, "recon.bench": {"formats", "pretrained"}}
-HEAVY = {"astra", "sigpy", "finufft", "matplotlib", "pydicom", "ismrmrd", "nibabel", "skimage"}
-HEAVY |= {"torchmetrics", "optuna"}
+HEAVY = set("astra sigpy finufft matplotlib pydicom ismrmrd nibabel skimage torchmetrics optuna".split())
 # Heavy packages are imported in one file of a folder, or in those listed here: folder -> package -> files.
 SHARED: dict[str, dict[str, set[str]]] = {}
 NEVER = {"formats": {"torch"}}  # not even lazily: `scanprior info` must not load it

@@ -32,12 +32,12 @@ ARROWS = {
     "cli": {"operators", "priors", "formats", "pretrained", "recon"},
 }
 WIDER = {"recon.study": {"formats"}, "recon.simulate": {"formats"}, "recon.bench": {"formats", "pretrained"}}
-HEAVY = set("astra sigpy finufft matplotlib pydicom ismrmrd nibabel skimage torchmetrics optuna".split())
+HEAVY = {"astra", "sigpy", "finufft", "matplotlib", "pydicom", "ismrmrd", "nibabel", "skimage"}
+HEAVY |= {"torchmetrics", "optuna"}
 # Heavy packages are imported in one file of a folder, or in those listed here: folder -> package -> files.
 SHARED: dict[str, dict[str, set[str]]] = {}
 NEVER = {"formats": {"torch"}}  # not even lazily: `scanprior info` must not load it
-LONGEST = 400
-AT_ROOT = {"__init__.py", "__main__.py"}
+LONGEST, AT_ROOT = 400, {"__init__.py", "__main__.py"}
 
 
 @dataclass(frozen=True)

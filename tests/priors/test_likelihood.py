@@ -102,6 +102,14 @@ def test_an_images_figure_depends_on_its_seed_and_not_on_its_batch() -> None:
     torch.testing.assert_close(noisy[1:2], dequantized(x[1:2], 0.1, [6]))
 
 
+def test_the_evaluations_told_are_those_made() -> None:
+    prior, calls = gaussian(), []
+    denoise = prior.denoise
+    prior.denoise = lambda x, sigma: calls.append(len(x)) or denoise(x, sigma)  # type: ignore[method-assign]
+    got = log_likelihood(prior, images(2), VE(), [0, 1], tolerance=1e-2)
+    assert int(got.nfe.sum()) == sum(calls)
+
+
 def test_bits_per_dim_of_a_flat_density() -> None:
     """256 equally likely grey levels of images in [-1, 1] take 8 bits."""
     log = -N * math.log(2) * torch.ones(1, dtype=torch.float64)

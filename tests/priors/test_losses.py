@@ -1,7 +1,8 @@
 """Every loss recovers the true score of a mixture and of a Gaussian field, with a model that can be it and begins
 elsewhere; weights and levels against the papers' formulas; losses against each other.
 
-What keeps the fits from the truth is the finite sample: 1 to 5 %, 8 % for sliced score matching of 64 numbers.
+What keeps the fits from the truth is the finite sample: 1 to 5 %. Of 64 numbers, sliced score matching wants the most
+images, for (v^T s)² varies with the direction v: with 4,000 it errs by 6.6 %, exact score matching with 300 by less.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ import torch
 from scanprior.priors.analytic import GaussianPrior, MixturePrior
 from scanprior.priors.losses import denoising, edm, likelihood, noise
 from scanprior.priors.parallel import World
-from scanprior.priors.published import DiscreteVP, Levels, PublishedPrior, noise_law
+from scanprior.priors.published import (
+    ContinuousSubVP,
+    ContinuousVE,
+    ContinuousVP,
+    DiscreteVP,
+    Levels,
+    PublishedPrior,
+    noise_law,
+)
 from scanprior.priors.score import Prior
 from scanprior.priors.score_matching import exact, sliced, sliced_reduced
 from scanprior.priors.sde import SDE, VE, VP, SubVP
@@ -27,6 +36,9 @@ WEIGHTINGS = {
     "EDM": edm(0.8),
     "NCSN": noise(NCSN.level),
     "DDPM": noise(DiscreteVP().level),
+    "VE": noise(ContinuousVE(sigma_max=20.0).level),
+    "VP": noise(ContinuousVP().level),
+    "sub-VP": noise(ContinuousSubVP().level),
     "likelihood": likelihood(20.0, 0.02),
 }
 
@@ -166,16 +178,14 @@ def test_score_matching_recovers_the_score_of_a_mixture(name: str) -> None:
         assert relative(score_at(model, x, 0.3), score_at(truth, x, 0.3)) < 0.05
 
 
-@pytest.mark.parametrize(
-    ("name", "count", "bound"), [("exact", 300, 0.05), ("sliced", 4000, 0.08), ("reduced", 1500, 0.05)]
-)
-def test_score_matching_recovers_the_score_of_a_field(name: str, count: int, bound: float) -> None:
+@pytest.mark.parametrize(("name", "count"), [("exact", 300), ("sliced", 12_000), ("reduced", 1500)])
+def test_score_matching_recovers_the_score_of_a_field(name: str, count: int) -> None:
     """Of clean images."""
     model, truth, x = Field(), Field.truth(), Field.images(count)
     fit(model, lambda: SCORE_MATCHING[name](model.score, x), iterations=15)
     true = (truth.mean - x).flatten(1) @ torch.linalg.inv(truth.covariance)
     with torch.no_grad():
-        assert relative(model.score(x).flatten(1), true) < bound
+        assert relative(model.score(x).flatten(1), true) < 0.05
 
 
 def bent(x: Tensor) -> Tensor:

@@ -52,6 +52,19 @@ COUNTS = {
             "learn_sigma": False,
         },
     ),
+    "DDPM, 256²": (  # CelebA-HQ, LSUN; Ho et al.: 114 M
+        113_673_219,
+        {
+            "name": "adm",
+            "base": 128,
+            "multipliers": (1, 1, 2, 2, 4, 4),
+            "attention": (16,),
+            "heads": 1,
+            "scale_shift": False,
+            "block_resampling": False,
+            "learn_sigma": False,
+        },
+    ),
     "EDM DDPM++, CIFAR-10": (
         55_733_891 - 9 * 128,  # less augmentation labels
         {"name": "ncsnpp", "multipliers": (2, 2, 2), **DDPMPP},

@@ -129,6 +129,15 @@ def test_decode_undoes_encode(sde: SDE, solver: Solver) -> None:
 
 
 @laws
+def test_decode_undoes_encode_where_paths_bend(sde: SDE) -> None:
+    """Of a mixture; of an image halfway between two modes, where paths part, errors grow and tolerances count."""
+    x = torch.cat([MEANS, MEANS[:2].mean(0, keepdim=True)]).view(4, 1, 1, 2)
+    for part, solver in ((x[:3], RK45()), (x[:3], Heun(100)), (x[3:], RK45(1e-6))):
+        back, _ = decode(mixture(), encode(mixture(), part, sde, solver).x, sde, solver)
+        assert float((back - part).abs().max()) < 1e-3
+
+
+@laws
 def test_decoded_noise_has_the_priors_moments(sde: SDE) -> None:
     exact, count = prior(), 6000
     z = torch.randn(count, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
@@ -139,17 +148,32 @@ def test_decoded_noise_has_the_priors_moments(sde: SDE) -> None:
     assert float((flat.T.cov() - covariance).norm() / covariance.norm()) < 0.08
 
 
-@laws
-def test_decoded_noise_has_the_moments_of_a_mixture(sde: SDE) -> None:
-    weights, stds, count, bound = torch.tensor([0.2, 0.5, 0.3]), torch.tensor([0.25, 0.4, 0.3]), 6000, 4.5
-    means = torch.tensor([[1.5, 0.0], [-1.0, 1.0], [-0.5, -1.5]])  # 6 standard deviations apart
+WEIGHTS, STDS = torch.tensor([0.2, 0.5, 0.3]), torch.tensor([0.25, 0.4, 0.3])
+MEANS = torch.tensor([[1.5, 0.0], [-1.0, 1.0], [-0.5, -1.5]])  # 6 standard deviations apart
+
+
+def mixture() -> MixturePrior:
+    return MixturePrior(WEIGHTS, MEANS.view(3, 1, 1, 2), STDS)
+
+
+@pytest.mark.parametrize(
+    ("solver", "sde"),
+    [
+        *((Heun(60), sde) for sde in LAWS),
+        *((Euler(300), sde) for sde in LAWS),
+        pytest.param(RK45(1e-3), VE(0.01, 50.0), marks=pytest.mark.slow),  # one image at a time
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_decoded_noise_has_the_moments_of_a_mixture(solver: Solver, sde: SDE) -> None:
+    count, bound = 4000 if isinstance(solver, RK45) else 6000, 4.5
     z = torch.randn(count, 1, 1, 2, generator=torch.Generator().manual_seed(1))
-    x = decode(MixturePrior(weights, means.view(3, 1, 1, 2), stds), z, sde, Heun(60)).x.flatten(1)
-    mode = torch.cdist(x, means).argmin(1)
-    for k, (w, s) in enumerate(zip(weights.tolist(), stds.tolist(), strict=True)):
+    x = decode(mixture(), z, sde, solver).x.flatten(1)
+    mode = torch.cdist(x, MEANS).argmin(1)
+    for k, (w, s) in enumerate(zip(WEIGHTS.tolist(), STDS.tolist(), strict=True)):
         part = x[mode == k]
         assert len(part) / count == pytest.approx(w, abs=bound * math.sqrt(w * (1 - w) / count))
-        assert float((part.mean(0) - means[k]).abs().max()) < (bound / len(part) ** 0.5 + 0.02) * s
+        assert float((part.mean(0) - MEANS[k]).abs().max()) < (bound / len(part) ** 0.5 + 0.02) * s
         relative = part.T.cov() / (s**2 + SIGMA_MIN**2) - torch.eye(2)
         assert float(relative.abs().max()) < bound * math.sqrt(2 / len(part)) + 0.02
 
@@ -190,8 +214,32 @@ def test_interpolation_stays_on_the_shell() -> None:
     rms = arc.flatten(1).square().mean(1).sqrt()
     assert float((rms - 1).abs().max()) < 0.05  # 0.71 in the middle of a straight line
     torch.testing.assert_close(interpolate(a, a, weights), a.expand(5, 1, 32, 32))
-    between, _ = decode(prior(), arc[2:3, :, :SIDE, :SIDE], VE())
-    assert bool(between.isfinite().all())
+
+
+def test_interpolation_leads_from_one_image_to_the_other() -> None:
+    """A Gaussian's flow is linear: every image on the way is the same sum of the two as its latent."""
+    x = images(2)
+    a, b = encode(prior(), x, VE()).x
+    way = decode(prior(), interpolate(a, b, torch.tensor([0.0, 0.3, 1.0])), VE()).x
+    assert float((way[[0, 2]] - x).abs().max()) < 1e-3
+    angle = torch.acos(torch.cosine_similarity(a.flatten(), b.flatten(), dim=0))
+    parts = torch.sin(torch.stack([0.7 * angle, 0.3 * angle])) / torch.sin(angle)
+    m = exact_flow(torch.zeros_like(x), top_level(VE()), SIGMA_MIN)[:1]  # where the latent 0 leads
+    expected = m + (parts.view(2, 1, 1, 1) * (x - m)).sum(0, keepdim=True)
+    torch.testing.assert_close(way[1:2], expected.to(way), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("solver", [Euler(7), Heun(7), RK45(1e-3)], ids=lambda s: type(s).__name__)
+def test_the_evaluations_told_are_those_made(solver: Solver) -> None:
+    exact, calls = prior(), []
+    denoise = exact.denoise
+    exact.denoise = lambda x, sigma: calls.append(len(x)) or denoise(x, sigma)  # type: ignore[method-assign]
+    z, up = encode(exact, images(2), VE(), solver)
+    together = 1 if isinstance(solver, RK45) else 2  # images that share a call
+    assert int(up.sum()) == sum(calls) == together * len(calls)
+    calls.clear()
+    _, down = decode(exact, z, VE(), solver, denoised=True)
+    assert int(down.sum()) == sum(calls)
 
 
 def test_a_network_that_gives_nan_is_an_error() -> None:

@@ -14,6 +14,10 @@ from scanprior.priors.published import (
     PublishedPrior,
     noise_law,
 )
+from scanprior.priors.sampling.loop import karras_levels, level_times
+from scanprior.priors.sampling.predictor_corrector import sample
+from scanprior.priors.sampling.predictors import ddim, none, reverse_diffusion
+from scanprior.priors.sde import VE, VP, SubVP
 from torch import nn
 
 
@@ -100,6 +104,18 @@ def test_denoiser_of_an_exact_network_is_the_gaussian_s(gaussian, case):
     x = gaussian.mean + sigma[:, None, None, None] * z
     torch.testing.assert_close(prior.denoise(x, sigma), gaussian.denoise(x, sigma), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(prior.denoise(x[2:3], 0.7), prior.denoise(x, sigma)[2:3])
+
+
+@pytest.mark.parametrize("sde", [VE(0.01, 20.0), VP(), SubVP()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("case", CASES)
+def test_a_network_of_one_law_samples_under_every_other(gaussian, case, sde):
+    """Whatever law a network was trained under, it draws the images of the exact prior, seed by seed."""
+    law, noise_of, gives = CASES[case]
+    prior = PublishedPrior(Exact(gaussian, noise_of, gives), 1, law)
+    times = level_times(karras_levels(10, 15.0, 0.05), sde)
+    for predictor in (ddim, reverse_diffusion):
+        got, exact = (sample(p, (3, 4), [1, 2], times, sde, predictor, none).x for p in (prior, gaussian))
+        torch.testing.assert_close(got, exact, rtol=1e-2, atol=1e-2)
 
 
 def test_labels_are_those_of_the_papers():

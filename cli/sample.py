@@ -21,7 +21,8 @@ import click
     "--sampler",
     type=click.Choice(["ancestral", "pc", "flow"]),
     default="ancestral",
-    help="pc: reverse diffusion and Langevin (Song et al. 2021); flow: Heun's method, noise at the start only.",
+    help="ancestral: all noise renewed at each level; pc: reverse diffusion and Langevin (Song et al. 2021), which "
+    "leaves noise in the images below some hundred --steps; flow: Heun's method, noise at the start only.",
 )
 @click.option("--seed", default=0, help="Of the first image; the others have the next ones.")
 @click.option("--class", "class_name", help="Draw images of this class only.")
@@ -58,6 +59,7 @@ def sample(
     Examples:
       scanprior sample -o out/
       scanprior sample --prior run/ -n 64 --seed 100 -o out/
+      scanprior sample --sampler pc --steps 500 -o out/
       scanprior sample --class thorax --classifier bodyparts.safetensors -o out/
       scanprior sample -n 1 --size 1024 --tile 256 -o out/
     """

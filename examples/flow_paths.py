@@ -66,7 +66,7 @@ def main(folder: Path = DOCS, paths: int = 21, steps: int = 200, samples: int = 
     for top in (TOP, 10 * TOP):
         ends = decode(prior, z, VE(BOTTOM, top), Heun(100)).x
         print(f"from noise of {top:g}: {float((ends < 0).float().mean()):.1%} of {samples} ends at -4")
-    back = decode(prior, encode(prior, ends[:200], sde, Heun(100)).x, sde, Heun(100)).x
+    back = decode(prior, encode(prior, ends[:200], sde, Heun(200)).x, sde, Heun(200)).x
     print(f"largest error after encoding and decoding {float((back - ends[:200]).abs().max()):.1e}")
     print(f"paths that cross: {int((np.diff(track, axis=1) <= 0).any(0).sum())}")
     return save(figure, folder / "flow-paths.png")

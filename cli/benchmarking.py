@@ -81,7 +81,7 @@ def run_benchmark(
         "settings": {f"{row['task']}: {row['label']}": row["settings"] for row in rows},
     }
     write_sidecar(output / "results.json", {**facts, "table": lines, "rows": rows})
-    pareto(output / "pareto.png", suite.title, [line for line in lines if "error" not in line])
+    pareto(output / "pareto.png", [line for line in lines if "error" not in line])
     command = f"scanprior benchmark {name} -o {output}" + "".join(
         f" --{key} {n}" for key, n in limits.items() if n
     )

@@ -158,7 +158,7 @@ def training_curves(path: Path, log: Path) -> None:
     _save(figure, path)
 
 
-def pareto(path: Path, title: str, lines: list[dict[str, Any]]) -> None:
+def pareto(path: Path, lines: list[dict[str, Any]]) -> None:
     """PSNR against network evaluations and against seconds a slice, a row of two panels a task, as a PNG: a dot for
     one sample, a ring for the mean of several, dashed for methods without a network.
 
@@ -167,14 +167,12 @@ def pareto(path: Path, title: str, lines: list[dict[str, Any]]) -> None:
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatter
 
     tasks = list(dict.fromkeys(line["task"] for line in lines))
     labels = list(dict.fromkeys(line["label"] for line in lines))
     height = max(3.4 * len(tasks), 0.23 * len(labels) + 1.5) + 0.8
     figure = Figure(figsize=(13, height), dpi=DPI, facecolor="white", layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0.35 / height, 1, 1 - 0.35 / height))  # pyright: ignore
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", color=INK, parse_math=False)
     named: dict[str, Any] = {}
     panels = figure.subplots(max(len(tasks), 1), 2, squeeze=False, sharey="row")
     for (left, right), task in zip(panels, tasks, strict=False):
@@ -192,7 +190,7 @@ def pareto(path: Path, title: str, lines: list[dict[str, Any]]) -> None:
         right.set(xlabel="seconds a slice", xscale="log")
         for axes in (left, right):
             axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+            axes.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "25" else "")
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
     figure.legend(named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=9)

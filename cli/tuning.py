@@ -1,5 +1,5 @@
 """The run behind `scanprior tune`: suite -> validation slices -> trials -> presets. Trials are kept beside the file of
-presets, in a journal of Optuna's, until the tuning is done."""
+presets, in a journal of Optuna's: a tuning that was cut goes on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..recon.baselines.methods import Baseline
 from ..recon.bench.cases import cases
 from ..recon.bench.presets import Preset, keep, likeness, users
 from ..recon.bench.suite import find_data, read_suite, suits
-from ..recon.bench.tune import tune
+from ..recon.bench.tune import check_tunable, tune
 from ..recon.methods import method_of
 from .benchmarking import chosen, priors_of
 from .spec import device_of
@@ -47,6 +47,7 @@ def run_tuning(
 ) -> list[Preset]:
     """Tune for every task of the suite that the method is for, and write a preset of each; returns them."""
     method: Any = method_of(name, options)
+    check_tunable(name)
     suite = read_suite(suite_name)
     suite = chosen(suite.but(data=suite.validation), (), tasks, data)
     suite = suite.but(tasks=tuple(task for task in suite.tasks if suits(name, task.modality)))

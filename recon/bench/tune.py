@@ -63,6 +63,12 @@ class Tuned:
     trials: int
 
 
+def check_tunable(name: str) -> None:
+    """Raise ValueError for a method without a space."""
+    if name not in SPACES:
+        raise ValueError(f"tune: {name} has nothing to tune; these have: {', '.join(SPACES)}")
+
+
 def tune(
     name: str,
     options: str,
@@ -87,8 +93,7 @@ def tune(
     Raises:
         ValueError: a method without a space, no slices, nothing left to tune.
     """
-    if name not in SPACES:
-        raise ValueError(f"tune: got {name!r}, expected one of {', '.join(SPACES)}")
+    check_tunable(name)
     fixed = {part.partition("=")[0].strip() for part in options.split(",")}
     space = {key: bounds for key, bounds in SPACES[name].items() if key not in fixed}
     if not space or not cases:

@@ -12,7 +12,7 @@ import torch
 STEPS = {
     "PnPDM": 12,
     "DAPS": 40,
-    "ULA": 60,
+    "ULA": 30,
     "DPS": 40,
     "MCG": 40,
     "REDdiff": 60,

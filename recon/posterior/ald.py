@@ -36,6 +36,7 @@ class ALD(Descent):
     """
 
     steps: int = 500
+    sigma_max: float = 2.0
     inner: int = 4
     gamma: float = 1.0
     cg: int = 5

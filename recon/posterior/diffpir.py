@@ -26,12 +26,12 @@ class DiffPIR(Descent):
 
     Attributes:
         lambda_: weight of the prior's estimate against the data.
-        zeta: part of the noise's variance that is renewed at each level.
+        zeta: part of the noise's variance that is renewed at each level (the paper: 0.1 to 1 by task; docs/methods.md).
         cg: conjugate gradient steps a level.
     """
 
     lambda_: float = 1.0
-    zeta: float = 0.3
+    zeta: float = 1.0
     cg: int = 8
 
     def __post_init__(self) -> None:

@@ -34,6 +34,7 @@ class ULA(Descent):
     """
 
     steps: int = 100
+    sigma_max: float = 2.0
     inner: int = 4
     tau: float = 0.4
     cg: int = 8

@@ -4,65 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from scanprior.formats.scan import Volume
-from scanprior.formats.store import read_images
-from scanprior.operators.attenuation import hu_from_mu
-from scanprior.recon.metrics import bootstrap_interval, ct_metrics, data_residual, mri_metrics
+from scanprior.recon.bench.cases import Case
+from scanprior.recon.bench.cases import cases as measured
+from scanprior.recon.metrics import bootstrap_interval
 from scanprior.recon.problem import Problem
-from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate
-from scanprior.recon.study import problem_of
+from scanprior.recon.simulate import CTSimulation, MRISimulation
 
 DATA = Path(os.environ.get("SCANPRIOR_DATA", Path(__file__).parents[2] / "shared" / "data"))
-
-
-@dataclass(frozen=True)
-class Case:
-    """One simulated slice."""
-
-    patient: str
-    problem: Problem
-    truth: torch.Tensor  # (1, H, W), 1/mm or complex
 
 
 def cases(
     path: str, settings: CTSimulation | MRISimulation, count: int, per_patient: int = 1, device: str = "cpu"
 ) -> list[Case]:
-    """`per_patient` slices (evenly through the stack) of the first patients of an image set, measured."""
-    images = read_images(DATA / path)
-    chosen: list[int] = []
-    for patient in dict.fromkeys(images.groups):
-        own = np.flatnonzero(images.groups == patient)
-        chosen += [int(own[round(q)]) for q in np.linspace(0, len(own) - 1, per_patient + 2)[1:-1]]
-    out = []
-    for i in chosen[:count]:
-        pixel = float(images.pixel_mm[i])
-        modality = "CT" if images.units == "HU" else "MR"
-        volume = Volume(images.load([i]), images.units, modality, (1.0, pixel, pixel), {}, path, None)  # type: ignore[arg-type]
-        scan = simulate(volume, settings, seed=i)
-        out.append(
-            Case(str(images.groups[i]), problem_of(scan, device), torch.from_numpy(np.asarray(scan.truth)))
-        )
-    return out
+    """The first `count` of `per_patient` slices (evenly through the stack) of each patient of an image set."""
+    return list(islice(measured(DATA / path, settings, 0, per_patient, device), count))
 
 
 def figures(images: Sequence[torch.Tensor], items: Sequence[Case]) -> dict[str, np.ndarray]:
-    """PSNR, SSIM, data residual of each slice."""
-    rows = []
-    for image, case in zip(images, items, strict=True):
-        image = image.cpu()
-        if image.is_complex():
-            row = mri_metrics(image, case.truth)
-        else:
-            row = ct_metrics(hu_from_mu(image.numpy()), hu_from_mu(case.truth.numpy()))
-        residual = data_residual(case.problem.operator, image.to(case.problem.y.device), case.problem.y)
-        rows.append({**row, "residual": float(residual.mean())})
+    """PSNR, SSIM, NRMSE, VIF, data residual of each slice."""
+    rows = [case.figures(image) for image, case in zip(images, items, strict=True)]
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
 

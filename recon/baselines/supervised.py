@@ -1,7 +1,7 @@
 """A supervised network applied: the first reconstruction, corrected (priors/supervised.py); and what kind of
 measurement a problem is, to be compared with the one the network was trained for, outside of which it is worth little.
 
-    beam, views, arc [degrees], photons              CT; photons: 1 / variance of an unattenuated ray, 0 without noise
+    beam, views, arc [degrees], photons, rays lost   CT; photons: 1 / variance of an unattenuated ray, 0 without noise
     acceleration, coils, snr [dB]                    MRI; acceleration: k-space / its measured part; snr 0: no noise
 """
 
@@ -89,6 +89,7 @@ def measurement_of(problem: Problem) -> dict[str, Any]:
             "views": geometry.views,
             "arc": round(math.degrees(arc), 1),
             "photons": float(f"{photons:.3g}"),
+            "rays lost": "no" if measured_rays(problem) is None else "yes",
         }
     A, y = problem.operator, problem.y
     if not isinstance(A, CartesianMRI):

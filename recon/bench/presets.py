@@ -22,7 +22,10 @@ from typing import Any
 import tomli_w
 
 from ...formats.write import atomic
+from ...operators.geometry import FanBeam, Geometry
 from ...pretrained.cache import home
+from ..baselines.fbp import view_angles
+from ..baselines.weights import measured_rays
 from ..methods import method_of
 from ..posterior.base import MODEL_ERROR
 from ..problem import Problem
@@ -77,18 +80,18 @@ def likeness(problem: Problem) -> Likeness:
     if problem.operator.domain_complex:
         measured = int((y.abs().sum(1) > 0).sum())
         return Likeness("mri", pixels / max(measured, 1), 1.0, noise)
-    valid = getattr(problem.operator, "valid", None)
+    valid = measured_rays(problem)
     rays = y.numel() if valid is None else int(valid.sum())
     return Likeness("ct", pixels / max(rays, 1), _coverage(problem), noise)
 
 
 def _coverage(problem: Problem) -> float:
-    """The views' part of the half circle, a view counting for the step between neighbours; 1 for other operators."""
+    """The views' part of the half circle; 1 for other operators."""
     geometry = getattr(problem.operator, "geometry", None)
-    if geometry is None or geometry.views < 2:
+    if not isinstance(geometry, Geometry):
         return 1.0
-    angles = sorted(float(angle) for angle in geometry.angles)
-    return min((angles[-1] - angles[0]) * len(angles) / (len(angles) - 1) / math.pi, 1.0)
+    circle = 2 * math.pi if isinstance(geometry, FanBeam) else math.pi
+    return min(float(view_angles(geometry.angles, circle)[0].sum()) / math.pi, 1.0)
 
 
 def read_presets(path: Path) -> list[Preset]:

@@ -74,7 +74,14 @@ def test_a_network_learns_is_applied_and_warns(train, files, scanprior, tmp_path
     done = train("--steps", 60, "--validation", files["data"])
     assert done.code == 0, done.err
     network, card = load_supervised(files["run"])
-    assert card.measurement == {"spec": SPEC, "beam": "parallel", "views": 12, "arc": 180.0, "photons": 1e5}
+    assert card.measurement == {
+        "spec": SPEC,
+        "beam": "parallel",
+        "views": 12,
+        "arc": 180.0,
+        "photons": 1e5,
+        "rays lost": "no",
+    }
     assert card.training["images"] == 2 and card.modality == "CT" and network.channels == 1
     assert card.validation["psnr"] > card.validation["first_psnr"] + 3  # better than the backprojection
 

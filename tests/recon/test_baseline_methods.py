@@ -9,6 +9,7 @@ from scanprior.operators.geometry import FanBeam, Grid, ParallelBeam
 from scanprior.operators.linear import Identity
 from scanprior.operators.mri import cartesian_mri, sigma_for_snr, simulate_kspace
 from scanprior.operators.noise import ComplexGaussian, Photon
+from scanprior.operators.radon import Radon
 from scanprior.operators.radon_sparse import RadonSparse
 from scanprior.operators.sampling import equispaced
 from scanprior.priors.intensity import Attenuation, RobustMaximum
@@ -108,10 +109,19 @@ def test_the_loss_is_the_mean_absolute_error_of_each_pair() -> None:
 
 
 def test_a_measurement_says_what_it_is() -> None:
-    assert measurement_of(ct(1e5)[0]) == {"beam": "parallel", "views": 16, "arc": 180.0, "photons": 1e5}
+    assert measurement_of(ct(1e5)[0]) == {
+        "beam": "parallel",
+        "views": 16,
+        "arc": 180.0,
+        "photons": 1e5,
+        "rays lost": "no",
+    }
     fan = FanBeam.covering(GRID, 30, arc=math.pi / 2, source_origin=400.0, source_detector=700.0)
     P = Problem(torch.zeros(1, *fan.shape), RadonSparse(fan, GRID))
-    assert measurement_of(P) == {"beam": "fan", "views": 30, "arc": 90.0, "photons": 0.0}
+    assert measurement_of(P) == {"beam": "fan", "views": 30, "arc": 90.0, "photons": 0.0, "rays lost": "no"}
+    some = torch.ones(fan.shape, dtype=torch.bool)
+    some[3, 5] = False
+    assert measurement_of(Problem(P.y, Radon(fan, GRID, valid=some)))["rays lost"] == "yes"
     facts = measurement_of(mri(2, 30.0)[0])
     assert facts["coils"] == 4 and abs(facts["snr"] - 30) < 0.5 and 1.6 < facts["acceleration"] < 2
 

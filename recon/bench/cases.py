@@ -51,6 +51,10 @@ class Case:
         scan = simulate(self.volume, self.simulation, seed=self.index)
         return problem_of(scan, self.device), torch.from_numpy(np.asarray(scan.truth))
 
+    def forget(self) -> None:
+        """Free the measurement; it is made again when it is asked for."""
+        self.__dict__.pop("_measured", None)
+
     @property
     def problem(self) -> Problem:
         """B = 1."""

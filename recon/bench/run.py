@@ -120,6 +120,8 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = lambda done, of,
             with atomic(path) as temporary:
                 temporary.write_text(json.dumps({**row, "date": time.strftime("%Y-%m-%d")}, indent=1))
         out.append({**json.loads(path.read_text()), "label": job.label, "key": job.key})
+        if done + 1 == len(jobs) or jobs[done + 1].case is not job.case:
+            job.case.forget()
     progress(len(jobs), len(jobs), "")
     return out
 

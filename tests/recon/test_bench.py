@@ -146,6 +146,19 @@ def test_a_run_goes_on_and_repeats_only_what_changed(suite, priors, tmp_path, mo
     assert not [p for p in folder.rglob("*.json") if "Miller" in p.read_text() or "Jones" in p.read_text()]
 
 
+def test_measurements_do_not_pile_up(suite, priors, tmp_path, monkeypatch) -> None:
+    todo, held = list(jobs(suite, priors)), []
+    solve = runner.solve
+
+    def watched(*args):
+        held.append(len({id(job.case) for job in todo if "_measured" in vars(job.case)}))
+        return solve(*args)
+
+    monkeypatch.setattr(runner, "solve", watched)
+    runner.run(todo, tmp_path / "out")
+    assert max(held) <= 2  # the first of a task is measured ahead, for its presets
+
+
 def test_the_figures_are_those_of_the_pictures(suite, priors, tmp_path) -> None:
     rows = run(suite, priors, tmp_path / "out")
     row = rows[1]

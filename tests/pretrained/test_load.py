@@ -85,8 +85,9 @@ def test_a_bundled_prior_has_the_figures_of_its_card(name: str, shared_data) -> 
         images,
         images.groups,
         channels=card.channels,
-        size=card.training["crops"]["size"],
+        size=card.training["crops"]["size"][0],
         batch=32,
+        position=card.network["position"],
         augmentation=Augmentation(degrees=0, zoom=(1, 1)),
     )(0)
     measured = denoising_psnr(load_prior(name), crops, (0.1, 0.5))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from scanprior.recon.bench.cases import Case
 from scanprior.recon.bench.cases import cases as measured
+from scanprior.recon.bench.suite import data_root
 from scanprior.recon.metrics import bootstrap_interval
 from scanprior.recon.problem import Problem
 from scanprior.recon.simulate import CTSimulation, MRISimulation
 
-DATA = Path(os.environ.get("SCANPRIOR_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = data_root()
 
 
 def cases(

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import __version__
-from ..recon.bench.cases import WINDOW_HU
 from ..recon.bench.run import Row, picture
 from ..recon.bench.suite import Suite
 from ..recon.bench.table import FLOOR, final, ranked
+from ..recon.metrics import WINDOW_HU
 from .figures import overview
 from .report import embedded, sections_of, write_page
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.bench.presets import settled
 from ..recon.methods import method_of
-from ..recon.metrics import ct_metrics, data_residual, mri_metrics
+from ..recon.metrics import WINDOW_HU, ct_metrics, data_residual, mri_metrics
 from ..recon.posterior.base import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
@@ -46,7 +47,6 @@ CLASSICAL = {  # shown beside the method asked for
     "ct": ("fbp", "fista-tv"),
     "mri": ("zero-filled", "cg-sense", "l1-wavelet"),
 }
-WINDOW_HU = (-1000.0, 1000.0)  # of the pictures and of PSNR and SSIM
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def reconstruct_scan(
     display = Display(scan, problem, card)
     rows = []
     for name in CLASSICAL[scan.kind] if request.baselines else ():
-        baseline, _ = settled(name, "", problem)
         if name != request.method:
+            baseline, _ = settled(name, "", problem)
             found = baseline(problem)
             rows.append(display.row(baseline.title, found.mean, 0, found.seconds))
     result = run(method, problem)
@@ -208,28 +208,26 @@ def _ready(
             )
         network, card = load_supervised(request.prior)
         network.to(device).eval()
-
-        def apply(method: Supervised, problem: Problem) -> Reconstruction:
-            outside = differences(card.measurement, measurement_of(problem))
-            for line in outside:
-                print(f"warning: outside of the network's training: {line}", file=sys.stderr)
-            result = method(problem, network, request.batch)
-            return replace(result, provenance={**result.provenance, "outside_of_training": outside})
-
-        run = apply
+        run = partial(_supervised, network=network, card=card, request=request)
     else:
         prior, card = load(request.prior or default_for(modality))
         prior.for_inference(device)
-
-        def sample(method: PosteriorMethod, problem: Problem) -> Reconstruction:
-            return _posterior(method, problem, prior, request)
-
-        run = sample
+        run = partial(_posterior, prior=prior, request=request)
     if card.modality != modality:
         raise ValueError(
             f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
         )
     return run, card
+
+
+def _supervised(
+    method: Supervised, problem: Problem, network: Any, card: Card, request: Request
+) -> Reconstruction:
+    outside = differences(card.measurement, measurement_of(problem))
+    for line in outside:
+        print(f"warning: outside of the network's training: {line}", file=sys.stderr)
+    result = method(problem, network, request.batch)
+    return replace(result, provenance={**result.provenance, "outside_of_training": outside})
 
 
 def _posterior(method: PosteriorMethod, problem: Problem, prior: Any, request: Request) -> Reconstruction:

@@ -26,6 +26,7 @@ from ..recon.bench.presets import Preset, keep, likeness, users
 from ..recon.bench.suite import find_data, read_suite, suits
 from ..recon.bench.tune import check_tunable, tune
 from ..recon.methods import method_of
+from ..recon.options import names
 from .benchmarking import chosen, priors_of
 from .spec import device_of
 
@@ -59,11 +60,12 @@ def run_tuning(
     target.parent.mkdir(parents=True, exist_ok=True)
     times = (TimeElapsedColumn(), TimeRemainingColumn())
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
+    journal = target.with_name(f".{target.name}.journal")
+    fixed = {key: value for key, value in method.settings.items() if key in names(options)}
     with Progress(*columns, console=Console(file=sys.stderr)) as bar:
         for task in suite.tasks:
-            own = list(
-                cases(find_data(suite.data.get(task.modality, "")), task.simulation, patients, slices, device)
-            )
+            path = find_data(suite.data.get(task.modality, ""))
+            own = list(cases(path, task.simulation, patients, slices, device))
             network, card = priors.get(task.modality, (None, None))
             facts = {
                 "suite": suite.name,
@@ -71,17 +73,15 @@ def run_tuning(
                 "spec": task.spec,
                 "metric": metric,
                 "slices": len(own),
+                "prior": card.sha256 if card else "",
             }
-            facts["prior"] = card.sha256 if card else ""
             study = " ".join(map(str, (name, options, *facts.values())))
             line = bar.add_task(task.name, total=trials)
 
             def show(done: int, best: float, line: Any = line, task: str = task.name) -> None:
                 bar.update(line, completed=done, description=f"{task}: {metric} {best:.3f}")
 
-            journal = target.with_name(f".{target.name}.journal")
             best = tune(name, options, own, network, metric, trials, journal, study, show)
-            fixed = {key: value for key, value in method.settings.items() if key in options}
             facts |= {"value": best.value, "default": best.default, "trials": best.trials}
             facts["date"] = datetime.now(UTC).date().isoformat()
             preset = Preset(name, likeness(own[0].problem), {**fixed, **best.settings}, facts)

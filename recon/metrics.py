@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..operators.linear import LinearOperator
 
+WINDOW_HU = (-1000.0, 1000.0)  # of CT's figures, unless another is named
 Image = Tensor | NDArray[Any]
 Floats = NDArray[np.float64]
 
@@ -90,9 +91,7 @@ def vif(image: Image, truth: Image, *, data_range: float) -> Floats:
     return np.array([float(value) for value in values])
 
 
-def ct_metrics(
-    image_hu: Image, truth_hu: Image, window: tuple[float, float] = (-1000.0, 1000.0)
-) -> dict[str, float]:
+def ct_metrics(image_hu: Image, truth_hu: Image, window: tuple[float, float] = WINDOW_HU) -> dict[str, float]:
     """PSNR [dB], SSIM (uniform7) and RMSE [HU], means over the slices, of images clipped to the window, whose
     width is the data range. Name the window wherever the numbers go.
 

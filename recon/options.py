@@ -8,6 +8,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def names(text: str) -> set[str]:
+    """The options that `text` sets."""
+    return {part.partition("=")[0].strip() for part in text.split(",")} - {""}
+
+
 def parse(text: str, kind: type[T], what: str, before: dict[str, Any] | None = None) -> T:
     """The dataclass `kind` with the fields that `text` names, of those with a number, a switch or a word as default.
     A bare name means true. `before`: settings of the same fields that `text` may overrule.

@@ -127,6 +127,12 @@ def fill_gaps(sinogram: Tensor, valid: Tensor) -> Tensor:
     return torch.lerp(before, after, part.expand_as(y))[..., 1:-1]
 
 
+def covered_arc(geometry: Geometry) -> float:
+    """The angle that all views stand for together [rad], of the half circle (parallel) or the full one (fan)."""
+    period = 2 * math.pi if isinstance(geometry, FanBeam) else math.pi
+    return float(view_angles(geometry.angles, period)[0].sum())
+
+
 def view_angles(angles: tuple[float, ...], period: float) -> tuple[np.ndarray, np.ndarray]:
     """The angle each view stands for, (views,), and the gaps nobody measured, (gaps, 2): start, width [rad].
 

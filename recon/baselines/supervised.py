@@ -20,7 +20,7 @@ from ...operators.mri import CartesianMRI
 from ...priors.score import from_channels, to_channels
 from ...priors.supervised import SupervisedNetwork
 from ..problem import Problem, Reconstruction
-from .fbp import fbp, view_angles
+from .fbp import covered_arc, fbp
 from .methods import ct_geometry
 from .weights import measured_rays
 from .zero_filled import zero_filled
@@ -79,15 +79,13 @@ def measurement_of(problem: Problem) -> dict[str, Any]:
     """What kind of measurement it is, JSON-able; the keys are in the module's docstring."""
     if not problem.operator.domain_complex:
         geometry, _ = ct_geometry(problem)
-        fan = isinstance(geometry, FanBeam)
-        arc = float(view_angles(geometry.angles, 2 * math.pi if fan else math.pi)[0].sum())
         photons = 0.0
         if problem.noise is not None:
             photons = float(problem.noise.weights(torch.zeros_like(problem.y[:1])).max())
         return {
-            "beam": "fan" if fan else "parallel",
+            "beam": "fan" if isinstance(geometry, FanBeam) else "parallel",
             "views": geometry.views,
-            "arc": round(math.degrees(arc), 1),
+            "arc": round(math.degrees(covered_arc(geometry)), 1),
             "photons": float(f"{photons:.3g}"),
             "rays lost": "no" if measured_rays(problem) is None else "yes",
         }

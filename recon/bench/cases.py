@@ -15,12 +15,10 @@ import torch
 from ...formats.images import open_images
 from ...formats.scan import Volume
 from ...operators.attenuation import hu_from_mu
-from ..metrics import ct_metrics, data_residual, mri_metrics, nrmse, vif
+from ..metrics import WINDOW_HU, ct_metrics, data_residual, mri_metrics, nrmse, vif
 from ..problem import Problem
 from ..simulate import CTSimulation, MRISimulation, simulate
 from ..study import problem_of
-
-WINDOW_HU = (-1000.0, 1000.0)  # of all figures of CT
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,10 +22,10 @@ from typing import Any
 import tomli_w
 
 from ...formats.write import atomic
-from ...operators.geometry import FanBeam, Geometry
+from ...operators.geometry import Geometry
 from ...pretrained.cache import home
-from ..baselines.fbp import view_angles
-from ..baselines.weights import measured_rays
+from ..baselines.fbp import covered_arc
+from ..baselines.weights import measurements
 from ..methods import method_of
 from ..posterior.base import MODEL_ERROR
 from ..problem import Problem
@@ -80,18 +80,13 @@ def likeness(problem: Problem) -> Likeness:
     if problem.operator.domain_complex:
         measured = int((y.abs().sum(1) > 0).sum())
         return Likeness("mri", pixels / max(measured, 1), 1.0, noise)
-    valid = measured_rays(problem)
-    rays = y.numel() if valid is None else int(valid.sum())
-    return Likeness("ct", pixels / max(rays, 1), _coverage(problem), noise)
+    return Likeness("ct", pixels / max(measurements(problem), 1), _coverage(problem), noise)
 
 
 def _coverage(problem: Problem) -> float:
     """The views' part of the half circle; 1 for other operators."""
     geometry = getattr(problem.operator, "geometry", None)
-    if not isinstance(geometry, Geometry):
-        return 1.0
-    circle = 2 * math.pi if isinstance(geometry, FanBeam) else math.pi
-    return min(float(view_angles(geometry.angles, circle)[0].sum()) / math.pi, 1.0)
+    return min(covered_arc(geometry) / math.pi, 1.0) if isinstance(geometry, Geometry) else 1.0
 
 
 def read_presets(path: Path) -> list[Preset]:

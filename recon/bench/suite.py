@@ -147,10 +147,15 @@ def suits(label: str, modality: str) -> bool:
     return label.partition(":")[0] not in BASELINES or modality in getattr(method, "scans", ())
 
 
+def data_root() -> Path:
+    """$SCANPRIOR_DATA, or `shared/data` beside the checkout."""
+    beside = Path(__file__).parents[2].parent / "shared" / "data"
+    return Path(os.environ.get("SCANPRIOR_DATA") or beside)
+
+
 def find_data(path: str) -> Path:
     """Where a suite's images are. Raises FileNotFoundError."""
-    beside = Path(__file__).parents[2].parent / "shared" / "data"
-    root = Path(os.environ.get("SCANPRIOR_DATA") or beside)
+    root = data_root()
     found = Path(path) if Path(path).exists() else root / path
     if not found.exists():
         raise FileNotFoundError(

@@ -19,10 +19,9 @@ FLOOR = {"ct": "fbp", "mri": "zero-filled"}  # what every method must beat
 
 
 def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line a task, method and picture (one sample; mean of n): `task`, `label`, `method` (with the
-    picture), `slices`, `patients`, means of METRICS,
-    `psnr_low` and `psnr_high` (95 % bootstrap over patients), `nfe` (in all), `seconds` (a slice), `memory_mib`, and
-    `floor`: "below" where the PSNR is less than that of FBP or zero-filling."""
+    """One line a task, method and picture (one sample; mean of n): `task`, `label`, `method` (with the picture),
+    `slices`, `patients`, means of METRICS, `psnr_low` and `psnr_high` (95 % bootstrap over patients), `nfe` (in all),
+    `seconds` (a slice), `memory_mib`, and `floor`: "below" where the PSNR is less than that of FBP or zero-filling."""
     out: list[dict[str, Any]] = []
     for task in suite.tasks:
         own = [row for row in rows if row["task"] == task.name]

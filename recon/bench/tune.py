@@ -14,6 +14,7 @@ import numpy as np
 
 from ...priors.score import Prior
 from ..methods import method_of
+from ..options import names
 from .cases import Case
 from .run import solve
 
@@ -94,7 +95,7 @@ def tune(
         ValueError: a method without a space, no slices, nothing left to tune.
     """
     check_tunable(name)
-    fixed = {part.partition("=")[0].strip() for part in options.split(",")}
+    fixed = names(options)
     space = {key: bounds for key, bounds in SPACES[name].items() if key not in fixed}
     if not space or not cases:
         raise ValueError(f"tune: {name} {options} on {len(cases)} slices leaves nothing to tune")

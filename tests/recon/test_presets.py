@@ -26,6 +26,7 @@ from scanprior.recon.bench.presets import (
 )
 from scanprior.recon.bench.tune import SPACES, tune
 from scanprior.recon.methods import BASELINES, METHODS, method_of
+from scanprior.recon.options import names
 from scanprior.recon.problem import Problem
 from scanprior.recon.simulate import CTSimulation
 
@@ -154,3 +155,7 @@ def test_every_space_is_of_a_method_and_its_settings() -> None:
 
 def test_likeness_of_other_modalities_is_infinitely_far() -> None:
     assert Likeness("ct", 4, 1, 0.01).distance(Likeness("mri", 4, 1, 0.01)) == math.inf
+
+
+def test_the_names_that_options_set_are_whole_words() -> None:
+    assert names("") == set() and names("steps=50, fan,eta_b=1") == {"steps", "fan", "eta_b"}

@@ -6,6 +6,7 @@ run), `pareto.png`, `worst/` and `report.html`.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,12 +83,10 @@ def run_benchmark(
     }
     write_sidecar(output / "results.json", {**facts, "table": lines, "rows": rows})
     pareto(output / "pareto.png", [line for line in lines if "error" not in line])
-    command = f"scanprior benchmark {name} -o {output}" + "".join(
-        f" --{key} {n}" for key, n in limits.items() if n
-    )
-    command += "".join(
-        [f" --method '{label}'" for label in methods] + [f" --task '{task}'" for task in tasks]
-    )
+    asked = {"output": output, "data": data, "prior": prior, "seed": seed, "device": device, **limits}
+    words = [f"--{key}={value}" for key, value in asked.items() if value is not None]
+    words += [f"--method={label}" for label in methods] + [f"--task={task}" for task in tasks]
+    command = shlex.join(["scanprior", "benchmark", name, *words])
     write_benchmark_report(output, suite, lines, worst_slices(output, suite, rows), facts, command)
     print(f"\nwrote {output}/: report.html, results.csv, results.json, pareto.png, worst/")
     return lines

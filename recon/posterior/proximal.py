@@ -99,17 +99,19 @@ class Dual:
         q, g = per_item(same_correction, measured) * self.q, per_item(same_correction, x) * self.g
         M = 1 / (self.noise + per_item(level, measured) * self.rows)
         r = measured - self.posed.forward(x + variance * g) - self.noise * q
-        z = M * r
-        p, rho = z, inner(r, z)
-        for _ in range(iterations):
-            back = self.posed.backward(p)
-            s = self.noise * p + self.posed.forward(variance * back)
-            alpha = rho / inner(p, s).clamp_min(1e-38)
-            q = q + alpha * p
-            g = g + per_item(alpha.flatten(), g) * back
-            r = r - alpha * s
+        p, rho = torch.zeros_like(r), math.inf
+        for left in reversed(range(iterations)):
             z = M * r
-            rho_next = inner(r, z)
-            p, rho = z + rho_next / rho.clamp_min(1e-38) * p, rho_next
+            rho, before = inner(r, z).clamp_min(1e-38), rho
+            p = z + rho / before * p
+            back = self.posed.backward(p)
+            spread = variance * back
+            # <p, (N + A v A^H) p> without A, which only the next residual needs
+            curvature = inner(p, self.noise * p).flatten() + inner(back, spread).flatten()
+            alpha = rho.flatten() / curvature.clamp_min(1e-38)
+            q = q + per_item(alpha, q) * p
+            g = g + per_item(alpha, g) * back
+            if left:
+                r = r - per_item(alpha, r) * (self.noise * p + self.posed.forward(spread))
         self.q, self.g = q, g
         return x + variance * g

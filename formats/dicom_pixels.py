@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +22,27 @@ def pydicom_quietly() -> Iterator[Any]:
     """pydicom, imported when needed; its remarks about other people's headers are not our user's business."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pydicom")
-        import pydicom
-        import pydicom.data
-        import pydicom.pixels
+        with _absent(
+            "requests"
+        ):  # pydicom downloads without as well, and is imported in two thirds of the time
+            import pydicom
+            import pydicom.data
+            import pydicom.pixels
 
         yield pydicom
+
+
+@contextmanager
+def _absent(name: str) -> Iterator[None]:
+    """A module that was not imported yet cannot be, for a while."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # what `import` takes for "not there"
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,10 @@ def test_info_is_fast_and_without_torch(shared):
         "import sys, scanprior.formats.read as r, scanprior.formats.store\n"
         f"r.describe({str(shared / 'ct/ct256_train.h5')!r}); "
         f"r.describe({str(shared / 'ct/dicom/kits-00072')!r})\n"
-        "heavy = {'torch', 'scipy', 'astra', 'sigpy', 'ismrmrd', 'nibabel', 'matplotlib'} & "
+        "heavy = {'torch', 'scipy', 'astra', 'sigpy', 'ismrmrd', 'nibabel', 'matplotlib', 'requests'} & "
         "set(sys.modules)\n"
-        "assert not heavy, heavy"
+        "assert not heavy, heavy\n"
+        "import requests; requests.Session"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     describe(shared / "ct/dicom/kits-00072")  # imports pydicom

@@ -7,21 +7,11 @@ run), `pareto.png`, `worst/` and `report.html`.
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from .. import __version__
 from ..pretrained.load import default_for, load
@@ -31,6 +21,7 @@ from ..recon.bench.table import summary, write_csv
 from .benchmark_report import show, worst_slices, write_benchmark_report
 from .figures import pareto
 from .output import check_output
+from .progress import counting
 from .report import write_sidecar
 from .spec import device_of
 
@@ -58,9 +49,7 @@ def run_benchmark(
     hashes = {key: (prior, card.sha256) for key, (prior, card) in priors.items()}
     todo = list(jobs(suite, hashes, seed, device))
     output.mkdir(exist_ok=True)
-    times = (TimeElapsedColumn(), TimeRemainingColumn())
-    columns = (BarColumn(), MofNCompleteColumn(), *times, TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
+    with counting() as bar:
         line = bar.add_task("", total=None)
         rows = run(
             todo, output, lambda done, of, what: bar.update(line, completed=done, total=of, description=what)

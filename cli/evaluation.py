@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from .. import __version__
@@ -29,11 +28,11 @@ from ..priors.quality import InceptionScore, Moments, frechet_distance
 from .features import Features, open_features
 from .images import ImageSets
 from .likelihood import figures
+from .progress import counting
 from .sampling import batches, own_size, physical
 from .spec import device_of
 
 SPLITS = 10
-COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 Window = tuple[float, float] | None
 
 
@@ -77,7 +76,7 @@ def run(request: Request) -> None:
         _, card = load(request.prior)
         facts |= {"prior": card.name, "prior_sha256": card.sha256}
     table = Table("figure", "value", "of", title="evaluation")
-    with Progress(*COLUMNS, console=Console(file=sys.stderr)) as progress:
+    with counting() as progress:
         if request.features is not None:
             network = open_features(request.features, device)
             facts |= {"features": request.features.name, "features_sha256": sha256_of(request.features)}

@@ -80,17 +80,15 @@ def run(
     path: Path, name: str | None, limit: int | None, tolerance: float, seed: int, device: str
 ) -> list[Row]:
     """Read, evaluate with a progress bar, print the table."""
-    import sys
-
     import numpy as np
     import torch
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Table
 
     from ..formats.images import open_images
     from ..pretrained.load import default_for, load
     from .images import ImageSets
+    from .progress import counting
     from .spec import device_of
 
     modality = {"HU": "CT", "RGB": "RGB"}.get(open_images(path).units, "MR")
@@ -107,8 +105,7 @@ def run(
     for column in ("image", "bits/dim", "NFE", "s"):
         table.add_column(column, justify="right")
     rows = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
+    with counting() as progress:
         for row in progress.track(
             figures(prior, images, chosen, tolerance, seed), count, description="likelihood"
         ):

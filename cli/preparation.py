@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from .. import __version__
@@ -25,6 +24,7 @@ from ..formats.scan import FormatError
 from ..formats.store import read_images
 from .figures import sample_grid
 from .output import check_output, whole_folder
+from .progress import counting
 from .sources import Picture, pictures
 
 PICTURE = "pack.png"
@@ -71,8 +71,7 @@ def run_preparation(
     console = Console()
     prior = preset["prior"]
     modality = prior["modality"]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with whole_folder(output, overwrite, OURS) as folder, Progress(*columns, console=console) as progress:
+    with whole_folder(output, overwrite, OURS) as folder, counting() as progress:
         files = find_files(sources, skip=output.resolve())
         task = progress.add_task("headers", total=len(files))
         found, left = collect(files, modality, lambda: progress.advance(task))

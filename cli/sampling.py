@@ -6,7 +6,6 @@ What is held in memory is one batch and the pictures of the sheet; `samples.h5` 
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ import click
 import h5py
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from .. import __version__
@@ -37,6 +34,7 @@ from ..priors.score import NetworkPrior, Prior, from_channels
 from ..priors.sde import VE
 from .figures import FOOTER, sample_grid
 from .output import whole_folder
+from .progress import counting
 from .report import write_sidecar
 from .spec import device_of
 
@@ -125,9 +123,8 @@ def _fill(
     """Draw into the image set; the images of the sheet (N, [3,] H, W), and the network evaluations that each took."""
     count = -(-request.images // request.batch)
     side, seeds = request.size or own_size(card), range(request.seed, request.seed + request.images)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     sheet: list[np.ndarray] = []
-    with h5py.File(path, "w") as file, Progress(*columns, console=Console(file=sys.stderr)) as progress:
+    with h5py.File(path, "w") as file, counting() as progress:
         task = progress.add_task("sampling", total=count * request.steps)
         announced = Announced(prior, lambda: progress.advance(task))
         stored = _image_set(file, request, card, units)

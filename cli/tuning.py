@@ -3,21 +3,12 @@ presets, in a journal of Optuna's: a tuning that was cut goes on."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from ..recon.baselines.methods import Baseline
@@ -28,6 +19,7 @@ from ..recon.bench.tune import check_tunable, tune
 from ..recon.methods import method_of
 from ..recon.options import names
 from .benchmarking import chosen, priors_of
+from .progress import counting
 from .spec import device_of
 
 
@@ -58,11 +50,9 @@ def run_tuning(
     priors = {} if isinstance(method, Baseline) else priors_of(suite, prior, device)
     found, target = [], output or users()
     target.parent.mkdir(parents=True, exist_ok=True)
-    times = (TimeElapsedColumn(), TimeRemainingColumn())
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
     journal = target.with_name(f".{target.name}.journal")
     fixed = {key: value for key, value in method.settings.items() if key in names(options)}
-    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
+    with counting() as bar:
         for task in suite.tasks:
             path = find_data(suite.data.get(task.modality, ""))
             own = list(cases(path, task.simulation, patients, slices, device))

@@ -120,6 +120,13 @@ class Posed:
         return self.adjoint(r), length
 
     @cached_property
+    def undersampling(self) -> Tensor:
+        """Pixels of the image to a measured number (what was not sampled or was lost is zero), item by item:
+        (B, 1, ..., 1)."""
+        measured = (self.y != 0).flatten(1).sum(1).clamp_min(1)
+        return (self.initial[0].numel() / measured).view_as(self.scale)
+
+    @cached_property
     def gain(self) -> Tensor:
         """The largest eigenvalue of A^H A, whitened, item by item: (B, 1, ..., 1), by the power method."""
         x, value = ItemNoise([0] * len(self.initial)).like(self.initial), self.scale

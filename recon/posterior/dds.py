@@ -8,10 +8,11 @@ At noise level s_i (s = sigma / alpha, so the law of noise only chooses the leve
     x = u + s_{i+1} (sqrt(1 - eta²) (x - u) / s_i + eta z)               DDIM
 
 The paper has C constant; here the data step weighs image against noise, s² against sigma_y², and corrects where the
-denoised image is uncertain, at its edges more than in its plain parts (docs/methods.md has the figures). eta = 1 (all
-noise renewed) is worth nearly 3 dB of PSNR at few evaluations and costs spread: 0.7 of the posterior's standard
-deviation on a Gaussian prior with gamma = 1, where `ancestral` keeps it whole. The start is a least-squares
-reconstruction plus noise of a moderate level instead of pure noise (CCDF, Chung et al. 2022).
+denoised image is uncertain, at its edges more than in its plain parts. The less was measured, the further off is what a
+network says in between, and the more the data count (`gamma`; docs/methods.md has the figures). eta = 1 (all noise
+renewed) is worth nearly 3 dB of PSNR at few evaluations and costs spread: 0.7 of the posterior's standard deviation on
+a Gaussian prior with gamma = 1, where `ancestral` keeps it whole. The start is a least-squares reconstruction plus
+noise of a moderate level instead of pure noise (CCDF, Chung et al. 2022).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from .base import Posed, PosteriorMethod
 from .covariance import SteinDiagonal
 from .descent import ancestral, noise_levels, noised
 
+LEAST_GAMMA = 2.0
+
 
 @dataclass(frozen=True)
 class DDS(PosteriorMethod):
@@ -38,7 +41,8 @@ class DDS(PosteriorMethod):
         steps: network evaluations.
         eta: stochasticity, 0 (deterministic) to 1 (all noise renewed at each level).
         ancestral: eta = sqrt(1 - s_{i+1}² / s_i²) at each level instead, the posterior's own spread.
-        gamma: variance that the data step gives to the denoised image, in units of s².
+        gamma: variance that the data step gives to the denoised image, in units of s². 0: as many as there are pixels to
+            a measured number, 2 at least.
         adaptive: let that variance follow the image (covariance.py); of all pixels the same otherwise, and for eta = 0.
         cg: conjugate gradient steps a level, begun at D plus the last level's u - D (the paper: 5, begun at D). 0: 3
             where the data step is preconditioned (CT), else 6 (MRI).
@@ -49,7 +53,7 @@ class DDS(PosteriorMethod):
     steps: int = 50
     eta: float = 1.0
     ancestral: bool = False
-    gamma: float = 2.0
+    gamma: float = 0.0
     adaptive: bool = True
     cg: int = 0
     warm_start: bool = True
@@ -59,10 +63,10 @@ class DDS(PosteriorMethod):
     sde: SDE | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.cg < 0 or not 0 <= self.eta <= 1 or self.gamma <= 0:
+        if self.steps < 1 or self.cg < 0 or not 0 <= self.eta <= 1 or self.gamma < 0:
             raise ValueError(
                 f"DDS: got steps={self.steps}, cg={self.cg}, eta={self.eta}, gamma={self.gamma}; expected at least "
-                "one step, no negative number of conjugate gradient steps, eta in [0, 1] and a positive gamma"
+                "one step, no negative number of conjugate gradient steps, eta in [0, 1] and no negative gamma"
             )
 
     def levels(self) -> list[float]:
@@ -76,12 +80,13 @@ class DDS(PosteriorMethod):
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
         cg = self.cg or posed.data_step.enough
+        gamma = self.gamma or posed.undersampling.clamp_min(LEAST_GAMMA)
         u = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         z, fresh, diagonal = noise.like(u), levels[0], SteinDiagonal()
         x = u + fresh * z
         for s, s_next in pairwise(levels):
             D = posed.denoise(x, s)
-            C = self.gamma * s**2
+            C = gamma * s**2
             if self.adaptive and fresh:
                 C = C * diagonal(D, u, z, fresh)
             u = posed.data_step(D, C, cg)

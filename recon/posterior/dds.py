@@ -41,7 +41,7 @@ class DDS(PosteriorMethod):
         steps: network evaluations.
         eta: stochasticity, 0 (deterministic) to 1 (all noise renewed at each level).
         ancestral: eta = sqrt(1 - s_{i+1}² / s_i²) at each level instead, the posterior's own spread.
-        gamma: variance that the data step gives to the denoised image, in units of s². 0: as many as there are pixels to
+        gamma: variance that the data step gives to the denoised image, in units of s². 0: the number of pixels to
             a measured number, 2 at least.
         adaptive: let that variance follow the image (covariance.py); of all pixels the same otherwise, and for eta = 0.
         cg: conjugate gradient steps a level, begun at D plus the last level's u - D (the paper: 5, begun at D). 0: 3

@@ -31,6 +31,7 @@ from scanprior.operators.radon import Radon
 from scanprior.priors.analytic import GaussianPrior
 from scanprior.priors.score import from_channels
 from scanprior.recon.posterior.ald import ALD
+from scanprior.recon.posterior.auto import Auto
 from scanprior.recon.posterior.base import Posed, PosteriorMethod, least_squares
 from scanprior.recon.posterior.daps import DAPS
 from scanprior.recon.posterior.ddnm import DDNM
@@ -66,6 +67,7 @@ METHODS: dict[str, PosteriorMethod] = {
     "DDRM": DDRM(),
     "DDNM": DDNM(steps=50),
     "DDS": DDS(steps=100, warm_start=False, gamma=1.0, cg=CG),
+    "Auto": Auto(steps=100),
     "DiffPIR": DiffPIR(zeta=0.3, cg=CG),
     "DAPS": DAPS(steps=100, cg=CG),
     "PnPDM": PnPDM(steps=100, inner=10, cg=CG),

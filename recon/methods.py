@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 METHODS = {  # name -> (module, class, its line in --help)
     "dds": ("dds", "DDS", "few conjugate gradients inside DDIM, warm start (Chung 2024); the default"),
+    "auto": ("auto", "Auto", "DDS made faster for 20 evaluations: the best PSNR of so few, no sample"),
     "projection": ("projection", "Projection", "projection before each step (Song 2022)"),
     "diffpir": ("diffpir", "DiffPIR", "half-quadratic splitting (Zhu 2023)"),
     "ddrm": ("ddrm", "DDRM", "denoising in the singular basis (Kawar 2022)"),

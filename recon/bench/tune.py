@@ -23,6 +23,7 @@ SPACES: dict[
     str, dict[str, tuple[Value, Value]]
 ] = {  # setting -> least, greatest; tenfold and more: in logarithms
     "dds": {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)},
+    "auto": {"sigma_start": (0.1, 2.0)},
     "diffpir": {"lambda_": (0.03, 30.0), "zeta": (0.0, 1.0), "sigma_max": (0.3, 50.0)},
     "ddrm": {"eta": (0.0, 1.0), "eta_b": (0.0, 1.0), "sigma_max": (0.3, 50.0)},
     "ddnm": {"lanczos": (4, 24), "sigma_max": (0.3, 50.0)},

@@ -18,5 +18,5 @@ def test_every_name_is_a_method_with_settings(name: str) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="expected one of dds, projection"):
+    with pytest.raises(ValueError, match="expected one of dds, auto, projection"):
         method_of("magic", "")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from scanprior.priors.sde import VE, VP, SubVP
 from scanprior.recon.posterior.ald import ALD
+from scanprior.recon.posterior.auto import Auto
 from scanprior.recon.posterior.base import PosteriorMethod
 from scanprior.recon.posterior.daps import DAPS
 from scanprior.recon.posterior.ddnm import DDNM
@@ -28,6 +29,7 @@ from scanprior.recon.posterior.ula import ULA
 
 # method -> NFE of 3 steps with its default settings, as its paper counts
 FAST: dict[str, tuple[PosteriorMethod, int]] = {
+    "Auto": (Auto(steps=3), 3),
     "ScoreSDE": (ScoreSDE(steps=3), 6),
     "ALD": (ALD(steps=3), 3 * 4 + 1),
     "DDRM": (DDRM(steps=3), 3),
@@ -89,6 +91,7 @@ def test_the_law_of_noise_only_chooses_the_levels(sde) -> None:
         lambda: MMPS(sigma_min=30.0),
         lambda: ScoreSDE(snr=-1.0),
         lambda: ALD(gamma=0.5),
+        lambda: Auto(sigma_start=0.005),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(bad) -> None:

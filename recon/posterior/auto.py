@@ -1,4 +1,4 @@
-"""The most PSNR from 20 evaluations: DDS (dds.py) made faster by three changes. An estimate, not a sample.
+"""The most PSNR from 20 evaluations: DDS (dds.py) made faster. An estimate, not a sample.
 
     D = D(x, s_i)                                                        Tweedie
     u_i = argmin_u ½ |A u - y|²_W + ½ |u - D|²_{1/C},  C = gamma s_i² √v       twice as far as DDS solves it

@@ -121,9 +121,9 @@ class Posed:
 
     @cached_property
     def undersampling(self) -> Tensor:
-        """Pixels of the image to a measured number (what was not sampled or was lost is zero), item by item:
-        (B, 1, ..., 1)."""
-        measured = (self.y != 0).flatten(1).sum(1).clamp_min(1)
+        """Pixels of the image to a number that the operator measures, item by item: (B, 1, ..., 1)."""
+        anything = self.forward(ItemNoise([0] * len(self.initial)).like(self.initial))
+        measured = (anything != 0).flatten(1).sum(1).clamp_min(1)
         return (self.initial[0].numel() / measured).view_as(self.scale)
 
     @cached_property

@@ -7,6 +7,7 @@ import known_answer as known
 import pytest
 import torch
 from scanprior.priors.score import from_channels
+from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.posterior.spectral import Krylov
 from torch import Tensor
 
@@ -77,3 +78,16 @@ def test_two_steps_are_exact_where_the_operator_is_a_mask_in_an_orthogonal_basis
         v = torch.randn(posed.initial.shape, dtype=posed.initial.dtype)
         few, many = (Krylov(posed, v, steps)(lambda e: torch.sqrt(1 + e)) for steps in (2, 8))
         torch.testing.assert_close(few, many, rtol=1e-3, atol=1e-3)
+
+
+def test_gamma_is_the_number_of_pixels_to_a_measured_number() -> None:
+    few, many = (
+        known.cases()["uneven"],
+        known.cases()["complex"],
+    )  # 6 numbers of 16 pixels; 2 coils, every second line
+    assert few.posed().undersampling.flatten().tolist() == pytest.approx([16 / 6, 16 / 6])
+    assert many.posed().undersampling.flatten().tolist() == [1.0, 1.0]
+    for case, gamma in ((few, 16 / 6), (many, 2.0)):  # 2 at least
+        out = [DDS(steps=4, gamma=g)(case.problem, case.prior, 1, batch=2).mean for g in (0.0, gamma, 5.0)]
+        torch.testing.assert_close(out[0], out[1])
+        assert not torch.allclose(out[0], out[2], rtol=1e-2)

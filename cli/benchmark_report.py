@@ -15,7 +15,7 @@ from ..recon.bench.suite import Suite
 from ..recon.bench.table import FLOOR, final, ranked
 from ..recon.metrics import WINDOW_HU
 from .figures import overview
-from .report import embedded, sections_of, write_page
+from .report import cell, embedded, sections_of, write_page
 
 HEADS = {  # key of a line -> head of the column, format
     "method": ("method", "{}"),
@@ -35,7 +35,7 @@ def cells(line: dict[str, Any]) -> list[str]:
     """A line of the table in words; ▼ where it is below FBP or zero-filling."""
     low, high = line["psnr_low"], line["psnr_high"]
     shown = {**line, "interval": "–" if low != low else f"{low:.2f} – {high:.2f}"}
-    out = ["–" if shown[key] is None else form.format(shown[key]) for key, (_, form) in HEADS.items()]
+    out = [cell(shown[key], form) for key, (_, form) in HEADS.items()]
     return [out[0] + (" ▼" if line.get("floor") == "below" else ""), *out[1:]]
 
 

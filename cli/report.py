@@ -100,7 +100,7 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         ),
         "pictures": [embedded(folder / name) for name in facts.get("pictures", ())],
         "columns": [COLUMNS[key][0] if key in COLUMNS else key.replace("_", " ") for key in keys],
-        "rows": [[_cell(key, row.get(key)) for key in keys] for row in table],
+        "rows": [[cell(row.get(key), COLUMNS.get(key, ("", "{}"))[1]) for key in keys] for row in table],
         "has_truth": any("psnr" in row for row in table),
         "samples": samples,
         "uncertainty": round(100 / math.sqrt(2 * samples - 2)) if samples and samples > 1 else None,
@@ -119,11 +119,11 @@ def _place(key: str) -> tuple[int, str]:
     return (list(COLUMNS).index(key) if key in COLUMNS else len(COLUMNS), key)
 
 
-def _cell(key: str, value: Any) -> str:
+def cell(value: Any, form: str) -> str:
+    """A value of a table in words: words as they are, a dash for what is missing or not finite."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
-    form = COLUMNS[key][1] if key in COLUMNS else "{}"
-    return (form if not isinstance(value, str) else "{}").format(value)
+    return value if isinstance(value, str) else form.format(value)
 
 
 def embedded(path: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ def pydicom_quietly() -> Iterator[Any]:
         warnings.filterwarnings("ignore", module="pydicom")
         with _absent(
             "requests"
-        ):  # pydicom downloads without as well, and is imported in two thirds of the time
+        ):  # a third of the time that importing pydicom takes; it downloads without as well
             import pydicom
             import pydicom.data
             import pydicom.pixels

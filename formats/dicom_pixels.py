@@ -22,9 +22,8 @@ def pydicom_quietly() -> Iterator[Any]:
     """pydicom, imported when needed; its remarks about other people's headers are not our user's business."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pydicom")
-        with _absent(
-            "requests"
-        ):  # a third of the time that importing pydicom takes; it downloads without as well
+        # a third of the time that importing pydicom takes; it downloads without as well
+        with _absent("requests"):
             import pydicom
             import pydicom.data
             import pydicom.pixels

@@ -222,7 +222,7 @@ def test_an_existing_scan_is_not_overwritten(tmp_path, scan_file, scanprior) -> 
 
 # --- options
 OPTIONS = [
-    (("--method", "magic"), "--method", "'magic'", "expected one of dds, auto"),
+    (("--method", "magic"), "--method", "'magic'", "expected one of dds, auto, projection"),
     (("--options", "stepps=5"), "--options", "'stepps'", "expected some of steps"),
     (("--options", "steps=many"), "--options", "steps='many'", "expected a value like steps="),
     (("--options", "steps=inf"), "--options", "steps='inf'", "expected a value like steps="),

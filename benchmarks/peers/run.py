@@ -7,11 +7,10 @@
 
 Tasks: ct (23 parallel views, noise-free), t1 (8 coils, x4, 30 dB), one (the same with one coil, for DDRM). Each method
 of a peer follows ours of the same name on the same slice, one sample each, with as many network evaluations. The peers
-have the weights of WEIGHTS, the best of `--tune`; ours their defaults, but for OURS; compressed sensing, ours and
-BART's, weights chosen on validation slices. Times are CPU seconds of one thread and of the programs it starts (set
-OMP_NUM_THREADS=1): next to other work they compare where the clock does not. Setting up the problem is in ours, not in
-deepinv's. Needs ../shared/data (or $SCANPRIOR_DATA), the extra [bench], the program `bart`; docs/benchmarks.md has the
-results.
+have the weights of WEIGHTS, the best of `--tune`; ours their defaults; compressed sensing, ours and BART's, weights
+chosen on validation slices. Times are CPU seconds of one thread and of the programs it starts (set OMP_NUM_THREADS=1):
+next to other work they compare where the clock does not. Setting up the problem is in ours, not in deepinv's. Needs
+../shared/data (or $SCANPRIOR_DATA), the extra [bench], the program `bart`; docs/benchmarks.md has the results.
 """
 
 from __future__ import annotations
@@ -48,10 +47,6 @@ WEIGHTS = {  # by `--tune`, where it is not the default
     "ct": {**DEFAULTS, "dps": 100.0},
     "t1": {**DEFAULTS, "dps": 100.0, "diffpir": 25.0},
     "one": DEFAULTS,
-}
-OURS = {  # what is no default of ours
-    "diffpir": "zeta=1",  # as deepinv's
-    "ddrm": "lanczos=2",  # exact for one coil
 }
 CANDIDATES = {
     "dps": (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
@@ -91,8 +86,7 @@ class Row:
 
 
 def ours(problem: Problem, prior: NetworkPrior, name: str, nfe: int) -> tuple[torch.Tensor, int]:
-    options = [f"steps={nfe}", *filter(None, [OURS.get(name)])]
-    out = method_of(name, ",".join(options))(problem, prior)
+    out = method_of(name, f"steps={nfe}")(problem, prior)
     return out.mean, out.nfe
 
 
@@ -112,7 +106,7 @@ def run(task: str, args: argparse.Namespace) -> None:
     rows = {"dds": Row("DDS", "ours")}
     methods = [name for name in methods if name in args.methods]
     for name in methods:
-        rows[name] = Row(LABELS[name], ", ".join(filter(None, ["ours", OURS.get(name)])))
+        rows[name] = Row(LABELS[name], "ours")
         rows[f"{name}, deepinv"] = Row(LABELS[name], f"deepinv, {WEIGHTS[task][name]:g}", rows[name])
     for case in items:
         peer = deepinv_peer.pose(case.problem, prior, decomposed=task == "one")

@@ -5,8 +5,9 @@ For A = U S V^H a method that treats singular directions apart, V f(S²) V^H v, 
     f(A^H A) v  ~  |v| Q f(T) e_1,       T = Q^H A^H A Q tridiagonal, Q the Krylov basis of v
 
 `steps` applications of A^H A for each v. Where A is a mask in an orthogonal basis with even noise (one coil,
-inpainting, colorization, super-resolution) A^H A has two eigenvalues and two steps are exact; otherwise the error is
-that of conjugate gradients. Whitened, so that uneven noise is part of A and sigma_y = 1.
+inpainting, colorization, super-resolution) A^H A has two eigenvalues and two steps are exact: the process ends by
+itself where the space is full. Otherwise the error is that of conjugate gradients. Whitened, so that uneven noise is
+part of A and sigma_y = 1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from ...operators.solve import inner
 from .base import Posed
+
+FULL = 1e-5  # of the largest eigenvalue: what float32 leaves of a step out of a full space
 
 
 class Krylov:
@@ -31,14 +34,21 @@ class Krylov:
         for k in range(steps):
             w = posed.normal(Q[:, k].view_as(v)).flatten(1)
             T[:, k, k] = inner(Q[:, k], w).flatten()
+            top = T.diagonal(dim1=1, dim2=2).amax(1)
             for _ in range(2):  # in float32 one pass leaves the basis skew
                 w = w - ((Q[:, : k + 1].conj() @ w[..., None]).mT @ Q[:, : k + 1])[:, 0]
-            beta = inner(w, w).sqrt()
-            Q[:, k + 1] = w / beta.clamp_min(1e-30)
+            beta = inner(w, w).sqrt().flatten()
+            more = (
+                beta > FULL * top
+            )  # an item whose space is full goes on with zeros, apart from its batch mates
+            Q[:, k + 1] = w * (more / beta.clamp_min(1e-30)).view(-1, 1)
             if k + 1 < steps:
-                T[:, k, k + 1] = T[:, k + 1, k] = beta.flatten()
-        theta, self.rotation = torch.linalg.eigh(T)  # (B, steps), (B, steps, steps)
-        self.eigenvalues, self.basis = theta.clamp_min(0), Q[:, :-1]
+                T[:, k, k + 1] = T[:, k + 1, k] = beta * more
+            if not more.any():
+                break
+        n = k + 1
+        theta, self.rotation = torch.linalg.eigh(T[:, :n, :n])  # (B, n), (B, n, n)
+        self.eigenvalues, self.basis = theta.clamp_min(0), Q[:, :n]
 
     def __call__(self, f: Callable[[Tensor], Tensor]) -> Tensor:
         first = self.rotation[:, 0] * f(self.eigenvalues)  # (B, steps)

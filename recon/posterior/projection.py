@@ -31,7 +31,7 @@ from ...priors.score import from_channels, to_channels
 from ...priors.sde import SDE, VE
 from .base import Posed, PosteriorMethod
 
-FINAL_VARIANCE = 0.1**2  # of the denoised image against the data, in network units
+FINAL = 0.03  # of the denoised image against the data, in network units; twice the noise of the data where that is more
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Projection(PosteriorMethod):
             x = from_channels(x_channels)
             clean = from_channels(mean) / float(sde.alpha(s))
             if s == times[-1]:
-                clean = posed.proximal(clean, FINAL_VARIANCE, 4 * self.cg)
+                clean = with_data(posed, clean, 4 * self.cg)
             yield clean
 
     def project(self, posed: Posed, x: Tensor, t: Tensor, noise: Noise) -> Tensor:
@@ -87,6 +87,12 @@ def project(posed: Posed, x: Tensor, s: float, mixing: float, cg: int, noise: No
     """x at level s, in x / alpha, moved by `mixing` towards agreement with y + s A z."""
     y_s = posed.y + s * posed.forward(noise.like(x))
     return x + mixing * (posed.proximal(x, s**2, cg, y=y_s) - x)
+
+
+def with_data(posed: Posed, clean: Tensor, cg: int) -> Tensor:
+    """The end of a run: the denoised image with the data put in (lambda = 1), as far as their noise allows."""
+    error = (2 / posed.gain.sqrt()).clamp_min(FINAL)
+    return posed.proximal(clean, error**2, cg)
 
 
 class Counting:

@@ -23,7 +23,7 @@ from ...priors.sampling.predictor_corrector import langevin, reverse_diffusion
 from ...priors.score import from_channels, to_channels
 from ...priors.sde import SDE, VE
 from .base import Posed, PosteriorMethod
-from .projection import FINAL_VARIANCE, Counting, project
+from .projection import Counting, project, with_data
 
 
 @dataclass(frozen=True)
@@ -64,5 +64,5 @@ class ScoreSDE(PosteriorMethod):
             x, mean = langevin(prior, replaced(x, s), s, s, sde, self.snr, noise)
             x, clean = replaced(x, s), from_channels(mean) / float(sde.alpha(s))
             if s == times[-1]:
-                clean = posed.proximal(clean, FINAL_VARIANCE, 4 * self.cg)
+                clean = with_data(posed, clean, 4 * self.cg)
             yield clean

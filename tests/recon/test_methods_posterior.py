@@ -12,13 +12,13 @@ from scanprior.priors.sde import VE, VP
 
 # case "uneven": largest error of the mean [posterior std], ratio of the stds, error of the covariance
 MEASURED = {
-    "ScoreSDE": (0.69, 1.05, 0.15),
-    "Projection": (0.53, 1.06, 0.17),
+    "ScoreSDE": (0.71, 1.06, 0.18),
+    "Projection": (0.55, 1.08, 0.21),
     "ALD": (0.80, 1.09, 0.25),
     "ULA": (0.67, 1.12, 0.27),
     "DPS": (1.77, 1.07, 0.28),
     "MCG": (1.34, 0.90, 0.37),
-    "PiGDM": (0.46, 0.97, 0.09),
+    "PiGDM": (0.20, 0.98, 0.08),
     "MMPS": (0.10, 0.98, 0.09),
     "DDRM": (1.22, 0.77, 0.40),
     "DDNM": (1.59, 0.85, 0.45),

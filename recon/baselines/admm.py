@@ -34,6 +34,7 @@ def admm_tv(
     weights: Tensor | None = None,
     nonnegative: bool = True,
     inner_steps: int = 5,
+    start: Tensor | None = None,
 ) -> Tensor:
     """ADMM-TV, every item of the batch by itself.
 
@@ -45,6 +46,7 @@ def admm_tv(
         weights: W, statistical weights (1 / variance) broadcastable to y; None: all alike.
         nonnegative: keep real images >= 0. Complex images have no sign; there it does nothing.
         inner_steps: conjugate gradients in each x, each with one A and one A^H.
+        start: the image (B, H, W) to start from; None: zero.
 
     Returns:
         (B, H, W), in the units of the operator's images.
@@ -60,7 +62,7 @@ def admm_tv(
     lam = weight * scale
     rho = max(weight, 1e-6) / _THRESHOLD * squared_norms(A, len(y), y.device)
 
-    x = torch.zeros_like(At_y)
+    x = torch.zeros_like(At_y) if start is None else start
     z, v = gradient(x), x
     u, w = torch.zeros_like(z), torch.zeros_like(x)
 

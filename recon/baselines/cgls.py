@@ -26,8 +26,9 @@ def cgls(
     weights: Tensor | None = None,
     misfit: float | None = None,
     tolerance: float = 1e-6,
+    start: Tensor | None = None,
 ) -> Tensor:
-    """CGLS from a zero image, every item of the batch by itself.
+    """CGLS, every item of the batch by itself.
 
     Args:
         y: measurements, (B, *range).
@@ -37,6 +38,7 @@ def cgls(
         misfit: an item stops when || W^½ (A x - y) ||² is at most this; with W = 1 / variance the number of
             measurements (discrepancy principle). None: never.
         tolerance: an item stops when its gradient has fallen to this part of the first.
+        start: the image (B, H, W) to start from; None: zero.
 
     Returns:
         (B, H, W), in the units of the operator's images.
@@ -49,8 +51,11 @@ def cgls(
             f"cgls: got iterations={iterations}, misfit={misfit}; expected at least 1, and a misfit of at least 0"
         )
     r, A = weighted(y, operator, weights)
+    if start is not None:
+        r = r - A(start)
     s = A.adjoint(r)
-    x, p, gamma = torch.zeros_like(s), s, inner(s, s)  # (B, 1, 1)
+    x = torch.zeros_like(s) if start is None else start
+    p, gamma = s, inner(s, s)  # (B, 1, 1)
     flat = tolerance**2 * gamma
     for _ in range(iterations):
         active = gamma > flat

@@ -86,7 +86,8 @@ class SIRT(Baseline):
 
     def image(self, problem: Problem) -> Tensor:
         W, m = inverse_variance(problem), measurements(problem)
-        return sirt(problem.y, problem.operator, self.iterations, W, m, self.nonnegative)
+        x = _start(problem)
+        return sirt(problem.y, problem.operator, self.iterations, W, m, self.nonnegative, x)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class CGLS(Baseline):
 
     def image(self, problem: Problem) -> Tensor:
         W, m = inverse_variance(problem), measurements(problem)
-        return cgls(problem.y, problem.operator, self.iterations, W, m)
+        return cgls(problem.y, problem.operator, self.iterations, W, m, start=_start(problem))
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class FistaTV(Baseline):
     iterations: int = 200
 
     def image(self, problem: Problem) -> Tensor:
-        return fista_tv(problem.y, problem.operator, self.weight, self.iterations, _noise_weights(problem))
+        W, x = _noise_weights(problem), _start(problem)
+        return fista_tv(problem.y, problem.operator, self.weight, self.iterations, W, start=x)
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ class AdmmTV(Baseline):
     iterations: int = 60
 
     def image(self, problem: Problem) -> Tensor:
-        return admm_tv(problem.y, problem.operator, self.weight, self.iterations, _noise_weights(problem))
+        W, x = _noise_weights(problem), _start(problem)
+        return admm_tv(problem.y, problem.operator, self.weight, self.iterations, W, start=x)
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,12 @@ class TotalVariation(Baseline):
 
     def image(self, problem: Problem) -> Tensor:
         return total_variation(problem, self.weight, self.iterations)
+
+
+def _start(problem: Problem) -> Tensor | None:
+    """Where rays were lost, FBP with them interpolated: iterations from zero do not fill the gaps in their number. None
+    elsewhere: from zero, noise comes last."""
+    return None if measured_rays(problem) is None else FBP().image(problem)
 
 
 def _noise_weights(problem: Problem) -> Tensor | None:

@@ -26,8 +26,9 @@ def sirt(
     weights: Tensor | None = None,
     misfit: float | None = None,
     nonnegative: bool = True,
+    start: Tensor | None = None,
 ) -> Tensor:
-    """SIRT from a zero image, every item of the batch by itself.
+    """SIRT, every item of the batch by itself.
 
     Args:
         y: measurements, (B, *range), real.
@@ -37,6 +38,7 @@ def sirt(
         misfit: an item stops when || W^½ (A x - y) ||² is at most this; with W = 1 / variance the number of
             measurements (discrepancy principle). None: never.
         nonnegative: P+ keeps x >= 0; False: no projection.
+        start: the image (B, H, W) to start from; None: zero.
 
     Returns:
         (B, H, W), in the units of the operator's images.
@@ -55,7 +57,7 @@ def sirt(
         weights = _inverse(operator(ones))
     y, A = weighted(y, operator, weights)
     step = _inverse(A.adjoint(A(ones)))
-    x = torch.zeros_like(ones)
+    x = torch.zeros_like(ones) if start is None else start.clamp_min(0) if nonnegative else start
     for _ in range(iterations):
         r = y - A(x)
         active = inner(r, r) > misfit if misfit is not None else inner(r, r) > 0

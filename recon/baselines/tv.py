@@ -35,6 +35,7 @@ def fista_tv(
     weights: Tensor | None = None,
     nonnegative: bool = True,
     inner: int = 10,
+    start: Tensor | None = None,
 ) -> Tensor:
     """FISTA-TV, every item of the batch by itself.
 
@@ -46,6 +47,7 @@ def fista_tv(
         weights: W, statistical weights (1 / variance) broadcastable to y; None: all alike.
         nonnegative: keep real images >= 0. Complex images have no sign; there it does nothing.
         inner: dual steps in each proximal map.
+        start: the image (B, H, W) to start from; None: zero.
 
     Returns:
         (B, H, W), in the units of the operator's images.
@@ -60,8 +62,8 @@ def fista_tv(
     tau = weight * At_y.abs().amax((1, 2), keepdim=True) / L  # (B, 1, 1)
     positive = nonnegative and not operator.domain_complex
 
-    x = z = torch.zeros_like(At_y)
-    q, t = gradient(x), 1.0
+    x = z = torch.zeros_like(At_y) if start is None else start
+    q, t = torch.zeros_like(gradient(x)), 1.0
     for _ in range(iterations):
         x_last, t_last = x, t
         x, q = tv_prox(z - (A.adjoint(A(z)) - At_y) / L, tau, q, inner, positive)

@@ -131,10 +131,12 @@ def test_the_methods_reconstruct_as_if_the_lost_rays_had_never_been(method, weig
 
 @pytest.mark.parametrize("method", [SIRT(), CGLS(), FistaTV(), AdmmTV()], ids=lambda method: method.title)
 def test_the_baselines_by_name(method: Baseline) -> None:
-    gapped, removed = problems()
-    got, want = method(gapped).mean, method(removed).mean
-    assert float((got - want).norm() / want.norm()) < 1e-3
-    assert float((got - image()).norm()) < float((FBP()(gapped).mean - image()).norm())
+    """They begin with the interpolated FBP: better than it, and no worse than from zero."""
+    gapped, removed = problems()  # `removed` says nothing of lost rays: from zero
+    got, from_zero, first = (
+        float((m(P).mean - image()).norm()) for m, P in ((method, gapped), (method, removed), (FBP(), gapped))
+    )
+    assert got < 0.95 * first and got < 1.01 * from_zero, (got, from_zero, first)
 
 
 # --- the data step and a posterior method

@@ -31,6 +31,7 @@ class Krylov:
         Q = v.new_zeros(len(v), steps + 1, v[0].numel())  # (B, steps + 1, n)
         Q[:, 0] = v.flatten(1) / self.norm.clamp_min(1e-30)
         T = torch.zeros(len(v), steps, steps, dtype=torch.float64, device=v.device)
+        n = steps
         for k in range(steps):
             w = posed.normal(Q[:, k].view_as(v)).flatten(1)
             T[:, k, k] = inner(Q[:, k], w).flatten()
@@ -45,8 +46,8 @@ class Krylov:
             if k + 1 < steps:
                 T[:, k, k + 1] = T[:, k + 1, k] = beta * more
             if not more.any():
+                n = k + 1
                 break
-        n = k + 1
         theta, self.rotation = torch.linalg.eigh(T[:, :n, :n])  # (B, n), (B, n, n)
         self.eigenvalues, self.basis = theta.clamp_min(0), Q[:, :n]
 

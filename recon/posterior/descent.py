@@ -1,11 +1,14 @@
-"""The loop that most methods share: from pure noise down the noise levels s = sigma / alpha, a step of the method each.
+"""The loop that most methods share: from noise down the noise levels s = sigma / alpha, a step of the method each.
 
 Divided by alpha every law of noise is x_0 + s z (priors/sde.py), so that the methods are written in x / alpha and the
 law only says which levels are visited:
 
-    x = s_1 z
+    x = x_LS + s_1 z                                          x_LS: a few conjugate gradients on the data alone
     for s, s' in pairs of s_1 > s_2 > ... > s_N > 0:
         x, estimate = step(x, s, s')
+
+The papers begin with s_1 z, which is the same where s_1 is far above the image. Begun lower (`sigma_max`) the run is
+that of CCDF (Chung, Sim & Ye, CVPR 2022), and few steps go further.
 
 What a paper writes for VP follows by x_t = alpha_t x, alpha_t = 1 / sqrt(1 + s²).
 """
@@ -83,7 +86,7 @@ class Descent(PosteriorMethod):
 
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
-        x = levels[0] * noise.like(posed.initial)
+        x = posed.initial + levels[0] * noise.like(posed.initial)
         for s, s_next in pairwise(levels):
             x, estimate = self.step(posed, x, s, s_next, noise)
             yield estimate

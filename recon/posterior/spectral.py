@@ -39,9 +39,7 @@ class Krylov:
             for _ in range(2):  # in float32 one pass leaves the basis skew
                 w = w - ((Q[:, : k + 1].conj() @ w[..., None]).mT @ Q[:, : k + 1])[:, 0]
             beta = inner(w, w).sqrt().flatten()
-            more = (
-                beta > FULL * top
-            )  # an item whose space is full goes on with zeros, apart from its batch mates
+            more = beta > FULL * top  # a full item goes on with zeros, apart from its batch mates
             Q[:, k + 1] = w * (more / beta.clamp_min(1e-30)).view(-1, 1)
             if k + 1 < steps:
                 T[:, k, k + 1] = T[:, k + 1, k] = beta * more

@@ -50,7 +50,7 @@ class Projection(PosteriorMethod):
     mixing: float = 0.85
     snr: float = 0.246
     sde: SDE = field(default_factory=lambda: VE(sigma_min=0.01, sigma_max=50.0))
-    cg: int = 5
+    cg: int = 15
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.cg < 1 or not 0 <= self.mixing <= 1 or self.snr < 0:

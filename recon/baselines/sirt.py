@@ -57,7 +57,8 @@ def sirt(
         weights = _inverse(operator(ones))
     y, A = weighted(y, operator, weights)
     step = _inverse(A.adjoint(A(ones)))
-    x = torch.zeros_like(ones) if start is None else start.clamp_min(0) if nonnegative else start
+    x = torch.zeros_like(ones) if start is None else start
+    x = x.clamp_min(0) if nonnegative else x
     for _ in range(iterations):
         r = y - A(x)
         active = inner(r, r) > misfit if misfit is not None else inner(r, r) > 0

@@ -19,22 +19,23 @@ from .cases import Case
 from .run import solve
 
 Value = int | float
+LEVELS = (0.05, 50.0)  # where a run may begin, in network units
 SPACES: dict[
     str, dict[str, tuple[Value, Value]]
 ] = {  # setting -> least, greatest; tenfold and more: in logarithms
     "dds": {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)},
     "auto": {"sigma_start": (0.1, 2.0)},
-    "diffpir": {"lambda_": (0.03, 30.0), "zeta": (0.0, 1.0), "sigma_max": (0.05, 50.0)},
-    "ddrm": {"eta": (0.0, 1.0), "eta_b": (0.0, 1.0), "sigma_max": (0.05, 50.0)},
-    "ddnm": {"lanczos": (4, 24), "sigma_max": (0.05, 50.0)},
-    "pigdm": {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": (0.05, 50.0)},
-    "mmps": {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": (0.05, 50.0)},
-    "dps": {"zeta": (0.1, 30.0), "sigma_max": (0.05, 50.0)},
-    "mcg": {"zeta": (0.1, 30.0), "sigma_max": (0.05, 50.0)},
-    "daps": {"r": (0.1, 2.0), "sigma_max": (0.05, 50.0)},
+    "diffpir": {"lambda_": (0.03, 30.0), "zeta": (0.0, 1.0), "sigma_max": LEVELS},
+    "ddrm": {"eta": (0.0, 1.0), "eta_b": (0.0, 1.0), "sigma_max": LEVELS},
+    "ddnm": {"lanczos": (4, 24), "sigma_max": LEVELS},
+    "pigdm": {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": LEVELS},
+    "mmps": {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": LEVELS},
+    "dps": {"zeta": (0.1, 30.0), "sigma_max": LEVELS},
+    "mcg": {"zeta": (0.1, 30.0), "sigma_max": LEVELS},
+    "daps": {"r": (0.1, 2.0), "sigma_max": LEVELS},
     "pnpdm": {"sigma_min": (0.005, 0.1), "sigma_max": (0.3, 50.0)},
-    "ula": {"tau": (0.05, 0.8), "sigma_max": (0.05, 50.0)},
-    "ald": {"gamma": (1.0, 10.0), "sigma_max": (0.05, 50.0)},
+    "ula": {"tau": (0.05, 0.8), "sigma_max": LEVELS},
+    "ald": {"gamma": (1.0, 10.0), "sigma_max": LEVELS},
     "reddiff": {"lambda_": (0.01, 10.0), "rate": (0.01, 0.5)},
     "projection": {"mixing": (0.0, 1.0), "snr": (0.05, 0.4)},
     "score-sde": {"snr": (0.05, 0.4)},

@@ -120,20 +120,30 @@ class Posed:
         return self.adjoint(r), length
 
     @cached_property
+    def probe(self) -> Tensor:
+        """White noise in the shape of the images, the same for every item: what the operator is asked with."""
+        return ItemNoise([0] * len(self.initial)).like(self.initial)
+
+    @cached_property
     def undersampling(self) -> Tensor:
         """Pixels of the image to a number that the operator measures, item by item: (B, 1, ..., 1)."""
-        anything = self.forward(ItemNoise([0] * len(self.initial)).like(self.initial))
-        measured = (anything != 0).flatten(1).sum(1).clamp_min(1)
+        measured = (self.forward(self.probe) != 0).flatten(1).sum(1).clamp_min(1)
         return (self.initial[0].numel() / measured).view_as(self.scale)
 
     @cached_property
     def gain(self) -> Tensor:
         """The largest eigenvalue of A^H A, whitened, item by item: (B, 1, ..., 1), by the power method."""
-        x, value = ItemNoise([0] * len(self.initial)).like(self.initial), self.scale
+        x, value = self.probe, self.scale
         for _ in range(20):
             x = self.normal(x / inner(x, x).sqrt())
             value = inner(x, x).sqrt()
         return value
+
+    @cached_property
+    def mean_gain(self) -> Tensor:
+        """The mean eigenvalue of A^H A where something is measured, as `gain`; from the one draw `probe`."""
+        z = self.probe
+        return inner(z, self.normal(z)) / inner(z, z) * self.undersampling.clamp_min(1)
 
     @cached_property
     def data_step(self) -> Proximal:

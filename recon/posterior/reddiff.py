@@ -20,8 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...operators.solve import inner
-from ...priors.sampling.loop import ItemNoise, Noise
+from ...priors.sampling.loop import Noise
 from .base import Posed
 from .descent import Descent
 
@@ -44,16 +43,10 @@ class REDdiff(Descent):
         self.require(self.lambda_ > 0 and self.rate > 0, "lambda_ > 0 and rate > 0")
 
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
-        mu, scale = posed.initial.clone(), typical_gain(posed)
+        mu = posed.initial.clone()
         adam = torch.optim.Adam([mu], lr=self.rate, betas=(0.9, 0.99))
         for s in self.levels():
             D = posed.denoise(mu + s * noise.like(mu), s)
-            mu.grad = self.lambda_ * (mu - D) - posed.misfit(mu)[0] / scale
+            mu.grad = self.lambda_ * (mu - D) - posed.misfit(mu)[0] / posed.mean_gain
             adam.step()
             yield mu.clone()
-
-
-def typical_gain(posed: Posed) -> Tensor:
-    """The mean eigenvalue of A^H A where something is measured, whitened, item by item: (B, 1, ..., 1). One draw."""
-    z = ItemNoise([0] * len(posed.initial)).like(posed.initial)
-    return inner(z, posed.normal(z)) / inner(z, z) * posed.undersampling.clamp_min(1)

@@ -28,26 +28,26 @@ class Krylov:
 
     def __init__(self, posed: Posed, v: Tensor, steps: int) -> None:
         self.norm, self.shape = inner(v, v).sqrt().view(-1, 1), v.shape
-        Q = v.new_zeros(len(v), steps + 1, v[0].numel())  # (B, steps + 1, n)
+        Q = v.new_zeros(len(v), steps, v[0].numel())  # (B, steps, n)
         Q[:, 0] = v.flatten(1) / self.norm.clamp_min(1e-30)
         T = torch.zeros(len(v), steps, steps, dtype=torch.float64, device=v.device)
-        n = steps
-        for k in range(steps):
+        k = 0
+        while True:
             w = posed.normal(Q[:, k].view_as(v)).flatten(1)
             T[:, k, k] = inner(Q[:, k], w).flatten()
-            top = T.diagonal(dim1=1, dim2=2).amax(1)
+            if k + 1 == steps:
+                break
             for _ in range(2):  # in float32 one pass leaves the basis skew
                 w = w - ((Q[:, : k + 1].conj() @ w[..., None]).mT @ Q[:, : k + 1])[:, 0]
             beta = inner(w, w).sqrt().flatten()
-            more = beta > FULL * top  # a full item goes on with zeros, apart from its batch mates
-            Q[:, k + 1] = w * (more / beta.clamp_min(1e-30)).view(-1, 1)
-            if k + 1 < steps:
-                T[:, k, k + 1] = T[:, k + 1, k] = beta * more
+            more = beta > FULL * T.diagonal(dim1=1, dim2=2).amax(1)  # of a full item the rest is zero
             if not more.any():
-                n = k + 1
                 break
-        theta, self.rotation = torch.linalg.eigh(T[:, :n, :n])  # (B, n), (B, n, n)
-        self.eigenvalues, self.basis = theta.clamp_min(0), Q[:, :n]
+            k += 1
+            Q[:, k] = w * (more / beta.clamp_min(1e-30)).view(-1, 1)
+            T[:, k - 1, k] = T[:, k, k - 1] = beta * more
+        theta, self.rotation = torch.linalg.eigh(T[:, : k + 1, : k + 1])  # (B, k + 1), (B, k + 1, k + 1)
+        self.eigenvalues, self.basis = theta.clamp_min(0), Q[:, : k + 1]
 
     def __call__(self, f: Callable[[Tensor], Tensor]) -> Tensor:
         first = self.rotation[:, 0] * f(self.eigenvalues)  # (B, steps)

@@ -18,7 +18,7 @@ import torch
 from common import DATA
 from rich.console import Console
 from rich.table import Table
-from scanprior.cli.figures import overview
+from scanprior.cli.figures import overview, save
 from scanprior.formats.read import read
 from scanprior.formats.scan import Scan
 from scanprior.operators.coils import espirit_maps
@@ -166,8 +166,7 @@ def picture(
     args.pictures.mkdir(parents=True, exist_ok=True)
     shown = {key: image[0].abs().numpy() for key, image in images.items()}
     reference = None if truth is None else truth[0].abs().numpy()
-    overview(
-        args.pictures / f"{name}.png",
+    figure = overview(
         shown,
         truth=reference,
         std=std,
@@ -176,6 +175,7 @@ def picture(
         title=name,
         captions=captions,
     )
+    save(figure, args.pictures / f"{name}.png")
 
 
 def new_table(title: str, columns: tuple[str, ...]) -> Table:

@@ -14,7 +14,7 @@ from ..recon.bench.run import Row, picture
 from ..recon.bench.suite import Suite
 from ..recon.bench.table import FLOOR, final, ranked
 from ..recon.metrics import WINDOW_HU
-from .figures import overview
+from .figures import overview, save
 from .report import cell, embedded, sections_of, write_page
 
 HEADS = {  # key of a line -> head of the column, format
@@ -69,8 +69,7 @@ def worst_slices(folder: Path, suite: Suite, rows: Sequence[Row]) -> dict[str, P
         shown = floor + [row for row in found if row not in floor][: 5 - len(floor)]
         ct = task.modality == "ct"
         out[task.name] = folder / "worst" / f"{len(out) + 1}.png"
-        overview(
-            out[task.name],
+        figure = overview(
             {row["label"]: picture(folder, row) for row in shown},
             truth=picture(folder, shown[0], "truth"),
             std=None,
@@ -81,6 +80,7 @@ def worst_slices(folder: Path, suite: Suite, rows: Sequence[Row]) -> dict[str, P
                 row["label"]: f"{final(row)['psnr']:.2f} dB · SSIM {final(row)['ssim']:.3f}" for row in shown
             },
         )
+        save(figure, out[task.name])
     return out
 
 

@@ -26,7 +26,6 @@ INK, FAINT = "#1c1f24", "#6a717c"
 
 
 def overview(
-    path: Path,
     images: dict[str, np.ndarray],
     *,
     truth: np.ndarray | None,
@@ -35,8 +34,8 @@ def overview(
     units: str,
     title: str,
     captions: dict[str, str],
-) -> None:
-    """Reconstructions side by side, as a PNG. With a truth, the absolute error below each on one shared
+) -> Figure:
+    """Reconstructions side by side. With a truth, the absolute error below each on one shared
     scale, and the standard deviation below the truth; without, the standard deviation at the end of the row.
 
     Args:
@@ -50,23 +49,6 @@ def overview(
     Raises:
         ValueError: no image, or images of different shapes.
     """
-    figure = overview_figure(
-        images, truth=truth, std=std, window=window, units=units, title=title, captions=captions
-    )
-    _save(figure, path)
-
-
-def overview_figure(
-    images: dict[str, np.ndarray],
-    *,
-    truth: np.ndarray | None,
-    std: np.ndarray | None,
-    window: tuple[float, float],
-    units: str,
-    title: str,
-    captions: dict[str, str],
-) -> Figure:
-    """The figure of `overview`."""
     pictures = ({} if truth is None else {"truth": truth}) | images
     maps = [*pictures.values()] + ([] if std is None else [std])
     if not images or any(np.shape(m) != np.shape(maps[0]) or np.ndim(m) != 2 for m in maps):
@@ -125,7 +107,7 @@ def sample_grid(
         if labels is not None:
             sheet.label(index // columns, index % columns, "", labels[index])
     sheet.footer(FOOTER)
-    _save(sheet.figure, path)
+    save(sheet.figure, path)
 
 
 def training_curves(path: Path, log: Path) -> None:
@@ -155,7 +137,7 @@ def training_curves(path: Path, log: Path) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def pareto(path: Path, lines: list[dict[str, Any]]) -> None:
@@ -196,7 +178,7 @@ def pareto(path: Path, lines: list[dict[str, Any]]) -> None:
     figure.legend(named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=9)
     words = f"● one sample   ○ mean of several   – – no network.   {FOOTER}"
     figure.text(0.01, 0.1 / height, words, size=9, color=FAINT)
-    _save(figure, path)
+    save(figure, path)
 
 
 def read_log(log: Path) -> tuple[list[tuple[int, float]], list[tuple[int, dict[str, float]]]]:
@@ -301,6 +283,7 @@ def _top(values: np.ndarray | None) -> float:
     return 1.0 if values is None else max(float(np.quantile(values, 0.995)), 1e-12)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """As a PNG, whole or not at all."""
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -36,7 +36,7 @@ from ..recon.metrics import WINDOW_HU, ct_metrics, data_residual, mri_metrics
 from ..recon.posterior.base import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
-from .figures import overview
+from .figures import overview, save
 from .output import whole_folder
 from .report import write_report, write_sidecar
 from .simulate import scan_of_image, slice_list
@@ -296,8 +296,7 @@ def _write(
     write_dicom(mean, volume, folder / "dicom", "scanprior", derivation, modality=modality, spacing=spacing)
     middle = len(mean) // 2
     captions = {row.name: _caption(row) for row in rows}
-    overview(
-        folder / "report.png",
+    figure = overview(
         {row.name: row.image[middle] for row in rows},
         truth=None if display.truth is None else display.truth[middle],
         std=None if std is None else std[middle],
@@ -306,6 +305,7 @@ def _write(
         title=title,
         captions=captions,
     )
+    save(figure, folder / "report.png")
     facts = {
         "title": title,
         "input": {

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scanprior.cli.figures import overview, overview_figure, read_log, sample_grid, training_curves
+from scanprior.cli.figures import overview, read_log, sample_grid, save, training_curves
 
 METHODS = ("zero-filled", "CG-SENSE", "L1-wavelet", "scanprior, one sample", "scanprior, mean of 8")
 
@@ -33,7 +33,7 @@ def case(methods: int, shape=(64, 64), *, truth=True, std=True, seed=0):
 @pytest.mark.parametrize("std", [True, False])
 @pytest.mark.parametrize("methods", [1, 2, 5])
 def test_no_text_or_picture_overlaps(methods, std, truth, shape) -> None:
-    figure = overview_figure(**case(methods, shape, truth=truth, std=std))
+    figure = overview(**case(methods, shape, truth=truth, std=std))
     figure.draw_without_rendering()
     assert figure.bbox.width <= 1600
     texts = [text for text in figure.texts if text.get_text()]
@@ -52,7 +52,7 @@ def test_no_text_or_picture_overlaps(methods, std, truth, shape) -> None:
 
 @pytest.mark.parametrize("shape", [(64, 64), (40, 90), (90, 40)])
 def test_pixels_are_square(shape) -> None:
-    figure = overview_figure(**case(3, shape))
+    figure = overview(**case(3, shape))
     figure.draw_without_rendering()
     for axes in figure.axes:
         if axes.images:
@@ -65,7 +65,7 @@ def test_scales() -> None:
     given = case(2)
     given["images"]["scanprior, mean of 8"] = given["truth"] + 0.25
     limits = {}
-    for axes in overview_figure(**given).axes:
+    for axes in overview(**given).axes:
         for image in axes.images:
             limits.setdefault(image.get_cmap().name, set()).add(image.get_clim())
     assert limits["gray"] == {(0.0, 1.0)}
@@ -77,12 +77,12 @@ def test_scales() -> None:
 def test_errors_are_absolute_differences_from_the_truth() -> None:
     given = case(1)
     given["images"] = {"A": given["truth"] - 0.25}
-    (error,) = (i for a in overview_figure(**given).axes for i in a.images if i.get_cmap().name == "magma")
+    (error,) = (i for a in overview(**given).axes for i in a.images if i.get_cmap().name == "magma")
     assert np.allclose(error.get_array(), 0.25)
 
 
 def test_the_file_is_written_whole(tmp_path: Path) -> None:
-    overview(tmp_path / "report.png", **case(5))
+    save(overview(**case(5)), tmp_path / "report.png")
     with Image.open(tmp_path / "report.png") as image:
         assert image.width == 1600
         assert image.convert("L").getextrema()[0] < 20  # something was drawn
@@ -93,9 +93,9 @@ def test_wrong_shapes_are_refused() -> None:
     given = case(2)
     given["truth"] = np.zeros((8, 9))
     with pytest.raises(ValueError, match=r"\(8, 9\), \(64, 64\)"):
-        overview_figure(**given)
+        overview(**given)
     with pytest.raises(ValueError, match="at least one"):
-        overview_figure(**{**case(1, truth=False, std=False), "images": {}})
+        overview(**{**case(1, truth=False, std=False), "images": {}})
 
 
 def test_a_sheet_of_samples(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from scanprior.pretrained.load import load
+from scanprior.recon import methods
 from scanprior.recon.bench import run as runner
 from scanprior.recon.bench.cases import cases
 from scanprior.recon.bench.run import jobs, picture
@@ -91,6 +92,7 @@ def test_every_shipped_suite_can_be_read() -> None:
         ('tasks = {few = "ct:colour=3"}', "colour"),
         ("tasks = {few = 3}", "expected text"),
         ("tasks = {}", "needs tasks"),
+        ("methods = []", "needs methods"),
         ("title = ", "is not TOML"),
     ],
 )
@@ -103,6 +105,13 @@ def test_a_wrong_suite_is_refused(tmp_path: Path, change: str, said: str) -> Non
         read_suite(str(path))
     with pytest.raises(ValueError, match="nor one of ct-limited-angle"):
         read_suite("nothing")
+
+
+def test_a_suite_without_methods_takes_every_one(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text('title = "T"\ntasks = {few = "ct:views=3"}')
+    names = {label.partition(":")[0] for label in read_suite(str(path)).methods}
+    assert names == {*methods.METHODS, *methods.BASELINES} - {"supervised"}
 
 
 def test_slices_are_chosen_by_patient(images: Path) -> None:

@@ -16,13 +16,13 @@ import click
 @click.option(
     "--size", type=int, help="Rows and columns, any number; the prior's own, at most 256, by default."
 )
-@click.option("--steps", default=40, help="Network evaluations an image.")
+@click.option("--steps", type=int, help="Network evaluations an image; by default 40, with --sampler pc 500.")
 @click.option(
     "--sampler",
     type=click.Choice(["ancestral", "pc", "flow"]),
     default="ancestral",
     help="ancestral: all noise renewed at each level; pc: reverse diffusion and Langevin (Song et al. 2021), which "
-    "leaves noise in the images below some hundred --steps; flow: Heun's method, noise at the start only.",
+    "leaves noise in the images under some hundred --steps; flow: Heun's method, noise at the start only.",
 )
 @click.option("--seed", default=0, help="Of the first image; the others have the next ones.")
 @click.option("--class", "class_name", help="Draw images of this class only.")
@@ -37,7 +37,7 @@ def sample(
     output: Path,
     images: int,
     size: int | None,
-    steps: int,
+    steps: int | None,
     sampler: str,
     seed: int,
     class_name: str | None,
@@ -59,12 +59,13 @@ def sample(
     Examples:
       scanprior sample -o out/
       scanprior sample --prior run/ -n 64 --seed 100 -o out/
-      scanprior sample --sampler pc --steps 500 -o out/
+      scanprior sample --sampler pc -o out/
       scanprior sample --class thorax --classifier bodyparts.safetensors -o out/
       scanprior sample -n 1 --size 1024 --tile 256 -o out/
     """
     from .output import check_output
 
+    steps = (500 if sampler == "pc" else 40) if steps is None else steps
     least = {
         "--images": (images, 1),
         "--size": (1 if size is None else size, 1),

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...operators.linear import LinearOperator
 from ...operators.solve import conjugate_gradients, inner
-from ...priors.sampling.loop import ItemNoise, Noise, item_seeds
+from ...priors.sampling.loop import Counted, ItemNoise, Noise, item_seeds
 from ...priors.score import Prior, from_channels, to_channels
 from ..problem import Problem, Reconstruction
 from .proximal import Proximal, carried
@@ -52,7 +52,7 @@ class Posed:
         model_error: float = MODEL_ERROR,
     ) -> None:
         check_channels(problem.operator, prior)
-        self.prior, self.evaluations, self.vjps = prior, 0, 0
+        self.prior, self.vjps = Counted(prior), 0
         if repeat > 1:
             initial = initial.repeat_interleave(repeat, 0)
         self.operator = problem.operator.repeat(repeat)
@@ -74,9 +74,13 @@ class Posed:
         self.initial = (initial - offset) / self.scale
         self._measured = self.adjoint(self.y)  # A^H y, whitened
 
+    @property
+    def evaluations(self) -> int:
+        """Of the network, so far."""
+        return self.prior.evaluations
+
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """D(x, sigma): the prior's posterior mean of x0, one network evaluation."""
-        self.evaluations += 1
         return from_channels(self.prior.denoise(to_channels(x, self.prior.channels), sigma))
 
     def tweedie(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

@@ -63,7 +63,7 @@ class Projection(PosteriorMethod):
         return self.steps
 
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
-        sde, prior = self.sde, Counting(posed)
+        sde, prior = self.sde, posed.prior
         times = torch.linspace(1, 1e-5, self.steps + 1, dtype=torch.float64)
         x = float(sde.sigma(times[0])) * noise.like(posed.initial)
         for t, s in pairwise(times):
@@ -93,14 +93,3 @@ def with_data(posed: Posed, clean: Tensor, cg: int) -> Tensor:
     """The end of a run: the denoised image with the data put in (lambda = 1), as far as their noise allows."""
     error = (2 / posed.gain.sqrt()).clamp_min(FINAL)
     return posed.proximal(clean, error**2, cg)
-
-
-class Counting:
-    """The posed prior as the unconditional samplers know it, with its evaluations counted."""
-
-    def __init__(self, posed: Posed) -> None:
-        self.posed, self.channels, self.intensity = posed, posed.prior.channels, posed.prior.intensity
-
-    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        self.posed.evaluations += 1
-        return self.posed.prior.denoise(x, sigma)

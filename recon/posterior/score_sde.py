@@ -23,7 +23,7 @@ from ...priors.sampling.predictor_corrector import langevin, reverse_diffusion
 from ...priors.score import from_channels, to_channels
 from ...priors.sde import SDE, VE
 from .base import Posed, PosteriorMethod
-from .projection import Counting, project, with_data
+from .projection import project, with_data
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ScoreSDE(PosteriorMethod):
         return self.steps
 
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
-        sde, prior = self.sde, Counting(posed)
+        sde, prior = self.sde, posed.prior
         times = torch.linspace(1, 1e-5, self.steps + 1, dtype=torch.float64)
         x = to_channels(float(sde.sigma(times[0])) * noise.like(posed.initial), prior.channels)
 

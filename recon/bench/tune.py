@@ -1,6 +1,7 @@
 """Settings of a method tuned on validation slices, by Optuna's tree-structured Parzen estimator.
 
-The method as it is comes first, and stays where no trial is better. One sample a slice, the same noise in every trial.
+The method as it is comes first, and stays where no trial is better; then each setting alone at the quarters of its
+range, then the estimator. One sample a slice, the same noise in every trial.
 """
 
 from __future__ import annotations
@@ -120,6 +121,9 @@ def tune(
 
     if "default" not in found.user_attrs:
         found.set_user_attr("default", value({}))
+        method: Any = method_of(name, options)
+        for trial in one_at_a_time(method.settings, space):
+            found.enqueue_trial(trial)
     default: float = found.user_attrs["default"]
     best = default
     while (done := sum(trial.values is not None for trial in found.trials)) < trials:
@@ -130,8 +134,26 @@ def tune(
     return Tuned(dict(found.best_params) if best > default else {}, best, default, done)
 
 
+def one_at_a_time(settings: dict[str, Any], space: dict[str, tuple[Value, Value]]) -> list[dict[str, Value]]:
+    """The settings of `space` as they are but for one, at a quarter, a half and three quarters of its range."""
+    own = {key: min(max(settings[key], low), high) for key, (low, high) in space.items()}
+    return [
+        own | {key: _within(quarter / 4, *bounds)} for key, bounds in space.items() for quarter in (1, 2, 3)
+    ]
+
+
+def _within(part: float, low: Value, high: Value) -> Value:
+    at = low * (high / low) ** part if _wide(low, high) else low + (high - low) * part
+    return round(at) if isinstance(low, int) else at
+
+
+def _wide(low: Value, high: Value) -> bool:
+    """Whether a range is gone through in logarithms."""
+    return low > 0 and high >= 10 * low
+
+
 def _suggest(trial: Any, key: str, low: Value, high: Value) -> Value:
-    wide = low > 0 and high >= 10 * low
+    wide = _wide(low, high)
     if isinstance(low, int):
         return trial.suggest_int(key, low, high, log=wide)
     return trial.suggest_float(key, low, high, log=wide)

@@ -139,6 +139,24 @@ def test_tuning_goes_on_and_never_keeps_what_is_worse(case: Case, tmp_path: Path
     assert kept.settings == {} and kept.value == kept.default
 
 
+def test_each_setting_is_tried_alone_first(case: Case, monkeypatch) -> None:
+    from scanprior.recon.bench import tune as module
+
+    tried: list[dict[str, float]] = []
+
+    def watched(name: str, options: str, settings: dict | None = None):
+        if settings:
+            tried.append(settings)
+        return method_of(name, options, settings)
+
+    monkeypatch.setattr(module, "method_of", watched)
+    tune("fista-tv", "iterations=5", [case], None, trials=3)
+    assert [t["weight"] for t in tried] == pytest.approx([1e-4, 1e-3, 1e-2])
+    settings = module.one_at_a_time({"a": 2.0, "b": 7}, {"a": (0.0, 1.0), "b": (1, 100)})
+    assert settings[:3] == [{"a": part, "b": 7} for part in (0.25, 0.5, 0.75)]
+    assert settings[3:] == [{"a": 1.0, "b": count} for count in (3, 10, 32)]  # a within its range
+
+
 def test_what_cannot_be_tuned_is_refused(case: Case) -> None:
     for arguments in (("fbp", ""), ("fista-tv", "weight=1e-3")):
         with pytest.raises(ValueError, match="tune: "):

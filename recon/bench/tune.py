@@ -20,7 +20,7 @@ from .cases import Case
 from .run import solve
 
 Value = int | float
-LEVELS = (0.05, 50.0)  # where a run may begin, in network units
+LEVELS = (0.03, 20.0)  # where a run may begin, in network units
 SPACES: dict[
     str, dict[str, tuple[Value, Value]]
 ] = {  # setting -> least, greatest; tenfold and more: in logarithms

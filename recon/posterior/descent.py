@@ -3,12 +3,14 @@
 Divided by alpha every law of noise is x_0 + s z (priors/sde.py), so that the methods are written in x / alpha and the
 law only says which levels are visited:
 
-    x = x_LS + s_1 z                                          x_LS: a few conjugate gradients on the data alone
+    x = u + s_1 z,    u = argmin_u ½ |A u - y|²_W + ½ |u - x_LS|² / START²      x_LS: a few conjugate gradients on the
+                                                                                data alone
     for s, s' in pairs of s_1 > s_2 > ... > s_N > 0:
         x, estimate = step(x, s, s')
 
 The papers begin with s_1 z, which is the same where s_1 is far above the image. Begun lower (`sigma_max`) the run is
-that of CCDF (Chung, Sim & Ye, CVPR 2022), and few steps go further.
+that of CCDF (Chung, Sim & Ye, CVPR 2022), and few steps go further. u rather than x_LS: of 180 views 8 conjugate
+gradients leave blur where the views are many and noise where the photons are few (28.8 dB to 31.4).
 
 What a paper writes for VP follows by x_t = alpha_t x, alpha_t = 1 / sqrt(1 + s²).
 """
@@ -25,6 +27,8 @@ from torch import Tensor
 from ...priors.sampling.loop import Noise, karras_levels
 from ...priors.sde import SDE
 from .base import Posed, PosteriorMethod
+
+START, START_CG = 0.05, 10  # error of x_LS, in network units; conjugate gradients from there
 
 
 def noise_levels(steps: int, top: float, bottom: float, sde: SDE | None) -> list[float]:
@@ -86,7 +90,9 @@ class Descent(PosteriorMethod):
 
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
-        x = posed.initial + levels[0] * noise.like(posed.initial)
+        u = posed.data_step(posed.initial, START**2, START_CG)
+        posed.data_step.forget()
+        x = u + levels[0] * noise.like(u)
         for s, s_next in pairwise(levels):
             x, estimate = self.step(posed, x, s, s_next, noise)
             yield estimate

@@ -44,12 +44,12 @@ class Likeness:
     noise: float
 
     def distance(self, other: Likeness) -> float:
-        """In powers of two: of the undersampling, and of the root of the noise; a quarter of the half circle counts as
-        one. Infinite between modalities."""
+        """In powers of two of the undersampling and of the noise; a quarter of the half circle counts as one. Infinite
+        between modalities."""
         if self.modality != other.modality:
             return math.inf
         undersampling = abs(math.log2(self.undersampling / other.undersampling))
-        noise = abs(math.log2(self.noise / other.noise)) / 2
+        noise = abs(math.log2(self.noise / other.noise))
         return undersampling + noise + 4 * abs(self.coverage - other.coverage)
 
 

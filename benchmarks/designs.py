@@ -41,6 +41,7 @@ DESIGNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # changes of ct-2
 
 def preset_of(name: str) -> dict[str, Any]:
     preset = copy.deepcopy(read_preset("ct-256"))
+    preset.pop("coarse")
     network, crops = DESIGNS[name]
     preset["network"].update(network)
     preset["crops"].update(crops)

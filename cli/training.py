@@ -2,8 +2,9 @@
 
 A run folder holds `checkpoint.safetensors` (everything needed to go on), `prior.safetensors` (the EMA weights in fp16
 with their card, for `--prior`), `log.jsonl` (loss, validation figures), `config.json`, and two pictures: samples of the
-prior (`samples.png`) and the curves of the log (`curves.png`). Under `torchrun` many processes train and the first of
-them keeps the folder.
+prior (`samples.png`) and the curves of the log (`curves.png`). The coarse prior of a preset that has one
+(priors/subspace.py) is trained first, in the folder `coarse` of the run's, and goes into `prior.safetensors`. Under
+`torchrun` many processes train and the first of them keeps the folder.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from ..priors.intensity import GreyLevels
 from ..priors.parallel import World, joined
 from ..priors.sampling.loop import sample_images
 from ..priors.score import NetworkPrior, from_channels
+from ..priors.subspace import Averaged
 from ..priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
 from .figures import sample_grid, training_curves
 from .images import ImageSets
@@ -58,59 +60,130 @@ def run_training(
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
     refuse_other_run(output, None)
-    config = config_of(preset, steps)
-    card = card_of(preset, config)
-    images, crops = ImageSets(data, card), crops_settings(preset)
-    crops["position"] = bool(card.network.get("position"))
-    batches = Crops(images, images.groups, channels=card.channels, seed=config.seed, **crops)
-    held_out = None
-    if validation:
-        other = ImageSets(validation, card)
-        plain = {
-            **crops,
-            "size": batches.sizes[0],
-            "batch": 32,
-            "augmentation": Augmentation(degrees=0, zoom=(1, 1)),
-        }
-        held_out = Crops(other, other.groups, channels=card.channels, **plain)(0)
+    start = store.load(start_from)[0].state_dict() if start_from else {}
+    fine = {k: v for k, v in start.items() if not k.startswith(COARSE)}
+    runs = [_Run(preset, output, data, validation, steps, fine)]
+    if table := preset.get("coarse"):
+        coarse = {k.removeprefix(COARSE): v for k, v in start.items() if k.startswith(COARSE)}
+        small = coarse_preset(preset, table)
+        runs.insert(0, _Run(small, output / "coarse", data, validation, steps, coarse, table["factor"]))
     with joined(device_of(device)) as world:
-        trainer = _trainer(card, batches, config, output, start_from, world)
+        for run in runs:
+            run.train(world, checkpoint_minutes)
+
+
+COARSE = "coarse."  # of the names of a coarse prior's weights beside the fine network's
+
+
+def coarse_preset(preset: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    """The preset of a preset's [coarse] prior. Raises ValueError for a table that lacks something."""
+    needed = ("factor", "above", "network", "crops", "training")
+    if missing := [key for key in needed if key not in table]:
+        raise ValueError(f"the preset's [coarse] lacks {', '.join(missing)}; expected {', '.join(needed)}")
+    own = {key: table[key] for key in ("network", "crops", "training")}
+    return {"name": f"{preset['name']}-coarse", "prior": preset["prior"], **own}
+
+
+class _Run:
+    """The training of one network in a folder of its own, on images averaged by `factor`.
+
+    Args:
+        preset, output, data, validation, steps: as of `run_training`.
+        start: first weights; none: at random.
+        factor: of a coarse prior.
+    """
+
+    def __init__(
+        self,
+        preset: dict[str, Any],
+        output: Path,
+        data: list[Path],
+        validation: list[Path],
+        steps: int | None,
+        start: dict[str, torch.Tensor],
+        factor: int = 1,
+    ) -> None:
+        self.preset, self.output, self.start = preset, output, start
+        self.config = config_of(preset, steps)
+        card = card_of(preset, self.config)
+        crops = crops_settings(preset)
+        crops |= {"channels": card.channels, "position": bool(card.network.get("position"))}
+        sets = ImageSets(data, card)
+        images = Averaged(sets, factor) if factor > 1 else sets
+        self.batches = Crops(images, sets.groups, seed=self.config.seed, **crops)
+        self.held_out = None
+        if validation:
+            other = ImageSets(validation, card)
+            plain = {"size": self.batches.sizes[0], "augmentation": Augmentation(degrees=0, zoom=(1, 1))}
+            held_out = Averaged(other, factor) if factor > 1 else other
+            self.held_out = Crops(held_out, other.groups, **{**crops, **plain, "batch": 32})(0)
+        pixel = sets.pixel_mm and (factor * sets.pixel_mm[0], factor * sets.pixel_mm[1])
+        seen = {"images": len(sets), "patients": len(set(sets.groups))}
+        self.card = replace(
+            card, pixel_mm=pixel, matrix=images[0].shape[-2:], training={**card.training, **seen}
+        )
+
+    def train(self, world: World, minutes: float) -> None:
+        """Go on to the last step; the first process keeps the folder."""
+        trainer = self._trainer(world)
         if world.rank > 0:
             for _ in trainer:
                 pass
             return
-        card = Card.from_dict(
-            {
-                **card.to_dict(),
-                "pixel_mm": images.pixel_mm,
-                "matrix": images[0].shape[-2:],
-                "training": {**card.training, "images": len(images), "patients": len(set(images.groups))},
-            }
-        )
-        output.mkdir(parents=True, exist_ok=True)
-        settings = {"preset": preset, "training": asdict(config)}
-        (output / "config.json").write_text(json.dumps(settings, indent=1))
-        loop(trainer, output, checkpoint_minutes, partial(_export, trainer, card, held_out, output))
+        self.output.mkdir(parents=True, exist_ok=True)
+        settings = {"preset": self.preset, "training": asdict(self.config)}
+        (self.output / "config.json").write_text(json.dumps(settings, indent=1))
+        loop(trainer, self.output, minutes, partial(self._export, trainer))
 
+    def _trainer(self, world: World) -> Trainer:
+        """The trainer at its checkpoint, or with its first weights."""
+        with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed
+            torch.manual_seed(self.config.seed)
+            prior = store.from_card(self.card)
 
-def _trainer(
-    card: Card, batches: Crops, config: TrainConfig, output: Path, start_from: str | None, world: World
-) -> Trainer:
-    """The trainer at its checkpoint, or with its first weights."""
-    with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed
-        torch.manual_seed(config.seed)
+        def mine(step: int) -> torch.Tensor:
+            return self.batches(step, world.share(self.batches.shape(step)[0]))
+
+        trainer = Trainer(prior, mine, self.config, self.output / "checkpoint.safetensors", world)
+        if trainer.checkpoint.is_file():
+            trainer.load()
+        elif self.start:
+            begin_with(prior, self.start)
+            trainer.ema = {k: v.clone() for k, v in prior.state_dict().items()}
+        return trainer
+
+    def _export(self, trainer: Trainer, log: TextIO) -> None:
+        """The shippable prior with its validation figures, and the pictures."""
+        card, weights = self._with_coarse(trainer.ema)
         prior = store.from_card(card)
+        prior.load_state_dict(weights)
+        prior.for_inference(trainer.world.device)
+        figures = {}
+        if self.held_out is not None:
+            scale = prior.intensity
+            span = 255 / scale.per_unit if isinstance(scale, GreyLevels) else 2.0
+            psnr = denoising_psnr(prior, self.held_out.to(trainer.world.device), data_range=span)
+            figures = {"denoising_psnr": {str(k): round(v, 2) for k, v in psnr.items()}}
+            log.write(json.dumps({"step": trainer.step, "validation": figures["denoising_psnr"]}) + "\n")
+            log.flush()
+        finished = {"finished_steps": trainer.step, "date": datetime.now(UTC).date().isoformat()}
+        full = replace(card, training={**card.training, **finished}, validation=figures)
+        store.save(self.output / "prior.safetensors", weights, full)
+        _draw(prior, full, self.output, trainer.world.device)
 
-    def mine(step: int) -> torch.Tensor:
-        return batches(step, world.share(batches.shape(step)[0]))
-
-    trainer = Trainer(prior, mine, config, output / "checkpoint.safetensors", world)
-    if trainer.checkpoint.is_file():
-        trainer.load()
-    elif start_from:
-        begin_with(prior, store.load(start_from)[0].state_dict())
-        trainer.ema = {k: v.clone() for k, v in prior.state_dict().items()}
-    return trainer
+    def _with_coarse(self, weights: dict[str, torch.Tensor]) -> tuple[Card, dict[str, torch.Tensor]]:
+        """Card and weights, those of the coarse prior among them where the preset has one."""
+        table = self.preset.get("coarse")
+        if table is None:
+            return self.card, weights
+        small, card = store.load_file(self.output / "coarse" / "prior.safetensors")
+        coarse = {"factor": table["factor"], "above": table["above"], **card.network}
+        both = replace(
+            self.card,
+            network={**self.card.network, "coarse": coarse},
+            training={**self.card.training, "coarse": card.training},
+        )
+        return both, weights | {f"{COARSE}{name}": value for name, value in small.state_dict().items()}
 
 
 def crops_settings(preset: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +247,9 @@ def loop(trainer: Trainer, output: Path, minutes: float, export: Callable[[TextI
     with Progress(*columns) as progress, (output / "log.jsonl").open("a") as log:
         total = trainer.config.steps
         every = 1 if total <= SHORT else LOG_EVERY
-        task = progress.add_task("training", total=total, completed=trainer.step, loss=float("nan"))
+        task = progress.add_task(
+            f"training {output.name}", total=total, completed=trainer.step, loss=float("nan")
+        )
         for state in trainer:
             losses.append(state.loss)
             progress.update(task, completed=state.step, loss=float(np.mean(losses[-100:])))
@@ -187,25 +262,6 @@ def loop(trainer: Trainer, output: Path, minutes: float, export: Callable[[TextI
                 trainer.save()
                 export(log)
                 saved = time.monotonic()
-
-
-def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, log: TextIO) -> None:
-    """The shippable prior with its validation figures, and the pictures."""
-    prior = store.from_card(card)
-    prior.load_state_dict(trainer.ema)
-    prior.for_inference(trainer.world.device)
-    figures = {}
-    if held_out is not None:
-        scale = prior.intensity
-        span = 255 / scale.per_unit if isinstance(scale, GreyLevels) else 2.0
-        psnr = denoising_psnr(prior, held_out.to(trainer.world.device), data_range=span)
-        figures = {"denoising_psnr": {str(k): round(v, 2) for k, v in psnr.items()}}
-        log.write(json.dumps({"step": trainer.step, "validation": figures["denoising_psnr"]}) + "\n")
-        log.flush()
-    training = {**card.training, "finished_steps": trainer.step, "date": datetime.now(UTC).date().isoformat()}
-    full = Card.from_dict({**card.to_dict(), "training": training, "validation": figures})
-    store.save(output / "prior.safetensors", trainer.ema, full)
-    _draw(prior, full, output, trainer.world.device)
 
 
 def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:

@@ -17,6 +17,7 @@ from ..priors.intensity import Attenuation, GreyLevels, Intensity, RobustMaximum
 from ..priors.nets.build import build
 from ..priors.published import PublishedPrior, noise_law
 from ..priors.score import NetworkPrior
+from ..priors.subspace import SubspacePrior
 from ..priors.supervised import SupervisedNetwork
 from .cache import find, header_card, sha256_of
 from .card import Card, bundled
@@ -48,19 +49,39 @@ def intensity_of(card: Card) -> Intensity:
 
 
 def from_card(card: Card) -> NetworkPrior:
-    """The untrained prior that a card describes, in float32: a `PublishedPrior` where its network has a noise law.
-    Raises ValueError for the card of a supervised network."""
+    """The untrained prior that a card describes, in float32: a `PublishedPrior` where its network has a noise law, a
+    `SubspacePrior` where it has a coarse one beside it. Raises ValueError for the card of a supervised network."""
     if card.measurement:
         raise ValueError(
             f"{card.name!r} is no prior but a supervised network, trained for {card.measurement.get('spec')}; "
             "use it with --method supervised"
         )
     table = dict(card.network)
-    law = table.pop("noise", None)
-    network = build({**table, "channels": card.channels})
-    if law is None:
-        return NetworkPrior(network, card.channels, card.sigma_data, intensity_of(card))
-    return PublishedPrior(network, card.channels, noise_law(law), card.sigma_data, intensity_of(card))
+    law, small = table.pop("noise", None), table.pop("coarse", None)
+    what = build({**table, "channels": card.channels}), card.channels
+    if law is not None:
+        if small is not None:
+            raise ValueError(
+                f"prior {card.name!r}: a network of a noise law with a coarse one, expected either"
+            )
+        return PublishedPrior(*what, noise_law(law), card.sigma_data, intensity_of(card))
+    if small is None:
+        return NetworkPrior(*what, card.sigma_data, intensity_of(card))
+    return SubspacePrior(*what, card.sigma_data, intensity_of(card), **coarse_of(card, small))
+
+
+def coarse_of(card: Card, table: dict[str, Any]) -> dict[str, Any]:
+    """The coarse prior, factor and level of a card's [network.coarse]. Raises ValueError for a table that lacks one."""
+    options = dict(table)
+    factor, above = (options.pop(key, None) for key in ("factor", "above"))
+    if type(factor) is not int or type(above) not in (int, float):
+        raise ValueError(
+            f"prior {card.name!r}: network.coarse needs a whole number `factor` and a level `above`, got {factor!r} "
+            f"and {above!r}"
+        )
+    network = build({**options, "channels": card.channels})
+    coarse = NetworkPrior(network, card.channels, card.sigma_data)
+    return {"coarse": coarse, "factor": factor, "above": float(above)}
 
 
 def supervised_from_card(card: Card) -> SupervisedNetwork:

@@ -4,7 +4,8 @@
 
 Tiles overlap and w falls linearly to their borders, so that no seam is seen. A network of convolutions sees, in the
 middle of a tile, what it sees in the whole image, but for what it takes over the whole picture (group norms,
-attention); one that was trained on crops with their position (Wang et al. 2023) is told where each tile lies.
+attention); one that was trained on crops with their position (Wang et al. 2023) is told where each tile lies. Levels
+that a prior gives to a coarse one (subspace.py) are small enough whole.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..intensity import Intensity
 from ..nets.unet import whole_image
 from ..score import Prior
+from ..subspace import SubspacePrior, by_level
 
 
 class Tiled:
@@ -45,6 +47,12 @@ class Tiled:
 
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """D(x, sigma), (B, C, H, W)."""
+        if isinstance(self.prior, SubspacePrior):
+            return by_level(x, sigma, self.prior.above, self.in_tiles, self.prior.denoise_coarse)
+        return self.in_tiles(x, sigma)
+
+    def in_tiles(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """D(x, sigma) tile by tile, (B, C, H, W)."""
         total, weights = torch.zeros_like(x), torch.zeros_like(x[:1, :1])
         where = whole_image((x.shape[2], x.shape[3]), x.device) if self.asks_where else None
         for rows in self.spans(x.shape[2]):

@@ -1,0 +1,109 @@
+"""`scanprior train` with a preset that has a coarse prior: two networks, one prior, resumed exactly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+import torch
+from safetensors.torch import load_file
+from scanprior.cli import training
+from scanprior.cli.main import main
+from scanprior.cli.train import PRESETS, read_preset
+from scanprior.pretrained.load import load
+from scanprior.priors.crops import Crops
+from scanprior.priors.subspace import Averaged, SubspacePrior
+
+from .test_train import PRESET, files, losses, one_thread, run, same, undrawn  # noqa: F401 (fixtures)
+
+COARSE = """
+[coarse]
+factor = 2
+above = 1.5
+network = { name = "unet", base = 8, multipliers = [1, 2], position = true }
+crops = { size = 12, batch = 2, gain = 0.02 }
+training = { p_mean = 0.5, p_std = 1.2, steps = 7, warmup = 2 }
+"""
+
+
+@pytest.fixture
+def both(files) -> dict[str, Path]:  # noqa: F811
+    files["preset"].write_text(PRESET + COARSE)
+    return files
+
+
+def test_one_run_trains_both_and_ships_one_prior(both) -> None:
+    folder = run(both, validation=[both["other"]])
+    assert sorted(losses(folder / "coarse")) == list(range(1, 8))
+    assert sorted(losses(folder)) == list(range(1, 13))
+    prior, card = load(folder)
+    assert isinstance(prior, SubspacePrior)
+    assert (prior.factor, prior.above) == (2, 1.5)
+    assert card.training["coarse"]["finished_steps"] == 7
+    small, its_card = load(folder / "coarse")
+    assert (its_card.name, its_card.matrix, its_card.pixel_mm) == ("tiny-coarse", (12, 12), (2.0, 3.0))
+    x = torch.randn(2, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    expected = small.denoise(torch.nn.functional.avg_pool2d(x, 2), 2.0)
+    torch.testing.assert_close(prior.coarse.denoise(torch.nn.functional.avg_pool2d(x, 2), 2.0), expected)
+    assert prior.denoise(x, 4.0).shape == x.shape
+    ema = load_file(folder / "checkpoint.safetensors")
+    assert all(name.split(".")[1] == "network" for name in ema if name.startswith("ema."))
+
+
+def test_a_run_killed_between_the_two_goes_on(both, undrawn, tmp_path: Path, monkeypatch) -> None:  # noqa: F811
+    whole, loop = run(both, tmp_path / "whole"), training.loop
+
+    def kill(trainer, output: Path, *rest) -> None:
+        if output == both["run"]:
+            raise KeyboardInterrupt
+        loop(trainer, output, *rest)
+
+    with monkeypatch.context() as now, pytest.raises(click.exceptions.Abort):
+        now.setattr(training, "loop", kill)
+        run(both)
+    assert not (both["run"] / "prior.safetensors").exists()
+    same(whole, run(both))
+    same(whole / "coarse", both["run"] / "coarse")
+
+
+def test_both_start_from_both(both, undrawn, tmp_path: Path) -> None:  # noqa: F811
+    first = run(both, tmp_path / "first", steps=4)
+    second = run(both, tmp_path / "second", steps=1, start_from=str(first))
+    for part in (".", "coarse"):
+        assert losses(second / part)[1] < losses(first / part)[1]
+
+
+def test_a_coarse_table_that_lacks_something_is_refused(both, capsys) -> None:
+    both["preset"].write_text(PRESET + COARSE.replace("above = 1.5\n", ""))
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--data", str(both["data"]), "--preset", str(both["preset"]), "-o", str(both["run"])])
+    assert left.value.code == 2
+    assert "[coarse] lacks above" in capsys.readouterr().err
+    assert not both["run"].exists()
+
+
+def test_a_card_with_half_a_coarse_prior_is_refused(both, undrawn) -> None:  # noqa: F811
+    _, card = load(run(both, steps=1))
+    for key in ("factor", "above"):
+        network = json.loads(json.dumps(card.network))
+        del network["coarse"][key]
+        with pytest.raises(ValueError, match=r"network\.coarse needs a whole number `factor` and a level"):
+            training.store.from_card(training.replace(card, network=network))
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in PRESETS.glob("*-256*.toml")))
+def test_the_shipped_coarse_presets_train(name: str, tmp_path: Path) -> None:
+    preset = read_preset(name)
+    small = training.coarse_preset(preset, preset["coarse"])
+    config = training.TrainConfig(**small["training"])
+    card = training.card_of(small, config)
+    settings = {**training.crops_settings(small), "batch": 1}
+    image = Averaged([torch.rand(256, 256).numpy()], preset["coarse"]["factor"])
+    crops = Crops(image, ["p"], channels=card.channels, position=True, **settings)
+    trainer = training.Trainer(
+        training.store.from_card(card), crops, config, tmp_path / "checkpoint.safetensors"
+    )
+    loss = next(iter(trainer)).loss
+    assert 0 < loss < 10

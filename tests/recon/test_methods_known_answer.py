@@ -9,14 +9,15 @@ import dataclasses
 import known_answer as known
 import pytest
 import torch
+from scanprior.priors.sampling.loop import ItemNoise
 from scanprior.priors.sde import VE, VP, SubVP
 from scanprior.recon.posterior.ald import ALD
 from scanprior.recon.posterior.auto import Auto
-from scanprior.recon.posterior.base import PosteriorMethod
+from scanprior.recon.posterior.base import Posed, PosteriorMethod
 from scanprior.recon.posterior.daps import DAPS
 from scanprior.recon.posterior.ddnm import DDNM
 from scanprior.recon.posterior.ddrm import DDRM
-from scanprior.recon.posterior.descent import noise_levels
+from scanprior.recon.posterior.descent import START, Descent, noise_levels
 from scanprior.recon.posterior.diffpir import DiffPIR
 from scanprior.recon.posterior.dps import DPS
 from scanprior.recon.posterior.mcg import MCG
@@ -70,6 +71,24 @@ def test_network_evaluations_are_the_papers(name: str) -> None:
     assert out.nfe == nfe
     assert seen == [(k + 1, 3) for k in range(3)]
     assert out.provenance["steps"] == 3
+
+
+class Start(Descent):
+    """Where a descent begins, and nothing else."""
+
+    def step(self, posed, x, s, s_next, noise):
+        return x, x
+
+
+def test_descents_begin_at_a_data_step() -> None:
+    """(AᴴWA + 1 / START²) u = AᴴWy + x / START² from whatever reconstruction x they are given, plus the first noise."""
+    problem, prior = known.cases()["uneven"].problem, known.cases()["uneven"].prior
+    posed = Posed(problem, prior, torch.full((2, 4, 4), 0.5))
+    begun = next(Start(steps=1, sigma_max=50.0, sigma_min=1.0).trajectory(posed, ItemNoise([0, 1])))
+    u = begun - 50 * ItemNoise([0, 1]).like(begun)
+    wanted = posed.adjoint(posed.y) + posed.initial / START**2
+    left, before = (posed.normal(x) + x / START**2 - wanted for x in (u, posed.initial))
+    assert float(left.abs().max()) < 0.05 * float(before.abs().max())
 
 
 @pytest.mark.parametrize("sde", [VE(0.01, 50.0), VP(), SubVP()], ids=["VE", "VP", "subVP"])

@@ -20,7 +20,7 @@ from scanprior.pretrained import card as cards
 from scanprior.pretrained.cache import shelf
 from scanprior.pretrained.card import Card, bundled
 from scanprior.pretrained.convert.checkpoint import FAMILIES
-from scanprior.pretrained.load import load, load_prior
+from scanprior.pretrained.load import from_card, load, load_prior, save
 
 GOLDEN = Path(__file__).parents[1] / "pretrained" / "golden"
 
@@ -193,6 +193,22 @@ def test_a_prior_that_is_not_sound_is_exit_code_1(
     assert words in done.out and done.out.count("OK") == 1
     assert done.err == ""
     assert scanprior("priors", "verify", "sound").code == 0
+
+
+def test_a_coarse_network_is_verified_too(scanprior, tmp_path: Path) -> None:
+    small = {"name": "unet", "base": 8, "multipliers": [1, 2], "blocks": 1}
+    network = {**small, "coarse": {"factor": 4, "above": 2.0, **small}}
+    card = Card("both", "CT", 1, 0.5, {"kind": "attenuation"}, network, (-1024.0, 3071.0))
+    weights = from_card(card).state_dict()
+    save(tmp_path / "sound.safetensors", weights, card)
+    assert scanprior("priors", "verify", tmp_path / "sound.safetensors").code == 0
+    weights["coarse.network.enter.weight"].fill_(torch.nan)
+    save(tmp_path / "broken.safetensors", weights, card)
+    done = scanprior("priors", "verify", tmp_path / "broken.safetensors")
+    assert done.code == 1
+    assert "infinite" in done.out
+    shown = scanprior("priors", "show", tmp_path / "sound.safetensors").out
+    assert "coarse" in shown and "above" in shown
 
 
 def test_an_unknown_name_is_not_verified(refused, tiny: str) -> None:

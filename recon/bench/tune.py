@@ -6,6 +6,7 @@ range, then the estimator. One sample a slice, the same noise in every trial.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,11 +136,11 @@ def tune(
 
 
 def one_at_a_time(settings: dict[str, Any], space: dict[str, tuple[Value, Value]]) -> list[dict[str, Value]]:
-    """The settings of `space` as they are but for one, at a quarter, a half and three quarters of its range."""
+    """The settings of `space` as they are but for one, at a quarter, a half and three quarters of its range; not where
+    it stands anyway."""
     own = {key: min(max(settings[key], low), high) for key, (low, high) in space.items()}
-    return [
-        own | {key: _within(quarter / 4, *bounds)} for key, bounds in space.items() for quarter in (1, 2, 3)
-    ]
+    places = [(key, _within(part / 4, *bounds)) for key, bounds in space.items() for part in (1, 2, 3)]
+    return [own | {key: at} for key, at in places if not math.isclose(at, own[key], rel_tol=0.01)]
 
 
 def _within(part: float, low: Value, high: Value) -> Value:

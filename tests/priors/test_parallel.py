@@ -169,6 +169,12 @@ size = 16
 batch = 4
 [training]
 steps = 4
+[coarse]
+factor = 2
+above = 2.0
+network = { name = "unet", base = 8, multipliers = [1, 2] }
+crops = { size = 12, batch = 4 }
+training = { p_mean = 0.5, steps = 3 }
 """
 
 
@@ -182,22 +188,24 @@ def test_torchrun_of_the_command_line_leaves_one_run(tmp_path: Path, monkeypatch
     options = ["--data", tmp_path / "set.h5", "--preset", tmp_path / "tiny.toml", "--device", "cpu"]
     done = torchrun("-m", "scanprior", "train", *options, "-o", tmp_path / "two")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("4/4 steps") == 1  # one progress bar
+    assert done.stdout.count("4/4 steps") == done.stdout.count("3/3 steps") == 1  # one progress bar a network
     monkeypatch.setattr("scanprior.cli.training._draw", lambda *_: None)
     try:
         main(["train", *map(str, options), "-o", str(tmp_path / "one")])
     except SystemExit as left:
         assert not left.code
-    one, two = (
-        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
-        for name in ("one", "two")
-    )
-    assert [entry["step"] for entry in two] == [1, 2, 3, 4]
-    losses = [entry["loss"] for entry in one]
-    assert [entry["loss"] for entry in two] == pytest.approx(losses, rel=2e-3)  # bfloat16
+    for part, steps in ((".", [1, 2, 3, 4]), ("coarse", [1, 2, 3])):
+        one, two = (
+            [json.loads(line) for line in (tmp_path / name / part / "log.jsonl").read_text().splitlines()]
+            for name in ("one", "two")
+        )
+        assert [entry["step"] for entry in two] == steps
+        losses = [entry["loss"] for entry in one]
+        assert [entry["loss"] for entry in two] == pytest.approx(losses, rel=2e-3)  # bfloat16
     a, b = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("one", "two"))
     assert a.keys() == b.keys()  # no trace of how many processes there were
     assert {path.name for path in (tmp_path / "two").iterdir()} == {
+        "coarse",
         *("checkpoint.safetensors", "prior.safetensors", "config.json"),
         *("log.jsonl", "samples.png", "curves.png"),
     }

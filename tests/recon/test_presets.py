@@ -150,11 +150,12 @@ def test_each_setting_is_tried_alone_first(case: Case, monkeypatch) -> None:
         return method_of(name, options, settings)
 
     monkeypatch.setattr(module, "method_of", watched)
-    tune("fista-tv", "iterations=5", [case], None, trials=3)
-    assert [t["weight"] for t in tried] == pytest.approx([1e-4, 1e-3, 1e-2])
+    tune("fista-tv", "iterations=5", [case], None, trials=2)
+    assert [t["weight"] for t in tried] == pytest.approx([1e-4, 1e-2])  # 1e-3 is the default
     settings = module.one_at_a_time({"a": 2.0, "b": 7}, {"a": (0.0, 1.0), "b": (1, 100)})
     assert settings[:3] == [{"a": part, "b": 7} for part in (0.25, 0.5, 0.75)]
     assert settings[3:] == [{"a": 1.0, "b": count} for count in (3, 10, 32)]  # a within its range
+    assert len(module.one_at_a_time({"b": 10}, {"b": (1, 100)})) == 2  # half of the way is where it stands
 
 
 def test_what_cannot_be_tuned_is_refused(case: Case) -> None:

@@ -30,7 +30,7 @@ from ..priors.intensity import GreyLevels
 from ..priors.parallel import World, joined
 from ..priors.sampling.loop import sample_images
 from ..priors.score import NetworkPrior, from_channels
-from ..priors.subspace import Averaged
+from ..priors.subspace import averaged
 from ..priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
 from .figures import sample_grid, training_curves
 from .images import ImageSets
@@ -62,11 +62,13 @@ def run_training(
     refuse_other_run(output, None)
     start = store.load(start_from)[0].state_dict() if start_from else {}
     fine = {k: v for k, v in start.items() if not k.startswith(COARSE)}
-    runs = [_Run(preset, output, data, validation, steps, fine)]
+    card = card_of(preset, config_of(preset, steps))
+    images, held_out = ImageSets(data, card), ImageSets(validation, card) if validation else None
+    runs = [_Run(preset, output, steps, images, held_out, fine)]
     if table := preset.get("coarse"):
         coarse = {k.removeprefix(COARSE): v for k, v in start.items() if k.startswith(COARSE)}
         small = coarse_preset(preset, table)
-        runs.insert(0, _Run(small, output / "coarse", data, validation, steps, coarse, table["factor"]))
+        runs.insert(0, _Run(small, output / "coarse", steps, images, held_out, coarse, table["factor"]))
     with joined(device_of(device)) as world:
         for run in runs:
             run.train(world, checkpoint_minutes)
@@ -80,6 +82,12 @@ def coarse_preset(preset: dict[str, Any], table: dict[str, Any]) -> dict[str, An
     needed = ("factor", "above", "network", "crops", "training")
     if missing := [key for key in needed if key not in table]:
         raise ValueError(f"the preset's [coarse] lacks {', '.join(missing)}; expected {', '.join(needed)}")
+    factor, above = table["factor"], table["above"]
+    if type(factor) is not int or factor < 2 or type(above) not in (int, float) or above <= 0:
+        raise ValueError(
+            f"the preset's [coarse] has factor = {factor!r}, above = {above!r}; expected a whole number of 2 at least "
+            "and a level above zero"
+        )
     own = {key: table[key] for key in ("network", "crops", "training")}
     return {"name": f"{preset['name']}-coarse", "prior": preset["prior"], **own}
 
@@ -88,7 +96,8 @@ class _Run:
     """The training of one network in a folder of its own, on images averaged by `factor`.
 
     Args:
-        preset, output, data, validation, steps: as of `run_training`.
+        preset, output, steps: as of `run_training`.
+        images, held_out: of training and validation.
         start: first weights; none: at random.
         factor: of a coarse prior.
     """
@@ -97,31 +106,26 @@ class _Run:
         self,
         preset: dict[str, Any],
         output: Path,
-        data: list[Path],
-        validation: list[Path],
         steps: int | None,
+        images: ImageSets,
+        held_out: ImageSets | None,
         start: dict[str, torch.Tensor],
         factor: int = 1,
     ) -> None:
         self.preset, self.output, self.start = preset, output, start
         self.config = config_of(preset, steps)
-        card = card_of(preset, self.config)
-        crops = crops_settings(preset)
+        card, crops = card_of(preset, self.config), crops_settings(preset)
         crops |= {"channels": card.channels, "position": bool(card.network.get("position"))}
-        sets = ImageSets(data, card)
-        images = Averaged(sets, factor) if factor > 1 else sets
-        self.batches = Crops(images, sets.groups, seed=self.config.seed, **crops)
+        self.batches = Crops(averaged(images, factor), images.groups, seed=self.config.seed, **crops)
         self.held_out = None
-        if validation:
-            other = ImageSets(validation, card)
+        if held_out is not None:
             plain = {"size": self.batches.sizes[0], "augmentation": Augmentation(degrees=0, zoom=(1, 1))}
-            held_out = Averaged(other, factor) if factor > 1 else other
-            self.held_out = Crops(held_out, other.groups, **{**crops, **plain, "batch": 32})(0)
-        pixel = sets.pixel_mm and (factor * sets.pixel_mm[0], factor * sets.pixel_mm[1])
-        seen = {"images": len(sets), "patients": len(set(sets.groups))}
-        self.card = replace(
-            card, pixel_mm=pixel, matrix=images[0].shape[-2:], training={**card.training, **seen}
-        )
+            plain |= {"batch": 32}
+            self.held_out = Crops(averaged(held_out, factor), held_out.groups, **{**crops, **plain})(0)
+        pixel = images.pixel_mm and (factor * images.pixel_mm[0], factor * images.pixel_mm[1])
+        matrix = self.batches.images[0].shape[-2:]
+        seen = {"images": len(images), "patients": len(set(images.groups))}
+        self.card = replace(card, pixel_mm=pixel, matrix=matrix, training={**card.training, **seen})
 
     def train(self, world: World, minutes: float) -> None:
         """Go on to the last step; the first process keeps the folder."""

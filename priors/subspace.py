@@ -12,6 +12,7 @@ the plan of a body is drawn, which crops do not show. The fine network keeps to 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -81,11 +82,15 @@ def by_level(x: Tensor, sigma: Tensor | float, above: float, low: Denoiser, high
     return out
 
 
-class Averaged:
-    """`images` as their means over factor x factor pixels, for training; at the edge what is missing is repeated."""
+def averaged(images: Images, factor: int) -> Images:
+    """Images as their means over factor x factor pixels, for training; at the edge what is missing is repeated."""
+    return images if factor == 1 else _Averaged(images, factor)
 
-    def __init__(self, images: Images, factor: int) -> None:
-        self.images, self.factor = images, factor
+
+@dataclass(frozen=True)
+class _Averaged:
+    images: Images
+    factor: int
 
     def __len__(self) -> int:
         return len(self.images)

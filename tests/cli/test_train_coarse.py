@@ -14,7 +14,7 @@ from scanprior.cli.main import main
 from scanprior.cli.train import PRESETS, read_preset
 from scanprior.pretrained.load import load
 from scanprior.priors.crops import Crops
-from scanprior.priors.subspace import Averaged, SubspacePrior
+from scanprior.priors.subspace import SubspacePrior, averaged
 
 from .test_train import PRESET, files, losses, one_thread, run, same, undrawn  # noqa: F401 (fixtures)
 
@@ -75,12 +75,20 @@ def test_both_start_from_both(both, undrawn, tmp_path: Path) -> None:  # noqa: F
         assert losses(second / part)[1] < losses(first / part)[1]
 
 
-def test_a_coarse_table_that_lacks_something_is_refused(both, capsys) -> None:
-    both["preset"].write_text(PRESET + COARSE.replace("above = 1.5\n", ""))
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("above = 1.5\n", "", "[coarse] lacks above"),
+        ("factor = 2", "factor = 1", "factor = 1, above = 1.5; expected a whole number"),
+        ("above = 1.5", "above = 0", "above = 0; expected"),
+    ],
+)
+def test_a_coarse_table_that_makes_no_sense_is_refused(both, capsys, right, wrong, words) -> None:
+    both["preset"].write_text(PRESET + COARSE.replace(right, wrong))
     with pytest.raises(SystemExit) as left:
         main(["train", "--data", str(both["data"]), "--preset", str(both["preset"]), "-o", str(both["run"])])
     assert left.value.code == 2
-    assert "[coarse] lacks above" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
     assert not both["run"].exists()
 
 
@@ -100,7 +108,7 @@ def test_the_shipped_coarse_presets_train(name: str, tmp_path: Path) -> None:
     config = training.TrainConfig(**small["training"])
     card = training.card_of(small, config)
     settings = {**training.crops_settings(small), "batch": 1}
-    image = Averaged([torch.rand(256, 256).numpy()], preset["coarse"]["factor"])
+    image = averaged([torch.rand(256, 256).numpy()], preset["coarse"]["factor"])
     crops = Crops(image, ["p"], channels=card.channels, position=True, **settings)
     trainer = training.Trainer(
         training.store.from_card(card), crops, config, tmp_path / "checkpoint.safetensors"

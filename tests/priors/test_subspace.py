@@ -8,7 +8,7 @@ import torch
 from scanprior.priors.sampling.loop import sample_images
 from scanprior.priors.sampling.tiled import Tiled
 from scanprior.priors.score import NetworkPrior
-from scanprior.priors.subspace import Averaged, SubspacePrior
+from scanprior.priors.subspace import SubspacePrior, averaged
 from torch import Tensor, nn
 
 
@@ -120,11 +120,11 @@ def test_samples_are_those_of_the_whole_prior() -> None:
 
 def test_averaged_images() -> None:
     images = [np.arange(24, dtype=np.float32).reshape(4, 6), np.full((3, 5, 4), 1 + 2j, np.complex64)]
-    averaged = Averaged(images, 2)
-    assert len(averaged) == 2
-    np.testing.assert_allclose(averaged[0], images[0].reshape(2, 2, 3, 2).mean((1, 3)))
-    assert averaged[1].shape == (3, 3, 2)  # the edge repeated
-    np.testing.assert_allclose(averaged[1], 1 + 2j)
+    small = averaged(images, 2)
+    assert len(small) == 2 and averaged(images, 1) is images
+    np.testing.assert_allclose(small[0], images[0].reshape(2, 2, 3, 2).mean((1, 3)))
+    assert small[1].shape == (3, 3, 2)  # the edge repeated
+    np.testing.assert_allclose(small[1], 1 + 2j)
 
 
 @pytest.mark.parametrize(("factor", "above"), [(1, 2.0), (4, 0.0)])

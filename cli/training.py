@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+import click
 import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -240,6 +241,9 @@ def card_of(preset: dict[str, Any], config: TrainConfig) -> Card:
 
 def loop(trainer: Trainer, output: Path, minutes: float, export: Callable[[TextIO], None]) -> None:
     """Train to the end with a progress bar; log, and every `minutes` save and `export` (given the log)."""
+    if trainer.step >= trainer.config.steps:
+        click.echo(f"{output}: all {trainer.config.steps} steps are done")
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -52,7 +52,7 @@ def test_one_run_trains_both_and_ships_one_prior(both) -> None:
     assert all(name.split(".")[1] == "network" for name in ema if name.startswith("ema."))
 
 
-def test_a_run_killed_between_the_two_goes_on(both, undrawn, tmp_path: Path, monkeypatch) -> None:  # noqa: F811
+def test_a_run_killed_between_the_two_goes_on(both, undrawn, tmp_path: Path, monkeypatch, capsys) -> None:  # noqa: F811
     whole, loop = run(both, tmp_path / "whole"), training.loop
 
     def kill(trainer, output: Path, *rest) -> None:
@@ -64,7 +64,11 @@ def test_a_run_killed_between_the_two_goes_on(both, undrawn, tmp_path: Path, mon
         now.setattr(training, "loop", kill)
         run(both)
     assert not (both["run"] / "prior.safetensors").exists()
+    capsys.readouterr()
     same(whole, run(both))
+    out = capsys.readouterr().out
+    assert f"{both['run'] / 'coarse'}: all 7 steps are done" in out.replace("\n", "")
+    assert "12/12 steps" in out and "nan" not in out
     same(whole / "coarse", both["run"] / "coarse")
 
 

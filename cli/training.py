@@ -61,18 +61,17 @@ def run_training(
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
     refuse_other_run(output, None)
-    start = store.load(start_from)[0].state_dict() if start_from else {}
-    fine = {k: v for k, v in start.items() if not k.startswith(COARSE)}
     card = card_of(preset, config_of(preset, steps))
     images, held_out = ImageSets(data, card), ImageSets(validation, card) if validation else None
-    runs = [_Run(preset, output, steps, images, held_out, fine)]
+    runs = [_Run(preset, output, steps, images, held_out)]
     if table := preset.get("coarse"):
-        coarse = {k.removeprefix(COARSE): v for k, v in start.items() if k.startswith(COARSE)}
         small = coarse_preset(preset, table)
-        runs.insert(0, _Run(small, output / "coarse", steps, images, held_out, coarse, table["factor"]))
+        runs.insert(0, _Run(small, output / "coarse", steps, images, held_out, table["factor"]))
+    begun = all(run.checkpoint.is_file() for run in runs)
+    start = store.load(start_from)[0].state_dict() if start_from and not begun else {}
     with joined(device_of(device)) as world:
-        for run in runs:
-            run.train(world, checkpoint_minutes)
+        for run, trainer in [(run, run.trainer(world, start)) for run in runs]:
+            run.train(trainer, checkpoint_minutes)
 
 
 COARSE = "coarse."  # of the names of a coarse prior's weights beside the fine network's
@@ -99,8 +98,7 @@ class _Run:
     Args:
         preset, output, steps: as of `run_training`.
         images, held_out: of training and validation.
-        start: first weights; none: at random.
-        factor: of a coarse prior.
+        factor: of a coarse prior; 1 of the fine network.
     """
 
     def __init__(
@@ -110,38 +108,26 @@ class _Run:
         steps: int | None,
         images: ImageSets,
         held_out: ImageSets | None,
-        start: dict[str, torch.Tensor],
         factor: int = 1,
     ) -> None:
-        self.preset, self.output, self.start = preset, output, start
+        self.preset, self.output, self.factor = preset, output, factor
+        self.checkpoint = output / "checkpoint.safetensors"
         self.config = config_of(preset, steps)
         card, crops = card_of(preset, self.config), crops_settings(preset)
         crops |= {"channels": card.channels, "position": bool(card.network.get("position"))}
         self.batches = Crops(averaged(images, factor), images.groups, seed=self.config.seed, **crops)
         self.held_out = None
         if held_out is not None:
-            plain = {"size": self.batches.sizes[0], "augmentation": Augmentation(degrees=0, zoom=(1, 1))}
-            plain |= {"batch": 32}
-            self.held_out = Crops(averaged(held_out, factor), held_out.groups, **{**crops, **plain})(0)
+            crops |= {"size": self.batches.sizes[0], "batch": 32}
+            crops |= {"augmentation": Augmentation(degrees=0, zoom=(1, 1))}
+            self.held_out = Crops(averaged(held_out, factor), held_out.groups, **crops)(0)
         pixel = images.pixel_mm and (factor * images.pixel_mm[0], factor * images.pixel_mm[1])
         matrix = self.batches.images[0].shape[-2:]
         seen = {"images": len(images), "patients": len(set(images.groups))}
         self.card = replace(card, pixel_mm=pixel, matrix=matrix, training={**card.training, **seen})
 
-    def train(self, world: World, minutes: float) -> None:
-        """Go on to the last step; the first process keeps the folder."""
-        trainer = self._trainer(world)
-        if world.rank > 0:
-            for _ in trainer:
-                pass
-            return
-        self.output.mkdir(parents=True, exist_ok=True)
-        settings = {"preset": self.preset, "training": asdict(self.config)}
-        (self.output / "config.json").write_text(json.dumps(settings, indent=1))
-        loop(trainer, self.output, minutes, partial(self._export, trainer))
-
-    def _trainer(self, world: World) -> Trainer:
-        """The trainer at its checkpoint, or with its first weights."""
+    def trainer(self, world: World, start: dict[str, torch.Tensor]) -> Trainer:
+        """The trainer at its checkpoint, or with its first weights: its part of a prior's, or random ones."""
         with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed
             torch.manual_seed(self.config.seed)
             prior = store.from_card(self.card)
@@ -149,13 +135,26 @@ class _Run:
         def mine(step: int) -> torch.Tensor:
             return self.batches(step, world.share(self.batches.shape(step)[0]))
 
-        trainer = Trainer(prior, mine, self.config, self.output / "checkpoint.safetensors", world)
-        if trainer.checkpoint.is_file():
+        trainer = Trainer(prior, mine, self.config, self.checkpoint, world)
+        coarse = self.factor > 1
+        own = {k.removeprefix(COARSE): v for k, v in start.items() if k.startswith(COARSE) == coarse}
+        if self.checkpoint.is_file():
             trainer.load()
-        elif self.start:
-            begin_with(prior, self.start)
+        elif own:
+            begin_with(prior, own)
             trainer.ema = {k: v.clone() for k, v in prior.state_dict().items()}
         return trainer
+
+    def train(self, trainer: Trainer, minutes: float) -> None:
+        """Go on to the last step; the first process keeps the folder."""
+        if trainer.world.rank > 0:
+            for _ in trainer:
+                pass
+            return
+        self.output.mkdir(parents=True, exist_ok=True)
+        settings = {"preset": self.preset, "training": asdict(self.config)}
+        (self.output / "config.json").write_text(json.dumps(settings, indent=1))
+        loop(trainer, self.output, minutes, partial(self._export, trainer))
 
     def _export(self, trainer: Trainer, log: TextIO) -> None:
         """The shippable prior with its validation figures, and the pictures."""

@@ -72,13 +72,14 @@ Denoiser = Callable[[Tensor, Tensor | float], Tensor]
 def by_level(x: Tensor, sigma: Tensor | float, above: float, low: Denoiser, high: Denoiser) -> Tensor:
     """Each item of a batch by the denoiser of its level: (B, C, H, W), sigma a number or (B,)."""
     level = torch.as_tensor(sigma)
-    if not bool((level > above).any()):
+    is_high = level > above
+    if not is_high.any():
         return low(x, sigma)
-    if bool((level > above).all()):
+    if is_high.all():
         return high(x, sigma)
-    out, is_high = torch.empty_like(x), (level > above).to(x.device)
-    out[is_high] = high(x[is_high], level[level > above])
-    out[~is_high] = low(x[~is_high], level[level <= above])
+    out, here = torch.empty_like(x), is_high.to(x.device)
+    out[here] = high(x[here], level[is_high])
+    out[~here] = low(x[~here], level[~is_high])
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import click
@@ -77,6 +78,23 @@ def test_both_start_from_both(both, undrawn, tmp_path: Path) -> None:  # noqa: F
     second = run(both, tmp_path / "second", steps=1, start_from=str(first))
     for part in (".", "coarse"):
         assert losses(second / part)[1] < losses(first / part)[1]
+
+
+def test_a_begun_run_goes_on_without_the_prior_it_started_from(both, undrawn, tmp_path: Path) -> None:  # noqa: F811
+    first = run(both, tmp_path / "first", steps=2)
+    run(both, steps=2, start_from=str(first))
+    shutil.rmtree(first)
+    resumed = run(both, start_from=str(first))
+    assert (max(losses(resumed / "coarse")), max(losses(resumed))) == (7, 12)
+
+
+def test_a_prior_of_another_network_is_refused_before_any_training(both, undrawn, tmp_path: Path) -> None:  # noqa: F811
+    other = (PRESET + COARSE).replace("base = 8\nmultipliers", "base = 16\nmultipliers")
+    (tmp_path / "other.toml").write_text(other)
+    first = run(both, tmp_path / "first", steps=1, preset=tmp_path / "other.toml")
+    with pytest.raises(ValueError, match="another network"):
+        run(both, start_from=str(first))
+    assert not both["run"].exists()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ..pretrained.fetch import Bar
 
 SHORT = 12  # digits of a hash that are shown
-SIDE, LEVELS = 64, (0.5, 50.0)  # of the noise that `verify` denoises: pixels, network units
+SIDE = 64  # of the noise that `verify` denoises, pixels
+LEVELS = tuple(0.1 * 2**k for k in range(10))  # and its levels, network units: coarse priors have their own
 NUMBERS = (
     "modality",
     "channels",

@@ -3,8 +3,8 @@
 A run folder holds `checkpoint.safetensors` (everything needed to go on), `prior.safetensors` (the EMA weights in fp16
 with their card, for `--prior`), `log.jsonl` (loss, validation figures), `config.json`, and two pictures: samples of the
 prior (`samples.png`) and the curves of the log (`curves.png`). The coarse prior of a preset that has one
-(priors/subspace.py) is trained first, in the folder `coarse` of the run's, and goes into `prior.safetensors`. Under
-`torchrun` many processes train and the first of them keeps the folder.
+(priors/subspace.py), which may have a coarser one in turn, is trained first, in the folder `coarse` of the run's, and
+goes into `prior.safetensors`. Under `torchrun` many processes train and the first of them keeps the folder.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ def run_training(
     card = card_of(preset, config_of(preset, steps))
     images, held_out = ImageSets(data, card), ImageSets(validation, card) if validation else None
     runs = [_Run(preset, output, steps, images, held_out)]
-    if table := preset.get("coarse"):
-        small = coarse_preset(preset, table)
-        runs.insert(0, _Run(small, output / "coarse", steps, images, held_out, table["factor"]))
+    while table := preset.get("coarse"):
+        preset, output = coarse_preset(preset, table), output / "coarse"
+        of = {"factor": runs[0].factor * table["factor"], "prefix": runs[0].prefix + COARSE}
+        runs.insert(0, _Run(preset, output, steps, images, held_out, **of))
     begun = all(run.checkpoint.is_file() for run in runs)
     start = store.load(start_from)[0].state_dict() if start_from and not begun else {}
     with joined(device_of(device)) as world:
@@ -88,7 +89,7 @@ def coarse_preset(preset: dict[str, Any], table: dict[str, Any]) -> dict[str, An
             f"the preset's [coarse] has factor = {factor!r}, above = {above!r}; expected a whole number of 2 at least "
             "and a level above zero"
         )
-    own = {key: table[key] for key in ("network", "crops", "training")}
+    own = {key: table[key] for key in ("network", "crops", "training", "coarse") if key in table}
     return {"name": f"{preset['name']}-coarse", "prior": preset["prior"], **own}
 
 
@@ -99,6 +100,7 @@ class _Run:
         preset, output, steps: as of `run_training`.
         images, held_out: of training and validation.
         factor: of a coarse prior; 1 of the fine network.
+        prefix: of its weights' names in the whole prior.
     """
 
     def __init__(
@@ -109,8 +111,9 @@ class _Run:
         images: ImageSets,
         held_out: ImageSets | None,
         factor: int = 1,
+        prefix: str = "",
     ) -> None:
-        self.preset, self.output, self.factor = preset, output, factor
+        self.preset, self.output, self.factor, self.prefix = preset, output, factor, prefix
         self.checkpoint = output / "checkpoint.safetensors"
         self.config = config_of(preset, steps)
         card, crops = card_of(preset, self.config), crops_settings(preset)
@@ -136,8 +139,12 @@ class _Run:
             return self.batches(step, world.share(self.batches.shape(step)[0]))
 
         trainer = Trainer(prior, mine, self.config, self.checkpoint, world)
-        coarse = self.factor > 1
-        own = {k.removeprefix(COARSE): v for k, v in start.items() if k.startswith(COARSE) == coarse}
+        mark, coarser = self.prefix, self.prefix + COARSE
+        own = {
+            k.removeprefix(mark): v
+            for k, v in start.items()
+            if k.startswith(mark) and not k.startswith(coarser)
+        }
         if self.checkpoint.is_file():
             trainer.load()
         elif own:

@@ -71,7 +71,8 @@ def from_card(card: Card) -> NetworkPrior:
 
 
 def coarse_of(card: Card, table: dict[str, Any]) -> dict[str, Any]:
-    """The coarse prior, factor and level of a card's [network.coarse]. Raises ValueError for a table that lacks one."""
+    """The coarse prior, which may have one of its own, factor and level of a card's [network.coarse]. Raises ValueError
+    for a table that lacks one."""
     options = dict(table)
     factor, above = (options.pop(key, None) for key in ("factor", "above"))
     if type(factor) is not int or type(above) not in (int, float):
@@ -79,8 +80,7 @@ def coarse_of(card: Card, table: dict[str, Any]) -> dict[str, Any]:
             f"prior {card.name!r}: network.coarse needs a whole number `factor` and a level `above`, got {factor!r} "
             f"and {above!r}"
         )
-    network = build({**options, "channels": card.channels})
-    coarse = NetworkPrior(network, card.channels, card.sigma_data)
+    coarse = from_card(replace(card, network=options))
     return {"coarse": coarse, "factor": factor, "above": float(above)}
 
 

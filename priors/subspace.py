@@ -6,7 +6,8 @@ drowns: above a level of some times its strength a denoiser cannot tell it from 
     D(x, sigma) = up(D_coarse(mean_f x, sigma / f))
 
 loses next to nothing, costs 1 / f² of the fine network, and is learned f² times as fast from whole images: it is where
-the plan of a body is drawn, which crops do not show. The fine network keeps to the levels where its detail is.
+the plan of a body is drawn, which crops do not show. The fine network keeps to the levels where its detail is. A coarse
+prior may have a coarser one in turn; its level is one of its own images' noise, sigma / f.
 """
 
 from __future__ import annotations

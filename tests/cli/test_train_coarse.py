@@ -73,6 +73,29 @@ def test_a_run_killed_between_the_two_goes_on(both, undrawn, tmp_path: Path, mon
     same(whole / "coarse", both["run"] / "coarse")
 
 
+def test_a_coarse_prior_may_have_a_coarser_one(both, undrawn, tmp_path: Path) -> None:  # noqa: F811
+    own = COARSE.replace("[coarse]", "[coarse.coarse]").replace("size = 12", "size = 6").replace("1.5", "3.0")
+    both["preset"].write_text(PRESET + COARSE + own)
+    folder = run(both, tmp_path / "first", steps=4)
+    prior, card = load(folder)
+    middle, _ = load(folder / "coarse")
+    assert isinstance(prior, SubspacePrior) and isinstance(middle, SubspacePrior)
+    coarsest, its_card = load(folder / "coarse" / "coarse")
+    assert (its_card.name, its_card.matrix) == ("tiny-coarse-coarse", (6, 6))
+    assert its_card.pixel_mm == (4.0, 6.0)
+    assert card.training["coarse"]["coarse"]["finished_steps"] == 4
+    z = torch.randn(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    small = torch.nn.functional.avg_pool2d(z, 2)
+    torch.testing.assert_close(prior.coarse.denoise(8 * small, 4.0), middle.denoise(8 * small, 4.0))
+    expected = coarsest.denoise(torch.nn.functional.avg_pool2d(8 * small, 2), 2.0)
+    torch.testing.assert_close(
+        middle.coarse.denoise(torch.nn.functional.avg_pool2d(8 * small, 2), 2.0), expected
+    )
+    second = run(both, steps=1, start_from=str(folder))
+    for part in (".", "coarse", "coarse/coarse"):
+        assert losses(second / part)[1] < losses(folder / part)[1]
+
+
 def test_both_start_from_both(both, undrawn, tmp_path: Path) -> None:  # noqa: F811
     first = run(both, tmp_path / "first", steps=4)
     second = run(both, tmp_path / "second", steps=1, start_from=str(first))

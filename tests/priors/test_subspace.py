@@ -74,6 +74,20 @@ def test_each_item_by_its_own_level() -> None:
     torch.testing.assert_close(together[1:2], shares)
 
 
+def test_a_coarse_prior_hands_on_what_is_above_its_own_level() -> None:
+    """Of three networks each is shown its levels, in its own units: those of means over f x f pixels are sigma / f."""
+    coarsest, network = Smooth(0.25), Even()
+    middle = SubspacePrior(network, 1, 0.5, None, coarse=coarsest, factor=4, above=1.5)
+    prior = SubspacePrior(Zero(), 1, 0.5, None, coarse=middle, factor=2, above=2.0)
+    z = torch.randn(3, 1, 32, 16, generator=torch.Generator().manual_seed(3))
+    levels = torch.tensor([1.0, 3.0, 16.0])
+    x = 0.7 + levels[:, None, None, None] * z
+    got = prior.denoise(x, levels)
+    torch.testing.assert_close(got[1:], Smooth(0.25).denoise(x[1:], levels[1:]), atol=1e-5, rtol=1e-5)
+    assert coarsest.seen == [((1, 1, 4, 2), [2.0])]
+    assert prior.network.seen == [1]
+
+
 def test_crops_and_low_levels_are_the_fine_networks() -> None:
     prior = both()
     x = torch.randn(2, 1, 8, 8)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -86,8 +86,12 @@ def item_seeds(seed: int, item: int, first: int, count: int) -> list[int]:
     ]
 
 
-def karras_levels(steps: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> list[float]:
-    """`steps` noise levels from sigma_max down to sigma_min, denser at the low end (Karras et al. 2022, eq. 5)."""
+Level = TypeVar("Level", float, Tensor)
+
+
+def karras_levels(steps: int, sigma_max: Level, sigma_min: float, rho: float = 7.0) -> list[Level]:
+    """`steps` noise levels from sigma_max, a number or one for each item, down to sigma_min, denser at the low end
+    (Karras et al. 2022, eq. 5)."""
     if steps == 1:
         return [sigma_max]
     ends = sigma_max ** (1 / rho), sigma_min ** (1 / rho)

@@ -6,8 +6,9 @@
 
 DDS with all noise renewed is a fixed-point iteration u -> argmin(D(u + s z)) while s falls, and with few evaluations it
 is cut before it has settled: momentum goes further along its way. The network is told level s of x, and what u lacks
-counts towards it: kappa < 1 adds that much less noise. The levels begin lower. All this costs spread, and DDS, whose
-outcome is a sample, does without. `KINDS` was found on validation slices (docs/methods.md: figures, and what failed).
+counts towards it: kappa < 1 adds that much less noise. The levels begin lower; higher where real images have very few
+measurements. All this costs spread, and DDS, whose outcome is a sample, does without. `KINDS` was found on validation
+slices (docs/methods.md: figures, and what failed).
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise, karras_levels
@@ -25,15 +28,20 @@ from .covariance import SteinDiagonal
 
 
 class Kind(NamedTuple):
-    """The iteration's numbers; gamma is the number of pixels to a measured number, `least_gamma` at least."""
+    """The iteration's numbers; gamma is the number of pixels to a measured number, `least_gamma` at least, and above
+    `many` of them the first level rises in proportion."""
 
     beta: float
     kappa: float
     least_gamma: float
     sigma_min: float
+    many: float
 
 
-KINDS = {False: Kind(0.3, 0.92, 2.0, 0.01), True: Kind(0.45, 0.75, 3.5, 0.005)}  # of real, of complex images
+KINDS = {
+    False: Kind(0.3, 0.92, 2.0, 0.01, 8.0),
+    True: Kind(0.45, 0.75, 3.5, 0.005, inf),
+}  # of real, complex images
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Auto(PosteriorMethod):
 
     Attributes:
         steps: network evaluations.
-        sigma_start: the first level, of noise added to a least-squares reconstruction.
+        sigma_start: the first level, of noise added to a least-squares reconstruction (of few measurements more).
     """
 
     steps: int = 20
@@ -58,11 +66,12 @@ class Auto(PosteriorMethod):
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         kind = KINDS[posed.initial.is_complex()]
         gamma = posed.undersampling.clamp_min(kind.least_gamma)
-        levels = [*karras_levels(self.steps, self.sigma_start, kind.sigma_min), 0.0]
+        start = self.sigma_start * (posed.undersampling / kind.many).clamp_min(1)  # (B, 1, ..., 1)
+        levels = [*karras_levels(self.steps, start, kind.sigma_min), torch.zeros_like(start)]
         u = before = base = posed.initial
         fresh, z, diagonal = levels[0], noise.like(u), SteinDiagonal()
         for s, s_next in pairwise(levels):
-            D = posed.denoise(base + fresh * z, s)
+            D = posed.denoise(base + fresh * z, s.flatten())
             C = gamma * s**2 * diagonal(D, base, z, fresh)
             u, before = posed.data_step(D, C, 2 * posed.data_step.enough), u
             base = u + kind.beta * (u - before)

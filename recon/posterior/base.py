@@ -79,8 +79,8 @@ class Posed:
         """Of the network, so far."""
         return self.prior.evaluations
 
-    def denoise(self, x: Tensor, sigma: float) -> Tensor:
-        """D(x, sigma): the prior's posterior mean of x0, one network evaluation."""
+    def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
+        """D(x, sigma), sigma a number or (B,): the prior's posterior mean of x0, one network evaluation."""
         return from_channels(self.prior.denoise(to_channels(x, self.prior.channels), sigma))
 
     def tweedie(self, x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

@@ -28,8 +28,8 @@ class SteinDiagonal:
     def __init__(self) -> None:
         self.v: Tensor | None = None
 
-    def __call__(self, D: Tensor, u: Tensor, z: Tensor, s: float) -> Tensor:
-        """For D = D(u + s z, s): a real map of the shape of u, within [sqrt(FLOOR), 1]."""
+    def __call__(self, D: Tensor, u: Tensor, z: Tensor, s: Tensor | float) -> Tensor:
+        """For D = D(u + s z, s), s a number or (B, 1, ..., 1): a real map like u, within [sqrt(FLOOR), 1]."""
         answer = D - u
         product = (  # of complex images: the mean of real and imaginary part
             (z.real * answer.real + z.imag * answer.imag) / 2 if u.is_complex() else z * answer

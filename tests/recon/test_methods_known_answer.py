@@ -9,6 +9,7 @@ import dataclasses
 import known_answer as known
 import pytest
 import torch
+from scanprior.operators.pixel import Inpainting
 from scanprior.priors.sampling.loop import ItemNoise
 from scanprior.priors.sde import VE, VP, SubVP
 from scanprior.recon.posterior.ald import ALD
@@ -27,6 +28,7 @@ from scanprior.recon.posterior.pnpdm import PnPDM
 from scanprior.recon.posterior.reddiff import REDdiff
 from scanprior.recon.posterior.score_sde import ScoreSDE
 from scanprior.recon.posterior.ula import ULA
+from scanprior.recon.problem import Problem
 
 # method -> NFE of 3 steps with its default settings, as its paper counts
 FAST: dict[str, tuple[PosteriorMethod, int]] = {
@@ -71,6 +73,34 @@ def test_network_evaluations_are_the_papers(name: str) -> None:
     assert out.nfe == nfe
     assert seen == [(k + 1, 3) for k in range(3)]
     assert out.provenance["steps"] == 3
+
+
+class Remembering:
+    """A prior that knows nothing, but remembers the levels it is asked at."""
+
+    channels, intensity = 1, None
+
+    def __init__(self) -> None:
+        self.levels: list[torch.Tensor] = []
+
+    def denoise(self, x: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+        self.levels.append(torch.as_tensor(sigma))
+        return x
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_auto_begins_higher_with_few_measurements_of_real_images(is_complex: bool) -> None:
+    """Each item by its own number: a sixteenth of the pixels known, twice the level; all of them, the level itself."""
+    mask = torch.ones(2, 16, 16, dtype=torch.bool)
+    mask[1] = torch.arange(256).view(16, 16) % 16 == 0
+    prior = Remembering()
+    prior.channels = 2 if is_complex else 1
+    operator = Inpainting(mask, is_complex=is_complex)
+    problem = Problem(operator(torch.rand(2, 16, 16) + (0j if is_complex else 0)), operator)
+    posed = Posed(problem, prior, problem.y)
+    list(Auto(steps=3, sigma_start=0.4).trajectory(posed, ItemNoise([0, 1])))
+    assert prior.levels[0].tolist() == pytest.approx([0.4, 0.4 if is_complex else 0.8])
+    assert prior.levels[-1].tolist() == pytest.approx([0.005 if is_complex else 0.01] * 2)
 
 
 class Start(Descent):

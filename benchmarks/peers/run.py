@@ -6,11 +6,12 @@
     python -m peers.run --tune                           # the peers' weights, on validation slices
 
 Tasks: ct (23 parallel views, noise-free), t1 (8 coils, x4, 30 dB), one (the same with one coil, for DDRM). Each method
-of a peer follows ours of the same name on the same slice, one sample each, with as many network evaluations. The peers
-have the weights of WEIGHTS, the best of `--tune`; ours their defaults; compressed sensing, ours and BART's, weights
-chosen on validation slices. Times are CPU seconds of one thread and of the programs it starts (set OMP_NUM_THREADS=1):
-next to other work they compare where the clock does not. Setting up the problem is in ours, not in deepinv's. Needs
-../shared/data (or $SCANPRIOR_DATA), the extra [bench], the program `bart`; docs/benchmarks.md has the results.
+of a peer follows ours of the same name on the same slice, one sample each, ours with as many network evaluations and
+with half as many. The peers have the weights of WEIGHTS, the best of `--tune`; ours their defaults; compressed sensing,
+ours and BART's, weights chosen on validation slices. Times are CPU seconds of one thread and of the programs it starts
+(set OMP_NUM_THREADS=1): next to other work they compare where the clock does not; "theirs / ours" is by both numbers of
+evaluations of ours. Setting up the problem is in ours, not in deepinv's. Needs ../shared/data (or $SCANPRIOR_DATA), the
+extra [bench], the program `bart`; docs/benchmarks.md has the results.
 """
 
 from __future__ import annotations
@@ -67,11 +68,11 @@ def seconds() -> float:
 
 @dataclass
 class Row:
-    """A method on all slices of a task. `partner`: the row of ours that its time is compared with."""
+    """A method on all slices of a task. `partners`: the rows of ours that its time is compared with."""
 
     name: str
     whose: str
-    partner: Row | None = None
+    partners: Sequence[Row] = ()
     images: list[torch.Tensor] = field(default_factory=list)
     nfe: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -106,8 +107,8 @@ def run(task: str, args: argparse.Namespace) -> None:
     rows = {"dds": Row("DDS", "ours")}
     methods = [name for name in methods if name in args.methods]
     for name in methods:
-        rows[name] = Row(LABELS[name], "ours")
-        rows[f"{name}, deepinv"] = Row(LABELS[name], f"deepinv, {WEIGHTS[task][name]:g}", rows[name])
+        mine = rows[name], rows[f"{name}, half"] = Row(LABELS[name], "ours"), Row(LABELS[name], "ours")
+        rows[f"{name}, deepinv"] = Row(LABELS[name], f"deepinv, {WEIGHTS[task][name]:g}", mine)
     for case in items:
         peer = deepinv_peer.pose(case.problem, prior, decomposed=task == "one")
         peer.denoiser(peer.physics.A_adjoint(peer.y), 0.1)  # whatever is built at first use
@@ -115,6 +116,7 @@ def run(task: str, args: argparse.Namespace) -> None:
         for name in methods:
             nfe = args.nfe_dps if name == "dps" else args.nfe
             rows[name].run(ours, case.problem, prior, name, nfe)
+            rows[f"{name}, half"].run(ours, case.problem, prior, name, nfe // 2)
             rows[f"{name}, deepinv"].run(deepinv_peer.sample, peer, name, nfe, WEIGHTS[task][name])
         report(title, list(rows.values()), items)  # as far as it is
     if task == "t1" and args.bart and bart_peer.available():
@@ -130,7 +132,7 @@ def compressed_sensing(items: Sequence[Case], validation: Sequence[Case]) -> Ite
             best_weight(weights, theirs, validation),
         )
         mine = Row(name, f"ours (sigpy), {weight:g}")
-        bart = Row(name, f"BART, {bart_weight:g}", mine)
+        bart = Row(name, f"BART, {bart_weight:g}", [mine])
         for case in items:
             mine.run(classical, own, case.problem, weight)
             bart.run(classical, theirs, case.problem, bart_weight)
@@ -167,7 +169,7 @@ def report(title: str, rows: Sequence[Row], items: Sequence[Case]) -> None:
             interval,
             f"{f['ssim'].mean():.3f}",
             f"{each:.1f}",
-            "" if row.partner is None else f"{each / np.mean(row.partner.seconds):.2f}",
+            ", ".join(f"{each / np.mean(mine.seconds):.2f}" for mine in row.partners),
         )
     Console(width=120).print(table)
 

@@ -148,15 +148,16 @@ def test_a_card_with_half_a_coarse_prior_is_refused(both, undrawn) -> None:  # n
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in PRESETS.glob("*-256*.toml")))
 def test_the_shipped_coarse_presets_train(name: str, tmp_path: Path) -> None:
-    preset = read_preset(name)
-    small = training.coarse_preset(preset, preset["coarse"])
-    config = training.TrainConfig(**small["training"])
-    card = training.card_of(small, config)
-    settings = {**training.crops_settings(small), "batch": 1}
-    image = averaged([torch.rand(256, 256).numpy()], preset["coarse"]["factor"])
-    crops = Crops(image, ["p"], channels=card.channels, position=True, **settings)
-    trainer = training.Trainer(
-        training.store.from_card(card), crops, config, tmp_path / "checkpoint.safetensors"
-    )
-    loss = next(iter(trainer)).loss
-    assert 0 < loss < 10
+    preset, factor = read_preset(name), 1
+    while table := preset.get("coarse"):
+        preset, factor = training.coarse_preset(preset, table), factor * table["factor"]
+        config = training.TrainConfig(**preset["training"])
+        card = training.card_of(preset, config)
+        settings = {**training.crops_settings(preset), "batch": 1}
+        image = averaged([torch.rand(256, 256).numpy()], factor)
+        crops = Crops(image, ["p"], channels=card.channels, position=True, **settings)
+        own = tmp_path / f"{factor}.safetensors"
+        trainer = training.Trainer(training.store.from_card(card), crops, config, own)
+        loss = next(iter(trainer)).loss
+        assert 0 < loss < 10
+    assert factor == 4

@@ -38,10 +38,10 @@ class Kind(NamedTuple):
     many: float
 
 
-KINDS = {
+KINDS = {  # of real, of complex images
     False: Kind(0.3, 0.92, 2.0, 0.01, 8.0),
     True: Kind(0.45, 0.75, 3.5, 0.005, inf),
-}  # of real, complex images
+}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHORT = 12  # digits of a hash that are shown
 SIDE = 64  # of the noise that `verify` denoises, pixels
-LEVELS = tuple(0.1 * 2**k for k in range(10))  # and its levels, network units: coarse priors have their own
+LEVELS = tuple(0.1 * 2**k for k in range(10))  # and its levels: each network of a prior has its own
 NUMBERS = (
     "modality",
     "channels",

@@ -66,8 +66,8 @@ def run_training(
     runs = [_Run(preset, output, steps, images, held_out)]
     while table := preset.get("coarse"):
         preset, output = coarse_preset(preset, table), output / "coarse"
-        of = {"factor": runs[0].factor * table["factor"], "prefix": runs[0].prefix + COARSE}
-        runs.insert(0, _Run(preset, output, steps, images, held_out, **of))
+        factor, prefix = runs[0].factor * table["factor"], runs[0].prefix + COARSE
+        runs.insert(0, _Run(preset, output, steps, images, held_out, factor, prefix))
     begun = all(run.checkpoint.is_file() for run in runs)
     start = store.load(start_from)[0].state_dict() if start_from and not begun else {}
     with joined(device_of(device)) as world:

@@ -107,7 +107,8 @@ def run(task: str, args: argparse.Namespace) -> None:
     rows = {"dds": Row("DDS", "ours")}
     methods = [name for name in methods if name in args.methods]
     for name in methods:
-        mine = rows[name], rows[f"{name}, half"] = Row(LABELS[name], "ours"), Row(LABELS[name], "ours")
+        mine = [Row(LABELS[name], "ours") for _ in range(2)]
+        rows[name], rows[f"{name}, half"] = mine
         rows[f"{name}, deepinv"] = Row(LABELS[name], f"deepinv, {WEIGHTS[task][name]:g}", mine)
     for case in items:
         peer = deepinv_peer.pose(case.problem, prior, decomposed=task == "one")

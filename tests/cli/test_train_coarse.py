@@ -85,12 +85,10 @@ def test_a_coarse_prior_may_have_a_coarser_one(both, undrawn, tmp_path: Path) ->
     assert its_card.pixel_mm == (4.0, 6.0)
     assert card.training["coarse"]["coarse"]["finished_steps"] == 4
     z = torch.randn(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
-    small = torch.nn.functional.avg_pool2d(z, 2)
-    torch.testing.assert_close(prior.coarse.denoise(8 * small, 4.0), middle.denoise(8 * small, 4.0))
-    expected = coarsest.denoise(torch.nn.functional.avg_pool2d(8 * small, 2), 2.0)
-    torch.testing.assert_close(
-        middle.coarse.denoise(torch.nn.functional.avg_pool2d(8 * small, 2), 2.0), expected
-    )
+    small = torch.nn.functional.avg_pool2d(8 * z, 2)
+    smaller = torch.nn.functional.avg_pool2d(small, 2)
+    torch.testing.assert_close(prior.coarse.denoise(small, 4.0), middle.denoise(small, 4.0))
+    torch.testing.assert_close(middle.coarse.denoise(smaller, 2.0), coarsest.denoise(smaller, 2.0))
     second = run(both, steps=1, start_from=str(folder))
     for part in (".", "coarse", "coarse/coarse"):
         assert losses(second / part)[1] < losses(folder / part)[1]

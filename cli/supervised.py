@@ -24,7 +24,7 @@ from ..pretrained import load as store
 from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
 from ..priors.intensity import Attenuation
-from ..priors.parallel import joined
+from ..priors.parallel import World, joined
 from ..priors.score import from_channels
 from ..priors.supervised import SupervisedNetwork, supervised_loss
 from ..priors.train import Trainer
@@ -119,8 +119,8 @@ def run_supervised(
         other = ImageSets(validation, card)
         crops = _whole(other, preset, config.seed, augment=False)
         held_out = Pairs(crops, settings, network, _pixel(other))(0)
-    with joined(device_of(device)) as world:
 
+    def train(world: World) -> None:
         def mine(step: int) -> torch.Tensor:
             return pairs(step)[world.share(pairs.crops.batch)]
 
@@ -133,7 +133,7 @@ def run_supervised(
                 pass
             return
         facts = measurement_of(pairs.problem(pairs.crops(0), 0)[0])
-        card = _with(
+        done = _with(
             card,
             measurement={"spec": spec, **facts},
             pixel_mm=images.pixel_mm,
@@ -143,7 +143,10 @@ def run_supervised(
         output.mkdir(parents=True, exist_ok=True)
         run = {"preset": preset, "training": asdict(config), "supervised": spec}
         (output / "config.json").write_text(json.dumps(run, indent=1))
-        loop(trainer, output, checkpoint_minutes, partial(_export, trainer, card, held_out, output))
+        loop(trainer, output, checkpoint_minutes, partial(_export, trainer, done, held_out, output))
+
+    with joined(device_of(device)) as world:
+        train(world)
 
 
 def _whole(images: ImageSets, preset: dict[str, Any], seed: int, augment: bool = True) -> Crops:

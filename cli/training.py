@@ -71,8 +71,14 @@ def run_training(
     begun = all(run.checkpoint.is_file() for run in runs)
     start = store.load(start_from)[0].state_dict() if start_from and not begun else {}
     with joined(device_of(device)) as world:
-        for run, trainer in [(run, run.trainer(world, start)) for run in runs]:
-            run.train(trainer, checkpoint_minutes)
+        _train(runs, world, start, checkpoint_minutes)
+
+
+def _train(runs: list[_Run], world: World, start: dict[str, torch.Tensor], checkpoint_minutes: float) -> None:
+    for run, trainer in [
+        (run, run.trainer(world, start)) for run in runs
+    ]:  # all are made before the first one trains
+        run.train(trainer, checkpoint_minutes)
 
 
 COARSE = "coarse."  # of the names of a coarse prior's weights beside the fine network's

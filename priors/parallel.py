@@ -9,6 +9,7 @@ steps that one takes with the same batch, up to rounding. A lone process is a wo
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # now: DistributedDataParallel would import it later, and its defaults keep the group
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -58,6 +60,9 @@ ALONE = World()
 def joined(device: str) -> Iterator[World]:
     """The world that torchrun started, or a world of one; its processes stay connected inside the `with`.
 
+    Nothing that `World.wrap` gave should outlive the `with`: it holds gloo's threads, and one of them that lets go of
+    a tensor while Python shuts down ends the process with SIGABRT (pytorch/pytorch#179291).
+
     Args:
         device: "cpu", or "cuda": then each process has the GPU of its number on its machine.
 
@@ -76,6 +81,7 @@ def joined(device: str) -> Iterator[World]:
     try:
         yield World(dist.get_rank(), size, device)
     finally:
+        gc.collect()  # wrapped modules are in cycles
         dist.destroy_process_group()
 
 

@@ -178,6 +178,17 @@ training = { p_mean = 0.5, steps = 3 }
 """
 
 
+COMMAND = """
+from pathlib import Path
+from scanprior.cli.main import main
+try:
+    main()
+finally:
+    names = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+    print("threads left:", [name for name in names if "gloo" in name], flush=True)
+"""
+
+
 def test_torchrun_of_the_command_line_leaves_one_run(tmp_path: Path, monkeypatch) -> None:
     with h5py.File(tmp_path / "set.h5", "w") as file:
         file["images"] = np.random.default_rng(0).integers(0, 2000, (6, 24, 24), dtype=np.uint16)
@@ -186,8 +197,10 @@ def test_torchrun_of_the_command_line_leaves_one_run(tmp_path: Path, monkeypatch
         file["px_mm"] = np.ones(6)
     (tmp_path / "tiny.toml").write_text(PRESET)
     options = ["--data", tmp_path / "set.h5", "--preset", tmp_path / "tiny.toml", "--device", "cpu"]
-    done = torchrun("-m", "scanprior", "train", *options, "-o", tmp_path / "two")
+    (tmp_path / "command.py").write_text(COMMAND)
+    done = torchrun(tmp_path / "command.py", "train", *options, "-o", tmp_path / "two")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("threads left: []") == 2, done.stdout
     assert done.stdout.count("4/4 steps") == done.stdout.count("3/3 steps") == 1  # one progress bar a network
     monkeypatch.setattr("scanprior.cli.training._draw", lambda *_: None)
     try:

@@ -31,7 +31,7 @@ from ..priors.intensity import GreyLevels
 from ..priors.parallel import World, joined
 from ..priors.sampling.loop import sample_images
 from ..priors.score import NetworkPrior, from_channels
-from ..priors.subspace import averaged
+from ..priors.subspace import averaged, check_coarse
 from ..priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
 from .figures import sample_grid, training_curves
 from .images import ImageSets
@@ -89,12 +89,7 @@ def coarse_preset(preset: dict[str, Any], table: dict[str, Any]) -> dict[str, An
     needed = ("factor", "above", "network", "crops", "training")
     if missing := [key for key in needed if key not in table]:
         raise ValueError(f"the preset's [coarse] lacks {', '.join(missing)}; expected {', '.join(needed)}")
-    factor, above = table["factor"], table["above"]
-    if type(factor) is not int or factor < 2 or type(above) not in (int, float) or above <= 0:
-        raise ValueError(
-            f"the preset's [coarse] has factor = {factor!r}, above = {above!r}; expected a whole number of 2 at least "
-            "and a level above zero"
-        )
+    check_coarse("the preset's [coarse]", table["factor"], table["above"])
     own = {key: table[key] for key in ("network", "crops", "training", "coarse") if key in table}
     return {"name": f"{preset['name']}-coarse", "prior": preset["prior"], **own}
 

@@ -17,7 +17,7 @@ from ..priors.intensity import Attenuation, GreyLevels, Intensity, RobustMaximum
 from ..priors.nets.build import build
 from ..priors.published import PublishedPrior, noise_law
 from ..priors.score import NetworkPrior
-from ..priors.subspace import SubspacePrior
+from ..priors.subspace import SubspacePrior, check_coarse
 from ..priors.supervised import SupervisedNetwork
 from .cache import find, header_card, sha256_of
 from .card import Card, bundled
@@ -71,17 +71,15 @@ def from_card(card: Card) -> NetworkPrior:
 
 
 def coarse_of(card: Card, table: dict[str, Any]) -> dict[str, Any]:
-    """The coarse prior, which may have one of its own, factor and level of a card's [network.coarse]. Raises ValueError
-    for a table that lacks one."""
+    """The coarse prior, which may have one of its own, factor and level of a card's [network.coarse].
+
+    Raises:
+        ValueError: a table that lacks factor or level, or has an impossible one.
+    """
     options = dict(table)
     factor, above = (options.pop(key, None) for key in ("factor", "above"))
-    if type(factor) is not int or type(above) not in (int, float):
-        raise ValueError(
-            f"prior {card.name!r}: network.coarse needs a whole number `factor` and a level `above`, got {factor!r} "
-            f"and {above!r}"
-        )
-    coarse = from_card(replace(card, network=options))
-    return {"coarse": coarse, "factor": factor, "above": float(above)}
+    check_coarse(f"prior {card.name!r}, network.coarse", factor, above)
+    return {"coarse": from_card(replace(card, network=options)), "factor": factor, "above": above}
 
 
 def supervised_from_card(card: Card) -> SupervisedNetwork:

@@ -25,6 +25,15 @@ from .intensity import Intensity
 from .score import NetworkPrior, pad_to_multiple
 
 
+def check_coarse(whose: str, factor: object, above: object) -> None:
+    """Refuse what no coarse prior can have, with ValueError: a factor below 2, or no level above zero."""
+    if type(factor) is not int or factor < 2 or type(above) not in (int, float) or not above > 0:  # type: ignore[operator]
+        raise ValueError(
+            f"{whose}: got factor = {factor!r} and above = {above!r}, expected a whole number of 2 at least and a "
+            "level above zero"
+        )
+
+
 class SubspacePrior(NetworkPrior):
     """A `NetworkPrior` whose levels above `above` are left to `coarse`, a prior of the images' means over `factor` x
     `factor` pixels.
@@ -44,11 +53,7 @@ class SubspacePrior(NetworkPrior):
         factor: int,
         above: float,
     ) -> None:
-        if factor < 2 or above <= 0:
-            raise ValueError(
-                f"a coarse prior: got factor {factor} above level {above}, expected a factor of 2 at "
-                "least and a level above zero"
-            )
+        check_coarse("a coarse prior", factor, above)
         super().__init__(network, channels, sigma_data, intensity)
         self.coarse, self.factor, self.above = coarse, factor, above
 

@@ -143,5 +143,5 @@ def test_averaged_images() -> None:
 
 @pytest.mark.parametrize(("factor", "above"), [(1, 2.0), (4, 0.0)])
 def test_what_is_no_coarse_prior_is_refused(factor: int, above: float) -> None:
-    with pytest.raises(ValueError, match=f"factor {factor} above level {above}"):
+    with pytest.raises(ValueError, match=f"factor = {factor} and above = {above}"):
         both(factor, above)

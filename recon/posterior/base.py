@@ -21,9 +21,11 @@ import torch
 from torch import Tensor
 
 from ...operators.linear import LinearOperator
+from ...operators.radon import RadonWithGaps
 from ...operators.solve import conjugate_gradients, inner
 from ...priors.sampling.loop import Counted, ItemNoise, Noise, item_seeds
 from ...priors.score import Prior, from_channels, to_channels
+from ..baselines.fbp import fill_gaps
 from ..problem import Problem, Reconstruction
 from .proximal import Proximal, carried
 
@@ -214,10 +216,16 @@ def check_channels(operator: LinearOperator, prior: Prior) -> None:
 
 
 def least_squares(problem: Problem, iterations: int = 8) -> Tensor:
-    """A few conjugate gradients on the normal equations: a scale, and a start where nothing better is at hand."""
-    return conjugate_gradients(
-        problem.operator.normal, problem.operator.adjoint(problem.y), iterations=iterations
-    )
+    """A few conjugate gradients on the normal equations: a scale, and a start where nothing better is at hand.
+
+    Lost rays count as interpolated, but for views without any: so few iterations leave what they crossed empty."""
+    operator, y = problem.operator, problem.y
+    if isinstance(operator, RadonWithGaps):
+        y = fill_gaps(y, operator.valid)
+        operator = RadonWithGaps(
+            operator.operator, operator.valid.any(1, keepdim=True).expand(operator.range)
+        )
+    return conjugate_gradients(operator.normal, operator.adjoint(y), iterations=iterations)
 
 
 class PosteriorMethod:

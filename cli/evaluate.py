@@ -15,10 +15,8 @@ import click
 @click.option("--held-out", type=Path, help="Images that the prior has not seen, for its bits/dim.")
 @click.option("--limit", type=int, help="So many of them, spread evenly; all by default.")
 @click.option("--draw", default=50_000, help="How many images to draw.")
-@click.option(
-    "--sampler", type=click.Choice(["ancestral", "pc", "flow"]), default="ancestral", help="See sample."
-)
-@click.option("--steps", default=40, help="Network evaluations an image.")
+@click.option("--sampler", type=click.Choice(["flow", "ancestral", "pc"]), default="flow", help="See sample.")
+@click.option("--steps", default=41, help="Network evaluations an image.")
 @click.option("--seed", default=0, help="Of the first image; the others have the next ones.")
 @click.option(
     "--window", type=(float, float), help="Black and white of grey images; CT: -1000 1000 by default."

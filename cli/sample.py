@@ -16,13 +16,14 @@ import click
 @click.option(
     "--size", type=int, help="Rows and columns, any number; the prior's own, at most 256, by default."
 )
-@click.option("--steps", type=int, help="Network evaluations an image; by default 40, with --sampler pc 500.")
+@click.option("--steps", type=int, help="Network evaluations an image; by default 41, with --sampler pc 500.")
 @click.option(
     "--sampler",
-    type=click.Choice(["ancestral", "pc", "flow"]),
-    default="ancestral",
-    help="ancestral: all noise renewed at each level; pc: reverse diffusion and Langevin (Song et al. 2021), which "
-    "leaves noise in the images under some hundred --steps; flow: Heun's method, noise at the start only.",
+    type=click.Choice(["flow", "ancestral", "pc"]),
+    default="flow",
+    help="flow: the probability flow by Heun's method, noise at the start only; ancestral: fresh noise at each level, "
+    "which needs more --steps; pc: reverse diffusion and Langevin (Song et al. 2021), which leaves noise in the images "
+    "under some hundred.",
 )
 @click.option("--seed", default=0, help="Of the first image; the others have the next ones.")
 @click.option("--class", "class_name", help="Draw images of this class only.")
@@ -65,7 +66,7 @@ def sample(
     """
     from .output import check_output
 
-    steps = (500 if sampler == "pc" else 40) if steps is None else steps
+    steps = (500 if sampler == "pc" else 41) if steps is None else steps
     least = {
         "--images": (images, 1),
         "--size": (1 if size is None else size, 1),

@@ -26,8 +26,8 @@ from ..pretrained.load import default_for, intensity_of, load
 from ..priors import classifier as classifiers
 from ..priors.intensity import Attenuation, GreyLevels
 from ..priors.sampling.guidance import Guided
-from ..priors.sampling.loop import ItemNoise, sample_images, uniform_times
-from ..priors.sampling.ode import Heun, decode
+from ..priors.sampling.loop import sample_images, uniform_times
+from ..priors.sampling.ode import flow_images
 from ..priors.sampling.predictor_corrector import sample as predictor_corrector
 from ..priors.sampling.tiled import Tiled
 from ..priors.score import NetworkPrior, Prior, from_channels
@@ -83,15 +83,10 @@ def _pc(prior: Prior, shape: Shape, seeds: Sequence[int], steps: int, device: st
     return predictor_corrector(prior, shape, seeds, times, VE(), device=device).x
 
 
-def _flow(prior: Prior, shape: Shape, seeds: Sequence[int], steps: int, device: str) -> Tensor:
-    z = ItemNoise(seeds).like(torch.zeros(len(seeds), prior.channels, *shape, device=device))
-    return decode(prior, z, VE(), Heun(max(1, (steps - 1) // 2)), denoised=True).x
-
-
 SAMPLERS: dict[str, Callable[..., Tensor]] = {  # of about `steps` network evaluations each
+    "flow": flow_images,
     "ancestral": sample_images,
     "pc": _pc,
-    "flow": _flow,
 }
 
 

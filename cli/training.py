@@ -29,7 +29,7 @@ from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
 from ..priors.intensity import GreyLevels
 from ..priors.parallel import World, joined
-from ..priors.sampling.loop import sample_images
+from ..priors.sampling.ode import flow_images
 from ..priors.score import NetworkPrior, from_channels
 from ..priors.subspace import averaged, check_coarse
 from ..priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
@@ -282,7 +282,7 @@ def loop(trainer: Trainer, output: Path, minutes: float, export: Callable[[TextI
 def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:
     """The pictures of a run: samples of the prior as it is, and the curves so far."""
     size = min(256, *card.matrix) if card.matrix else 256
-    drawn = from_channels(sample_images(prior, (size, size), range(8), 20, device=device).cpu())
+    drawn = from_channels(flow_images(prior, (size, size), range(8), 21, device).cpu())
     window = (-1.0, 1.0) if card.modality == "CT" else (0.0, 1.0)  # network units
     if isinstance(prior.intensity, GreyLevels):
         low = -prior.intensity.at_zero / prior.intensity.per_unit

@@ -1,11 +1,11 @@
-"""The sampler of training runs against the exact Gaussian; one seed per image; grids of times."""
+"""The samplers of plain images against the exact Gaussian; one seed per image; grids of times."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from scanprior.priors.analytic import GaussianPrior, MixturePrior
-from scanprior.priors.sampling import loop
+from scanprior.priors.sampling import loop, ode
 from scanprior.priors.sampling.loop import (
     ItemNoise,
     item_seeds,
@@ -15,6 +15,7 @@ from scanprior.priors.sampling.loop import (
     sample_images,
     uniform_times,
 )
+from scanprior.priors.sampling.ode import flow_images
 from scanprior.priors.sde import SDE, VE, VP, SubVP
 
 SIDE = 6
@@ -49,6 +50,12 @@ def test_sample_images_has_the_priors_moments(monkeypatch: pytest.MonkeyPatch) -
     check_moments(x, bound_mean=4, bound_cov=0.12)  # sampling error of 36 x 36 entries included
 
 
+def test_flow_images_have_the_priors_moments_after_41_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ode, "ItemNoise", OneGenerator)
+    x = flow_images(prior(), (SIDE, SIDE), range(4000))
+    check_moments(x, bound_mean=4, bound_cov=0.12)
+
+
 def test_sample_images_finds_the_modes_of_a_mixture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "ItemNoise", OneGenerator)
     count, weights, stds = 4000, [0.3, 0.7], [0.2, 0.4]
@@ -64,9 +71,10 @@ def test_sample_images_finds_the_modes_of_a_mixture(monkeypatch: pytest.MonkeyPa
         assert float(relative.abs().max()) < 4.5 * (2 / len(part)) ** 0.5 + 0.06
 
 
-def test_an_image_depends_on_its_seed_and_not_on_its_batch() -> None:
-    together = sample_images(prior(), (SIDE, SIDE), [5, 6, 7], steps=10)
-    alone = sample_images(prior(), (SIDE, SIDE), [6], steps=10)
+@pytest.mark.parametrize("sampler", [sample_images, flow_images])
+def test_an_image_depends_on_its_seed_and_not_on_its_batch(sampler) -> None:
+    together = sampler(prior(), (SIDE, SIDE), [5, 6, 7], steps=10)
+    alone = sampler(prior(), (SIDE, SIDE), [6], steps=10)
     torch.testing.assert_close(together[1:2], alone)
     assert not torch.allclose(together[0], together[1])
     seeds = item_seeds(0, 3, 0, 4)

@@ -6,9 +6,9 @@ A preset belongs to a method, a modality and a measurement, known by what can be
     coverage        part of the half circle (CT); 1 otherwise
     noise           standard deviation of the noise over the rms of the data; the model error at least
 
-The preset of the most similar measurement is used, within a factor of about four; further off, the method's defaults.
-Those in `presets.toml` come with the package; the user's own, in $SCANPRIOR_HOME/presets.toml, go before
-those of the same measurement.
+The preset of the most similar measurement is used, within a factor of about four or 30 degrees of arc; further off, the
+method's defaults. Those in `presets.toml` come with the package; the user's own, in $SCANPRIOR_HOME/presets.toml, go
+before those of the same measurement.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Likeness:
     noise: float
 
     def distance(self, other: Likeness) -> float:
-        """In powers of two of the undersampling and of the noise; a quarter of the half circle counts as one. Infinite
-        between modalities."""
+        """In powers of two of the undersampling and of the noise; 15 degrees of the arc count as one. Infinite between
+        modalities."""
         if self.modality != other.modality:
             return math.inf
         undersampling = abs(math.log2(self.undersampling / other.undersampling))
         noise = abs(math.log2(self.noise / other.noise))
-        return undersampling + noise + 4 * abs(self.coverage - other.coverage)
+        return undersampling + noise + 12 * abs(self.coverage - other.coverage)
 
 
 @dataclass(frozen=True)

@@ -176,5 +176,14 @@ def test_likeness_of_other_modalities_is_infinitely_far() -> None:
     assert Likeness("ct", 4, 1, 0.01).distance(Likeness("mri", 4, 1, 0.01)) == math.inf
 
 
+@pytest.mark.parametrize(
+    ("degrees", "higher"), [(180, False), (150, False), (120, True), (110, True), (90, True)]
+)
+def test_auto_begins_higher_where_an_angle_is_missing_and_only_there(degrees: int, higher: bool) -> None:
+    found = preset_for("auto", Likeness("ct", 180 / degrees, degrees / 180, 0.0107))
+    default = method_of("auto", "").sigma_start
+    assert (found is not None and found.settings["sigma_start"] > 2 * default) == higher
+
+
 def test_the_names_that_options_set_are_whole_words() -> None:
     assert names("") == set() and names("steps=50, fan,eta_b=1") == {"steps", "fan", "eta_b"}

@@ -53,10 +53,11 @@ class Results:
     ) -> float:
         f = figures(images, items)
         interval = bootstrap_interval(f["psnr"], [c.patient for c in items], level=0.95, seed=0)
+        low, high = interval["low"], interval["high"]
         self.table.add_row(
             name,
             f"{f['psnr'].mean():.2f}",
-            f"{interval['low']:.2f} - {interval['high']:.2f}",
+            f"{low:.2f} - {high:.2f}" if low == low else "one patient",
             f"{f['ssim'].mean():.3f}",
             f"{f['residual'].mean():.4f}",
             nfe,

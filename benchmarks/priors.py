@@ -36,10 +36,8 @@ from scanprior.cli.figures import sample_grid
 from scanprior.cli.images import ImageSets
 from scanprior.cli.likelihood import figures
 from scanprior.pretrained.load import load
-from scanprior.priors.sampling.loop import ItemNoise
-from scanprior.priors.sampling.ode import Heun, decode
+from scanprior.priors.sampling.ode import flow_images
 from scanprior.priors.score import NetworkPrior, from_channels, to_channels
-from scanprior.priors.sde import VE
 from scanprior.priors.train import denoising_psnr
 
 SETS = ("train", "val", "test")
@@ -80,8 +78,7 @@ def draw(prior: NetworkPrior, side: int, count: int, steps: int, batch: int, dev
     out = []
     for first in range(0, count, batch):
         seeds = range(first, min(first + batch, count))
-        latent = ItemNoise(seeds).like(torch.zeros(len(seeds), prior.channels, side, side, device=device))
-        out.append(from_channels(decode(prior, latent, VE(), Heun(steps), denoised=True).x).cpu())
+        out.append(from_channels(flow_images(prior, (side, side), seeds, 2 * steps + 1, device)).cpu())
     return real(torch.cat(out))
 
 

@@ -75,9 +75,8 @@ def run_training(
 
 
 def _train(runs: list[_Run], world: World, start: dict[str, torch.Tensor], checkpoint_minutes: float) -> None:
-    for run, trainer in [
-        (run, run.trainer(world, start)) for run in runs
-    ]:  # all are made before the first one trains
+    trainers = [run.trainer(world, start) for run in runs]  # what is refused is refused before any training
+    for run, trainer in zip(runs, trainers, strict=True):
         run.train(trainer, checkpoint_minutes)
 
 

@@ -9,13 +9,16 @@ from typing import Any
 
 import click
 
+from .reading import reading_options
+
 LONGEST = 8  # numbers of a list that are printed
 
 
 @click.command()
 @click.argument("path", type=Path, help="A file of any known format, or a folder with one series.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
-def info(path: Path, as_json: bool) -> None:
+@reading_options
+def info(path: Path, as_json: bool, reader: dict[str, Any]) -> None:
     """Say what a file is: format, kind, shape, units, geometry. Reads headers only.
 
     \b
@@ -25,7 +28,7 @@ def info(path: Path, as_json: bool) -> None:
     """
     from ..formats.read import describe
 
-    facts = describe(path)
+    facts = describe(path, **reader)
     click.echo(to_json(facts) if as_json else "\n".join(lines(facts)))
 
 

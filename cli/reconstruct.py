@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..recon.methods import lines
+from .reading import reading_options
 
 
 @click.command(epilog=f"\b\nMethods (docs/methods.md):\n{lines()}")
@@ -21,14 +23,10 @@ from ..recon.methods import lines
 @click.option("--slices", help="Slices, e.g. 0,3,8 or 4-9; all by default.")
 @click.option("--baselines/--no-baselines", default=True, help="Reconstruct classically too, to compare.")
 @click.option("--mu-water", type=float, help="Attenuation of water [1/mm] that defines HU.")
-@click.option("--series", help="DICOM series, where a folder holds several.")
-@click.option("--angle-sign", type=int, help="-1: angles run clockwise.")
-@click.option("--center", type=float, help="DXchange: column of the rotation axis.")
-@click.option("--drop-columns", type=int, help="DXchange: header columns to drop.")
-@click.option("--pixel-mm", type=float, help="DXchange: detector pixel [mm].")
 @click.option("--device", default="auto", help="cpu, cuda or auto.")
 @click.option("--batch", type=click.IntRange(1), default=8, help="Images denoised at once.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output folder.")
+@reading_options
 def reconstruct(
     scan: Path,
     output: Path,
@@ -41,14 +39,10 @@ def reconstruct(
     slices: str | None,
     baselines: bool,
     mu_water: float | None,
-    series: str | None,
-    angle_sign: int | None,
-    center: float | None,
-    drop_columns: int | None,
-    pixel_mm: float | None,
     device: str,
     batch: int,
     overwrite: bool,
+    reader: dict[str, Any],
 ) -> None:
     """Reconstruct a scan: mean, standard deviation and samples of the posterior, with a picture and a report.
 
@@ -63,13 +57,6 @@ def reconstruct(
     check_output(output, overwrite)
     from .reconstruction import Request, reconstruct_file
 
-    reader = {
-        "series": series,
-        "angle_sign": angle_sign,
-        "center": center,
-        "drop_columns": drop_columns,
-        "pixel_mm": pixel_mm,
-    }
     request = Request(
         prior=prior,
         method=method,
@@ -81,5 +68,4 @@ def reconstruct(
         device=device,
         batch=batch,
     )
-    given = {key: value for key, value in reader.items() if value is not None}
-    reconstruct_file(scan, output, request, simulate, slices, overwrite, given)
+    reconstruct_file(scan, output, request, simulate, slices, overwrite, reader)

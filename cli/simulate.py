@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .reading import reading_options
+
 
 @click.command()
 @click.argument("image", type=Path, help="DICOM file or folder, NIfTI, or an HDF5 image set.")
@@ -16,8 +18,16 @@ import click
 @click.option("--slices", help="Slices, e.g. 0,3,8 or 4-9; all by default.")
 @click.option("--seed", default=0, help="Of the noise, the phase and the mask.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@reading_options
 def simulate(
-    image: Path, output: Path, ct: str | None, mri: str | None, slices: str | None, seed: int, overwrite: bool
+    image: Path,
+    output: Path,
+    ct: str | None,
+    mri: str | None,
+    slices: str | None,
+    seed: int,
+    overwrite: bool,
+    reader: dict[str, Any],
 ) -> None:
     """Simulate a scan of real images, on a grid finer than the reconstruction's.
 
@@ -32,7 +42,7 @@ def simulate(
         raise ValueError("give either --ct or --mri, e.g. --ct views=60,photons=1e5")
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists; choose another name or add --overwrite")
-    scan, _ = scan_of_image(image, f"ct:{ct}" if ct is not None else f"mri:{mri}", slices, seed)
+    scan, _ = scan_of_image(image, f"ct:{ct}" if ct is not None else f"mri:{mri}", slices, seed, **reader)
     from ..formats.store import write_scan
 
     write_scan(output, scan)

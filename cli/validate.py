@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .reading import reading_options
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,7 +28,8 @@ FEW_PATIENTS = 20
 @click.command()
 @click.argument("path", type=Path, help="A file of any known format, or a folder with one series.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
-def validate(path: Path, as_json: bool) -> None:
+@reading_options
+def validate(path: Path, as_json: bool, reader: dict[str, Any]) -> None:
     """Check a file before a reconstruction. Exit code 0: usable; 2: not.
 
     \b
@@ -36,13 +39,13 @@ def validate(path: Path, as_json: bool) -> None:
     """
     from .info import to_json
 
-    found = examine(path)
+    found = examine(path, **reader)
     click.echo(to_json(found) if as_json else report(found))
     if not found["usable"]:
         raise click.exceptions.Exit(2)
 
 
-def examine(path: Path) -> dict[str, Any]:
+def examine(path: Path, **reader: Any) -> dict[str, Any]:
     """{"file", "format", "what", "usable", "problems": [...], "notes": [...]}. Raises FormatError where the
     file is of no known format; defects of a known one are problems."""
     from ..formats.read import read, sniff
@@ -64,7 +67,7 @@ def examine(path: Path) -> dict[str, Any]:
             images = read_images(path)
             found["what"], found["problems"], found["notes"] = _image_set(images)
         else:
-            item = read(path, check_data=False)
+            item = read(path, check_data=False, **reader)
             found["problems"] = problems(item)
             if isinstance(item, Scan):
                 found["what"] = _what(item)
@@ -74,6 +77,7 @@ def examine(path: Path) -> dict[str, Any]:
                     found["problems"], found["notes"] = _mri(item)
             else:
                 found["what"], found["notes"] = _volume(item)
+            found["notes"] = [*item.remarks, *found["notes"]]
     except FormatError as error:
         found["problems"] = [str(error)]
     found["usable"] = not found["problems"]

@@ -59,7 +59,7 @@ def sniff(path: str | Path) -> str:
     return _resolve(path)[1].name
 
 
-def describe(path: str | Path) -> dict[str, Any]:
+def describe(path: str | Path, **options: Any) -> dict[str, Any]:
     """What the headers say, for `scanprior info`: format, kind, shape, units and the like; no bulk data are
     read.
 

@@ -54,6 +54,10 @@ class Scan:
             reference of a fully sampled measurement.
         header: non-identifying facts (manufacturer, sequence, mu_water, …).
         source: name of the file, without its folder.
+        spacing: (dz, dy, dx) [mm] of the images where it is known to be something else than square pixels of
+            `pixel_mm` and slices of unknown thickness; None: (1, pixel_mm, pixel_mm).
+        pixel_assumed: the pixel size is a guess: it must be said, and is never written as if it were measured.
+        remarks: what was assumed, dropped or repaired when the file was read, a sentence each.
     """
 
     kind: Literal["ct", "mri"]
@@ -68,6 +72,9 @@ class Scan:
     truth: np.ndarray | None = None
     header: Header = field(default_factory=dict)
     source: str = "scan"
+    spacing: tuple[float, float, float] | None = None
+    pixel_assumed: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def slices(self) -> int:
@@ -84,6 +91,7 @@ class Volume:
         units: "HU", "magnitude" or "1/mm".
         modality: "CT" or "MR".
         spacing: (dz, dy, dx) [mm].
+        pixel_assumed, remarks: as of a `Scan`.
     """
 
     data: np.ndarray
@@ -93,6 +101,8 @@ class Volume:
     header: Header = field(default_factory=dict)
     source: str = "volume"
     dicom: tuple[Any, ...] | None = None
+    pixel_assumed: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 def check(item: Scan | Volume) -> None:

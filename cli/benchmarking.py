@@ -67,7 +67,10 @@ def run_benchmark(
         "torch": torch.__version__,
         "device": device,
         "threads": torch.get_num_threads(),
-        "priors": {key: {"name": card.name, "sha256": card.sha256} for key, (_, card) in priors.items()},
+        "priors": {
+            key: {"name": card.name, "sha256": card.sha256, "network_dtype": str(network.dtype)}
+            for key, (network, card) in priors.items()
+        },
         "settings": {f"{row['task']}: {row['label']}": row["settings"] for row in rows},
     }
     write_sidecar(output / "results.json", {**facts, "table": lines, "rows": rows})

@@ -18,7 +18,9 @@ OPTIONS = (
     click.option("--angle-sign", type=int, help="Simple sinogram: -1, angles run clockwise."),
     click.option("--center", type=float, help="DXchange, NXtomo: column of the rotation axis."),
     click.option("--drop-columns", type=int, help="DXchange: header columns to drop."),
-    click.option("--max-memory", type=float, help="GB that reading may take; by default what the machine has."),
+    click.option(
+        "--max-memory", type=float, help="GB that reading may take; by default what the machine has."
+    ),
     click.option("--allow-external", is_flag=True, default=None, help="HDF5 may refer to files beside it."),
 )
 NAMES = (

@@ -9,6 +9,7 @@ import click
 
 from ..recon.methods import lines
 from .reading import reading_options
+from .spec import DTYPES
 
 
 @click.command(epilog=f"\b\nMethods (docs/methods.md):\n{lines()}")
@@ -24,6 +25,9 @@ from .reading import reading_options
 @click.option("--baselines/--no-baselines", default=True, help="Reconstruct classically too, to compare.")
 @click.option("--mu-water", type=float, help="Attenuation of water [1/mm] that defines HU.")
 @click.option("--device", default="auto", help="cpu, cuda or auto.")
+@click.option(
+    "--dtype", type=click.Choice(DTYPES), default="auto", help="Of the network; auto: what is fast here."
+)
 @click.option("--batch", type=click.IntRange(1), default=8, help="Images denoised at once.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output folder.")
 @reading_options
@@ -40,6 +44,7 @@ def reconstruct(
     baselines: bool,
     mu_water: float | None,
     device: str,
+    dtype: str,
     batch: int,
     overwrite: bool,
     reader: dict[str, Any],
@@ -66,6 +71,7 @@ def reconstruct(
         baselines=baselines,
         mu_water=mu_water,
         device=device,
+        dtype=dtype,
         batch=batch,
     )
     reconstruct_file(scan, output, request, simulate, slices, overwrite, reader)

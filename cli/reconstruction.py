@@ -40,7 +40,7 @@ from .figures import overview, save
 from .output import whole_folder
 from .report import write_report, write_sidecar
 from .simulate import scan_of_image, slice_list
-from .spec import device_of
+from .spec import device_of, dtype_of
 
 Method = PosteriorMethod | Baseline | Supervised
 CLASSICAL = {  # shown beside the method asked for
@@ -61,6 +61,7 @@ class Request:
     baselines: bool = True
     mu_water: float | None = None
     device: str = "auto"
+    dtype: str = "auto"
     batch: int = 8
 
 
@@ -211,7 +212,7 @@ def _ready(
         run = partial(_supervised, network=network, card=card, request=request)
     else:
         prior, card = load(request.prior or default_for(modality))
-        prior.for_inference(device)
+        prior.for_inference(device, dtype_of(request.dtype))
         run = partial(_posterior, prior=prior, request=request)
     if card.modality != modality:
         raise ValueError(
@@ -234,7 +235,7 @@ def _posterior(method: PosteriorMethod, problem: Problem, prior: Any, request: R
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr)) as progress:
         task = progress.add_task(f"sampling ({type(method).__name__})", total=None)
-        return method(
+        result = method(
             problem,
             prior,
             samples=request.samples,
@@ -242,6 +243,8 @@ def _posterior(method: PosteriorMethod, problem: Problem, prior: Any, request: R
             batch=request.batch,
             callback=lambda done, total: progress.update(task, completed=done, total=total),
         )
+    network = str(prior.dtype).removeprefix("torch.")
+    return replace(result, provenance={**result.provenance, "network_dtype": network})
 
 
 def _print_table(rows: list[Row]) -> None:

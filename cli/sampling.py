@@ -105,7 +105,12 @@ def draw(request: Request) -> None:
     with whole_folder(request.output, request.overwrite, FILES) as folder:
         shown, nfe = _fill(folder / "samples.h5", request, prior, network, card, facts["units"], device)
         seconds = time.perf_counter() - began
-        facts |= {"nfe": nfe, "seconds": round(seconds, 3), "device": device}
+        facts |= {
+            "nfe": nfe,
+            "seconds": round(seconds, 3),
+            "device": device,
+            "network_dtype": str(network.dtype),
+        }
         write_sidecar(folder / "samples.json", facts)
         sample_grid(folder / "samples.png", shown, _window(network), _title(request, card, len(shown)))
     what = "1 image" if request.images == 1 else f"{request.images} images"

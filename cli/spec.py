@@ -1,6 +1,10 @@
-"""What the option `--device` says."""
+"""What the options `--device` and `--dtype` say."""
 
 from __future__ import annotations
+
+from typing import Any
+
+DTYPES = ("auto", "float32", "bfloat16")
 
 
 def device_of(name: str) -> str:
@@ -17,3 +21,10 @@ def device_of(name: str) -> str:
             f"--device: got {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; use cpu or auto"
         )
     return name
+
+
+def dtype_of(name: str) -> Any:
+    """The torch.dtype of `float32` or `bfloat16`; None for `auto`: the one that is fast on the device."""
+    import torch
+
+    return None if name == "auto" else {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

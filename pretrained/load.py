@@ -103,12 +103,13 @@ def default_for(modality: str) -> str:
     return names[0]
 
 
-def load_prior(name: str | Path, device: torch.device | str = "cpu") -> NetworkPrior:
+def load_prior(
+    name: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+) -> NetworkPrior:
     """A prior ready to denoise on `device`, by bundled or cached name (`scanprior priors`), or from a .safetensors file
-    or a run folder of `scanprior train`. Raises as `load`."""
-    prior, _ = load(name)
-    prior.for_inference(device)
-    return prior
+    or a run folder of `scanprior train`; in `dtype`, or the one that is fast there (priors/precision.py). Raises as
+    `load`."""
+    return load(name)[0].for_inference(device, dtype)
 
 
 def load(name: str | Path) -> tuple[NetworkPrior, Card]:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .intensity import Intensity
+from .precision import fast_dtype
 from .sde import SDE
 
 
@@ -85,9 +86,8 @@ class NetworkPrior(nn.Module):
                 f"expected (batch, {self.channels}, height, width)"
             )
         c_skip, c_out, c_in, label = self.scaling(per_item(sigma, x).flatten())
-        dtype = next((p.dtype for p in self.network.parameters()), x.dtype)
         where = () if position is None else (position,)
-        out = self.network((per_item(c_in, x) * x).to(dtype), label, *where)[:, : self.channels].float()
+        out = self.network((per_item(c_in, x) * x).to(self.dtype), label, *where)[:, : self.channels].float()
         return per_item(c_skip, x) * x + per_item(c_out, x) * out
 
     def scaling(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -99,9 +99,14 @@ class NetworkPrior(nn.Module):
     def for_inference(
         self, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
     ) -> NetworkPrior:
-        """This prior on `device` in `dtype` (bfloat16 by default), channels last, frozen, in eval mode."""
-        self.to(device=device, dtype=dtype or torch.bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        """This prior on `device`, channels last, frozen, in eval mode; in `dtype`, or the one that is fast there."""
+        self.to(device=device, dtype=dtype or fast_dtype(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self.requires_grad_(False).eval()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type the network computes in."""
+        return next((p.dtype for p in self.network.parameters()), torch.float32)
 
 
 def to_channels(image: Tensor, channels: int) -> Tensor:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from .losses import Weighting, denoising, edm, likelihood, noise
 from .parallel import ALONE, World
+from .precision import fast_dtype
 from .published import PublishedPrior
 from .score import NetworkPrior, split_position
 
@@ -101,7 +102,7 @@ class Trainer:
         config: settings.
         checkpoint: file of the checkpoint.
         world: the processes that train, and this one's device.
-        autocast: to bfloat16.
+        autocast: to bfloat16; None: where the device computes in it.
         loss: of the network and a batch; None: `denoising_loss`.
 
     Raises:
@@ -115,14 +116,15 @@ class Trainer:
         config: TrainConfig,
         checkpoint: Path,
         world: World = ALONE,
-        autocast: bool = True,
+        autocast: bool | None = None,
         loss: Loss | None = None,
     ) -> None:
         self.loss = loss or denoising_loss(cast(NetworkPrior, prior), config, world)
         self.prior = prior.to(world.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.model = world.wrap(self.prior)
         self.batches, self.config, self.checkpoint = batches, config, checkpoint
-        self.world, self.autocast = world, autocast
+        self.world = world
+        self.autocast = fast_dtype(world.device) == torch.bfloat16 if autocast is None else autocast
         self.optimizer = torch.optim.AdamW(
             prior.parameters(),
             lr=config.learning_rate,

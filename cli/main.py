@@ -17,7 +17,7 @@ import click
 from .. import __version__
 
 VERBS = {  # verb -> its line in --help; the code is the function of that name in the module of that name
-    "demo": "A first reconstruction in a minute or two, without any data.",
+    "demo": "A first reconstruction in less than a minute, without any data.",
     "reconstruct": "Reconstruct a scan: mean, standard deviation, samples, report.",
     "simulate": "Simulate an undersampled or low-dose scan from images.",
     "benchmark": "Methods beside each other: tables, intervals, pictures.",

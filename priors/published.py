@@ -1,9 +1,9 @@
 """Published networks as priors. Each was trained under a noise law of its own, on the noise or on a score; here
 each becomes the denoiser of `score.Prior`, for any sigma:
 
-    D(x, sigma) = x + c_out(sigma) F(c_in(sigma) x, label(sigma)),     x = x_0 + sigma z
+    D(x, sigma) = c_skip(sigma) x + c_out(sigma) F(c_in(sigma) x, label(sigma)),     x = x_0 + sigma z
 
-which is Tweedie's formula with c_skip = 1 (Karras et al. 2022, Table 1). A law says c_in, c_out and label:
+which is Tweedie's formula (Karras et al. 2022, Table 1), c_skip = 1 for all but the flows. A law says the other three:
 
     kind        c_in              c_out    label                                     network
     "vp"        alpha(t)          -sigma   labels t                                  DDPM++, EDM's "vp"
@@ -12,9 +12,13 @@ which is Tweedie's formula with c_skip = 1 (Karras et al. 2022, Table 1). A law 
     "discrete"  1/sqrt(1+sigma²)  -sigma   step: sqrt(1 / alpha_bar - 1) = sigma     DDPM, ADM, iDDPM
     "levels"    1                 sigma    level: sigma_i = sigma                    NCSNv2, discrete NCSN++
     the same, gives = "score"     sigma²                                             NCSN
+    "flow"      t                 1 - t    labels t                                  velocities towards the image
+    the same, towards = "noise"   t - 1    labels (1 - t)                            diffusers' flow matching
 
-t solves sigma(t) / alpha(t) = sigma. Steps and levels are interpolated in log sigma: the sines of a label need no
-whole number, NCSNv2 ignores the label, NCSN rounds it. Labels stay within those that the network has seen.
+A flow (Lipman et al. 2023, Liu et al. 2023) goes straight, x_t = t x_0 + (1 - t) z, with t = 1 / (1 + sigma), and its
+velocity v = x_0 - z (or z - x_0) gives x_0 = x_t + (1 - t) v: c_skip = t. Of the others, t solves
+sigma(t) / alpha(t) = sigma. Steps and levels are interpolated in log sigma: the sines of a label need no whole number,
+NCSNv2 ignores the label, NCSN rounds it. Labels stay within those that the network has seen.
 """
 
 from __future__ import annotations
@@ -37,6 +41,8 @@ from .sde import SDE, VE, VP, SubVP
 class NoiseLaw(Protocol):
     """How a network is shown noise of level sigma (B,), and which levels it learns from: all methods (B,) -> (B,)."""
 
+    def c_skip(self, sigma: Tensor) -> Tensor: ...
+
     def c_in(self, sigma: Tensor) -> Tensor: ...
 
     def c_out(self, sigma: Tensor) -> Tensor: ...
@@ -48,8 +54,15 @@ class NoiseLaw(Protocol):
         ...
 
 
+class _OfTheNoise:
+    """Networks whose output tells the noise: D keeps x whole and takes the noise away."""
+
+    def c_skip(self, sigma: Tensor) -> Tensor:
+        return torch.ones_like(sigma)
+
+
 @dataclass(frozen=True)
-class ContinuousVP:
+class ContinuousVP(_OfTheNoise):
     """Networks of the noise under the VP SDE, with label `labels` t (Song et al. 2021)."""
 
     beta_0: float = 0.1
@@ -82,7 +95,7 @@ class ContinuousSubVP(ContinuousVP):
 
 
 @dataclass(frozen=True)
-class ContinuousVE:
+class ContinuousVE(_OfTheNoise):
     """Networks of sigma times the score under the VE SDE, with label log(scale sigma)."""
 
     sigma_min: float = 0.01
@@ -117,7 +130,7 @@ def _interpolate(sigma: Tensor, levels: np.ndarray) -> Tensor:
 
 
 @dataclass(frozen=True)
-class DiscreteVP:
+class DiscreteVP(_OfTheNoise):
     """Networks of the noise at steps 0 ... steps - 1 (Ho et al. 2020): `linear` beta from beta_0 to beta_1, or
     `cosine` (Nichol & Dhariwal 2021, eq. 17). Respaced samplers show their network the original steps: nothing
     changes."""
@@ -155,7 +168,7 @@ class DiscreteVP:
 
 
 @dataclass(frozen=True)
-class Levels:
+class Levels(_OfTheNoise):
     """Networks at `count` levels, geometric from sigma_max (label 0) to sigma_min (Song & Ermon 2019, 2020). They
     give sigma times the score, or the score itself (`gives = "score"`: NCSN)."""
 
@@ -183,12 +196,43 @@ class Levels:
         return self.sigma_min * (self.sigma_max / self.sigma_min) ** (rank / max(1, self.count - 1))
 
 
+@dataclass(frozen=True)
+class Flow:
+    """Networks of the velocity of a straight flow between noise and image, with label `labels` times how far it has
+    come: from the noise for velocities `towards` the image, from the image for those towards the noise."""
+
+    towards: Literal["image", "noise"] = "image"
+    labels: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.towards not in ("image", "noise"):
+            raise ValueError(f"a flow goes towards {self.towards!r}, expected image or noise")
+
+    def c_skip(self, sigma: Tensor) -> Tensor:
+        return 1 / (1 + sigma)
+
+    def c_in(self, sigma: Tensor) -> Tensor:
+        return 1 / (1 + sigma)
+
+    def c_out(self, sigma: Tensor) -> Tensor:
+        left = sigma / (1 + sigma)
+        return left if self.towards == "image" else -left
+
+    def label(self, sigma: Tensor) -> Tensor:
+        return self.labels * (1 if self.towards == "image" else sigma) / (1 + sigma)
+
+    def level(self, u: Tensor) -> Tensor:
+        left = 1e-3 + (1 - 2e-3) * u  # 1 - t, uniform
+        return left / (1 - left)
+
+
 LAWS: dict[str, type] = {
     "vp": ContinuousVP,
     "sub-vp": ContinuousSubVP,
     "ve": ContinuousVE,
     "discrete": DiscreteVP,
     "levels": Levels,
+    "flow": Flow,
 }
 
 
@@ -213,7 +257,7 @@ def noise_law(table: Mapping[str, Any]) -> NoiseLaw:
 
 
 class PublishedPrior(NetworkPrior):
-    """D(x, sigma) = x + c_out F(c_in x, label) of a network under `law`; channels of F beyond C are left aside.
+    """D(x, sigma) = c_skip x + c_out F(c_in x, label) of a network under `law`; channels of F beyond C are left aside.
 
     Args:
         network: (B, C, H, W), (B,) -> (B, C or more, H, W).
@@ -244,4 +288,4 @@ class PublishedPrior(NetworkPrior):
     def scaling(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """c_skip, c_out, c_in and the network's noise label at levels (B,)."""
         law = self.law
-        return torch.ones_like(sigma), law.c_out(sigma), law.c_in(sigma), law.label(sigma)
+        return law.c_skip(sigma), law.c_out(sigma), law.c_in(sigma), law.label(sigma)

@@ -3,7 +3,8 @@ UNet2DModel, that of DM4CT's: one U-Net, two sets of names. What shapes cannot t
 
     num_heads, num_head_channels   heads a level, or channels a head: 64 in guided diffusion, 8 in diffusers
     use_new_attention_order        rows of qkv: q, k, v first rather than heads first (guided diffusion)
-    schedule                       "linear" or "cosine"
+    schedule                       "linear", "cosine", or "flow" for a network of velocities
+    towards, labels                of a flow: "image" and 1, or diffusers' "noise" and 1000
 
 Where there is attention is read from the weights. DDS's fastMRI prior asks for it at 16 of 320 pixels, a size the
 network never has: only its middle attends.
@@ -61,6 +62,8 @@ def convert(
     num_head_channels: int | None = None,
     use_new_attention_order: bool = False,
     schedule: str = "linear",
+    towards: str | None = None,
+    labels: float | None = None,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """(network table with its noise law, weights). Raises ValueError for keys missing or unknown, heads that do not
     divide the channels, and class-conditional networks."""
@@ -76,6 +79,13 @@ def convert(
         config["heads"] = num_heads
     config["head_channels"] = num_head_channels or (64 if guided else 8)
     config["noise"] = {"kind": "discrete", "schedule": schedule}
+    if schedule == "flow":
+        usual = ("image", 1.0) if guided else ("noise", 1000.0)
+        config["noise"] = {"kind": "flow", "towards": towards or usual[0], "labels": labels or usual[1]}
+    elif towards is not None or labels is not None:
+        raise ValueError(
+            f"checkpoint: towards and labels belong to a flow, the schedule is {schedule!r}; leave them out"
+        )
 
     with reading(family):
         network = cast(ADM, network_of(config))

@@ -106,6 +106,13 @@ def test_architecture_is_read_from_shapes():
     assert config["multipliers"] == [1, 2, 2]
 
 
+def test_a_flow_s_usual_labels_are_its_family_s():
+    config, _ = adm.convert(state_of(read("adm_updown")), num_head_channels=16, schedule="flow")
+    assert config["noise"] == {"kind": "flow", "towards": "image", "labels": 1.0}
+    config, _ = adm.convert(state_of(read("diffusers_flow")), schedule="flow")
+    assert config["noise"] == {"kind": "flow", "towards": "noise", "labels": 1000.0}
+
+
 # One golden file a family: a tensor whose name is changed is both missing and unknown.
 RENAMED = {
     "score_sde_ncsnpp_residual": "all_modules.5.Conv_1.weight",
@@ -157,6 +164,8 @@ def test_wrong_options_are_refused():
         score_sde.convert(ve, sde="vesde")
     with pytest.raises(ValueError, match="heads"):
         adm.convert(guided, num_heads=5)
+    with pytest.raises(ValueError, match="belong to a flow"):
+        adm.convert(guided, num_head_channels=16, labels=1000)
     with pytest.raises(ValueError, match="preconditioning"):
         edm.convert(state_of(read("edm_dhariwal")), preconditioning="ddpm")
 

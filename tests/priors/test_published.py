@@ -10,6 +10,7 @@ from scanprior.priors.published import (
     ContinuousVE,
     ContinuousVP,
     DiscreteVP,
+    Flow,
     Levels,
     PublishedPrior,
     noise_law,
@@ -42,7 +43,13 @@ class Exact(nn.Module):
         )
         mean = self.gaussian.denoise((x / alpha).float(), (s / alpha).flatten())
         noise = (x - alpha * mean) / s
-        out = {"noise": noise, "scaled": -noise, "score": -noise / s}[self.gives]
+        out = {
+            "noise": noise,
+            "scaled": -noise,
+            "score": -noise / s,
+            "velocity": mean - noise,
+            "velocity to noise": noise - mean,
+        }[self.gives]
         return torch.cat([out, out + 7], 1).float()  # the second half is a learned variance, to be left aside
 
 
@@ -92,6 +99,12 @@ CASES = {
     "iddpm": (DiscreteVP("cosine"), cosine, "noise"),
     "ncsnv2": (Levels(50, 0.01, 232), level, "scaled"),
     "ncsn": (Levels(50, 0.01, 232, "score"), level, "score"),
+    "flow": (Flow(), lambda label: (label, 1 - label), "velocity"),
+    "diffusers' flow": (
+        Flow("noise", 1000.0),
+        lambda label: (1 - label / 1000, label / 1000),
+        "velocity to noise",
+    ),
 }
 
 
@@ -139,6 +152,8 @@ def test_noise_law_from_a_table():
         noise_law({"kind": "ve", "sigma": 1})
     with pytest.raises(ValueError, match="lacks sigma_min, count"):
         noise_law({"kind": "levels", "sigma_max": 50})
+    with pytest.raises(ValueError, match="image or noise"):
+        noise_law({"kind": "flow", "towards": "data"})
     with pytest.raises(ValueError, match="linear or cosine"):
         noise_law({"kind": "discrete", "schedule": "quadratic"})
 

@@ -84,7 +84,7 @@ def reconstruct_file(
     reader: dict[str, Any] | None = None,
 ) -> list[Row]:
     """Read (or simulate), reconstruct, write everything into `output`; returns the table's rows."""
-    if request.mu_water is not None and not request.mu_water > 0:
+    if request.mu_water is not None and not 0 < request.mu_water < float("inf"):
         raise ValueError(f"--mu-water: got {request.mu_water}, expected an attenuation in 1/mm, about 0.02")
     method = method_of(request.method, request.options)
     volume: Volume | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MIN_CALIBRATION = 6  # width of ESPIRiT's kernels (recon/study.py)
 TRUNCATED = 0.05  # of the largest line integral: what the outermost detectors may see
-WIDE_ARC = 0.17  # rad; a narrower gap between views is no limited angle
+WIDE_ARC = 0.17  # rad; to miss less is no limited angle
 FEW_PATIENTS = 20
 
 
@@ -110,7 +110,8 @@ def _ct(scan: Scan, geometry: dict[str, Any]) -> tuple[list[str], list[str]]:
     import numpy as np
 
     from ..operators.consistency import angles_reversed
-    from ..operators.geometry import geometry_from
+    from ..operators.coverage import coverage
+    from ..operators.geometry import ParallelBeam, geometry_from
 
     notes = []
     mask = None if scan.mask is None else np.asarray(scan.mask, bool)
@@ -121,17 +122,19 @@ def _ct(scan: Scan, geometry: dict[str, Any]) -> tuple[list[str], list[str]]:
             f"the sinogram has gaps: {1 - mask.mean():.1%} of the rays were lost. Filtered backprojection fills them "
             "from their neighbours along the detector, the other methods do without them"
         )
-    views = scan.data.shape[1]
-    missing = missing_arc(np.asarray(geometry["angles"]))
-    if missing > max(3 * np.pi / views, WIDE_ARC):
+    missing = np.pi - coverage(beam.angles, np.pi).covered
+    if missing > WIDE_ARC:
         notes.append(
-            f"no view looks along an arc of {np.degrees(missing):.0f}° of the 180° of directions (limited "
-            "angle): edges along it come from the prior, not from data"
+            f"no view looks along {np.degrees(missing):.0f}° of the 180° of directions (limited angle): edges along "
+            "them come from the prior, not from data"
         )
     full = np.pi / 2 * scan.data.shape[2]
-    if views < full / 2:
+    directions = coverage(beam.angles, np.pi if isinstance(beam, ParallelBeam) else 2 * np.pi).directions
+    if directions < full / 2:
+        views = _count(len(beam.angles), "view")
+        again = "" if directions == len(beam.angles) else f" of {_count(directions, 'direction')}"
         notes.append(
-            f"{views} views where filtered backprojection wants about {full:.0f}: what it cannot resolve, "
+            f"{views}{again} where filtered backprojection wants about {full:.0f}: what it cannot resolve, "
             "the prior fills in; look at the standard deviation"
         )
     edge, largest = float(np.abs(scan.data[..., [0, -1]]).max(axis=(0, 1)).mean()), float(scan.data.max())
@@ -148,14 +151,6 @@ def _ct(scan: Scan, geometry: dict[str, Any]) -> tuple[list[str], list[str]]:
     if "mu_water" not in scan.header:
         notes.append("the attenuation of water is not stated (mu_water, 1/mm): the prior's is taken for HU")
     return [wrong] if wrong else [], notes
-
-
-def missing_arc(angles: np.ndarray) -> float:
-    """The largest gap [rad] between the directions of the central rays, which opposite views share."""
-    import numpy as np
-
-    folded = np.sort(angles % np.pi)
-    return float(np.diff(folded, append=folded[0] + np.pi).max())
 
 
 def _mri(scan: Scan) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .hdf5 import dataset, open_hdf5
 from .reader import Slices, choose
-from .scan import FormatError, Header, Scan
+from .scan import FormatError, Header, Scan, square_around
 
 _PIXEL_SIZES = {  # where beamlines keep the detector's pixel size
     "measurement/instrument/detection_system/objective/resolution": 1e-3,  # µm
@@ -92,14 +92,14 @@ def read_dxchange(
         )
     geometry = {
         "type": "parallel",
-        "angles": np.deg2rad(theta),
+        "angles": np.deg2rad(np.fmod(theta, 360)),
         "detector_spacing": float(spacing),
         "detector_offset": float(offset),
     }
     return Scan(
         "ct",
         np.ascontiguousarray(sinogram.transpose(1, 0, 2), dtype=np.float32),
-        (elements, elements),
+        square_around(elements, offset),
         float(spacing),
         geometry=geometry,
         header=header,

@@ -20,6 +20,7 @@ import numpy as np
 
 Header = dict[str, str | float | int]
 
+SPARSEST = 0.05  # rad between views; over many turns more looks like degrees
 _PERSONAL = ("patient", "birth", "institution", "physician", "operator", "accession", "studydate", "studyid")
 
 
@@ -105,6 +106,13 @@ class Volume:
     remarks: tuple[str, ...] = ()
 
 
+def square_around(detectors: int, offset: float) -> tuple[int, int]:
+    """The matrix, in pixels of a detector's size, of what a detector sees that turns around an axis `offset` elements
+    off its middle: the farther side counts. An axis beside the detector, which `check` refuses, counts as none."""
+    side = detectors + (int(2 * abs(offset)) if abs(offset) < detectors / 2 else 0)
+    return side, side
+
+
 def check(item: Scan | Volume) -> None:
     """Raise FormatError with the first of `problems(item)`, if there is any."""
     for problem in _find(item):
@@ -166,6 +174,9 @@ def _ct(scan: Scan) -> Iterator[str]:
                 "got negative or non-finite photon counts, expected numbers >= 0; subtract the dark field "
                 "and clip"
             )
+    water = scan.header.get("mu_water", 1.0)
+    if not isinstance(water, (int, float, np.number)) or not np.isfinite(water) or water <= 0:
+        yield f"got mu_water = {water!r}, expected the attenuation of water in 1/mm, about 0.02"
     yield from _mask(scan.mask, scan.data.shape[1:], "the sinogram's", "(views, detectors)")
     yield from _images("truth", scan.truth, (scan.slices, *scan.matrix))
     if scan.maps is not None:
@@ -188,10 +199,10 @@ def _geometry(geometry: dict[str, Any], views: int, detectors: int) -> Iterator[
             f"got {np.count_nonzero(~np.isfinite(angles))} angles that are not finite; repair or drop "
             "these views"
         )
-    elif np.ptp(angles) > 8 * np.pi:
+    elif np.ptp(angles) > max(8 * np.pi, SPARSEST * views):
         yield (
-            f"got angles over {np.ptp(angles):.4g} rad, expected at most 8 pi; they may be degrees: "
-            "convert them"
+            f"got {views} angles over {np.ptp(angles):.4g} rad, expected at most 8 pi, or steps of less than "
+            f"{SPARSEST} rad; they may be degrees: convert them, or count every turn from 0 if they are not"
         )
     if (stated := geometry.get("detectors", detectors)) != detectors:
         yield (

@@ -6,7 +6,7 @@ simple sinogram   sinogram ([slices,] views, detectors), angles_deg (views,); ma
                   source_origin_mm, source_detector_mm, detector_offset [elements], detectors (their number,
                   to check against), angle_direction
                   ("counter-clockwise", the default, or "clockwise"), object_pixel_mm and matrix (or
-                  object_pixel_mm_at_N for an N x N matrix)
+                  object_pixel_mm_at_N for an N x N matrix), kv, mu_water [1/mm]
 simple k-space    kspace ([slices, coils,] ky, kx) complex, centred; mask (ky, kx), optional; attributes
                   pixel_mm
 """
@@ -22,7 +22,7 @@ import numpy as np
 from .hdf5 import dataset, number, open_hdf5, take, text
 from .kspace import measured
 from .reader import Slices, choose
-from .scan import FormatError, Header, Scan
+from .scan import FormatError, Header, Scan, square_around
 
 
 def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | None = None) -> Scan:
@@ -51,10 +51,10 @@ def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | Non
                 f"{source}: got the attribute geometry = {words!r}, expected a text with 'parallel' or 'fan'"
             )
         spacing = number(file, "detector_pixel_mm", source)
+        degrees = np.asarray(dataset(file, "angles_deg", source)[()], dtype=np.float64)
         geometry = {
             "type": kind,
-            "angles": sign
-            * np.deg2rad(np.asarray(dataset(file, "angles_deg", source)[()], dtype=np.float64)),
+            "angles": sign * np.deg2rad(np.fmod(degrees, 360)),
             "detector_spacing": spacing,
             "detector_offset": number(file, "detector_offset", source, 0.0),
         }
@@ -66,11 +66,11 @@ def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | Non
             geometry["source_detector"] = number(file, "source_detector_mm", source)
             geometry["curved"] = "curved" in words.lower()
             magnification = geometry["source_detector"] / geometry["source_origin"]
-        matrix, pixel = _object_grid(file, source, data.shape[-1], spacing / magnification)
+        widest = square_around(data.shape[-1], geometry["detector_offset"])
+        matrix, pixel = _object_grid(file, source, widest, spacing / magnification)
         mask = np.asarray(dataset(file, "mask", source)[()]) != 0 if "mask" in file else None
         header: Header = {"modality": "CT"}
-        if "kv" in file.attrs:
-            header["kv"] = number(file, "kv", source)
+        header |= {name: number(file, name, source) for name in ("kv", "mu_water") if name in file.attrs}
     data = sinogram.astype(np.float32)
     return Scan("ct", data, matrix, pixel, geometry=geometry, mask=mask, header=header, source=source)
 
@@ -85,14 +85,15 @@ def _sign(file: h5py.File, source: str) -> int:
     return signs[direction]
 
 
-def _object_grid(file: h5py.File, source: str, detectors: int, pixel: float) -> tuple[tuple[int, int], float]:
-    """(H, W) and the pixel [mm]; by default as many pixels as detectors, of a detector's size at the rotation
-    centre."""
-    matrix = (detectors, detectors)
+def _object_grid(
+    file: h5py.File, source: str, matrix: tuple[int, int], pixel: float
+) -> tuple[tuple[int, int], float]:
+    """(H, W) and the pixel [mm]; by default all that the detector sees, `matrix` pixels of a detector's size at the
+    rotation centre."""
     if "matrix" in file.attrs:
         sides = [int(n) for n in np.ravel(np.asarray(file.attrs["matrix"]))]
+        pixel = pixel * matrix[1] / sides[-1]
         matrix = (sides[0], sides[-1])
-        pixel = pixel * detectors / sides[-1]
     for name in file.attrs:
         if found := re.fullmatch(r"object_pixel_mm_at_(\d+)", name):
             matrix, pixel = (int(found[1]), int(found[1])), number(file, name, source)

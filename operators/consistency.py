@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .coverage import coverage
 from .geometry import FanBeam, Geometry
 
 LEAST_PAIRS = 500
@@ -26,7 +27,7 @@ def opposite_rays(sinogram: np.ndarray, geometry: Geometry, valid: np.ndarray | 
     origin, direction = geometry.rays()
     angle = np.arctan2(direction[..., 1], direction[..., 0])
     distance = origin[..., 0] * direction[..., 1] - origin[..., 1] * direction[..., 0]
-    turn = float(np.median(np.diff(np.sort(geometry.angles)))) or 1.0
+    turn = coverage(geometry.angles, 2 * np.pi).step
     step = float(np.median(np.abs(np.diff(distance, axis=1))))
 
     def lines(angle: np.ndarray, distance: np.ndarray) -> np.ndarray:  # in views and elements

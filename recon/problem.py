@@ -46,6 +46,8 @@ class Problem:
             raise ValueError(
                 "the measurement holds NaN or infinite values; mask or repair those samples first"
             )
+        if self.water is not None and not 0 < self.water < float("inf"):
+            raise ValueError(f"got water={self.water}, expected its attenuation in 1/mm, about 0.02")
 
     def items(self, index: slice) -> Problem:
         """A part of the batch."""

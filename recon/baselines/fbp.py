@@ -4,20 +4,18 @@ Kak & Slaney, Principles of Computerized Tomographic Imaging, 1988, chapter 3. W
 operators/geometry.py: the view beta has u = (cos beta, sin beta), d = (-sin beta, cos beta) and its
 source at -R d; p is the measured ray at the fan angle gamma, r the pixel,
 
-    parallel  f(r) = sum_v  Delta_v  q_v(r.u),                  q = tau   p * h                  (3.2)
-    curved    f(r) = sum_v  Delta_v  1/ell²  q_v(atan(r.u/L)),  q = alpha [w p R cos gamma] * g  (3.4.1)
-    flat      f(r) = sum_v  Delta_v  (R/L)²  q_v(R r.u / L),    q = tau   [w p cos gamma] * h    (3.4.2)
+    parallel  f(r) = sum_v  q_v(r.u),                  q = tau   [w p] * h               (3.2)
+    curved    f(r) = sum_v  1/ell²  q_v(atan(r.u/L)),  q = alpha [w p R cos gamma] * g   (3.4.1)
+    flat      f(r) = sum_v  (R/L)²  q_v(R r.u / L),    q = tau   [w p cos gamma] * h     (3.4.2)
 
 with L = R + r.d, ell = |r + R d| (the flat detector is scaled to the rotation axis, tau is the element
 there), the band-limited ramp h(0) = 1/(4 tau²), h(n tau) = -1/(n pi tau)² for odd n, 0 for even n (eq.
 3.61), and g(n alpha) = (n alpha / sin n alpha)² h(n alpha). The convolutions are linear (zero-padded
 FFT).
 
-Delta_v is the angle that a view stands for, half the gaps to its two neighbours; a gap that nobody measured
-(more than twice its neighbours, more than four times the median) counts as the wider of these. Parallel
-views repeat after 180 degrees. Fan rays are measured twice in a full circle and once or twice in arcs: the
-weights w of the two equal rays, in the views beta and beta + pi - 2 gamma, sum to one and are smooth (Noo,
-Defrise, Clackdoyle & Kudo, Phys. Med. Biol. 47, 2525, 2002); in the full circle both are ½.
+w is the angle that a ray stands for (operators/coverage.py): arcs, several turns and displaced detectors measure
+some lines more often than others. A detector displaced to one side is filled up with zeros on the other before the
+filter, which spreads the object over it.
 
 Rays that were lost (metal) are interpolated linearly along the detector before the filter, which would
 spread the steps at the ends of a gap over the image (LI-MAR: Kalender, Hebel & Ebersberger, Radiology 164,
@@ -27,11 +25,14 @@ spread the steps at the ends of a gap over the image (LI-MAR: Kalender, Hebel & 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...operators.coverage import covered_arc as covered_arc
+from ...operators.coverage import ray_weights
 from ...operators.geometry import FanBeam, Geometry, Grid
 
 # Windows on the ramp, of the frequency in cycles per element (0 ... ½).
@@ -42,7 +43,6 @@ FILTERS = {
     "hamming": lambda f: 0.54 + 0.46 * torch.cos(2 * math.pi * f),
     "hann": lambda f: 0.5 * (1 + torch.cos(2 * math.pi * f)),
 }
-_TAPER = math.radians(10)  # of the redundancy weight at the ends of an arc
 
 
 def fbp(
@@ -78,6 +78,7 @@ def fbp(
     if valid is not None:
         sinogram = fill_gaps(sinogram, valid)
     step, curved = geometry.spacing, False  # step: of the function that is filtered
+    w = ray_weights(geometry)
     if isinstance(geometry, FanBeam):
         R, D, curved = geometry.source_origin, geometry.source_detector, geometry.curved
         if grid.radius >= R:
@@ -85,19 +86,11 @@ def fbp(
                 f"fbp: got source_origin={R:.4g} mm, inside the grid's circle of radius "
                 f"{grid.radius:.4g} mm; make the grid smaller"
             )
-        gamma, (Delta, wedges) = geometry.fan_angles(), view_angles(geometry.angles, 2 * math.pi)
         step *= 1 / D if curved else R / D
-        weight = redundancy(np.asarray(geometry.angles), gamma, wedges) * np.cos(gamma) * (R if curved else 1)
-    else:
-        Delta, _ = view_angles(geometry.angles, math.pi)
-        weight = np.ones((1, geometry.detectors))
-
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values, dtype=sinogram.dtype, device=sinogram.device)
-
-    kernel = _ramp(geometry.detectors, step, curved)
-    q = _convolve(sinogram * tensor(weight), tensor(kernel), filter) * tensor(step * Delta)[:, None]
-    return _backproject(q, geometry, grid, step)
+        w = w * np.cos(geometry.fan_angles()) * (R if curved else 1)
+    p, geometry = _both_sides(sinogram * torch.as_tensor(step * w).to(sinogram), geometry)
+    kernel = torch.as_tensor(_ramp(geometry.detectors, step, curved)).to(p)
+    return _backproject(_convolve(p, kernel, filter), geometry, grid, step)
 
 
 def fill_gaps(sinogram: Tensor, valid: Tensor) -> Tensor:
@@ -127,47 +120,12 @@ def fill_gaps(sinogram: Tensor, valid: Tensor) -> Tensor:
     return torch.lerp(before, after, part.expand_as(y))[..., 1:-1]
 
 
-def covered_arc(geometry: Geometry) -> float:
-    """The angle that all views stand for together [rad], of the half circle (parallel) or the full one (fan)."""
-    period = 2 * math.pi if isinstance(geometry, FanBeam) else math.pi
-    return float(view_angles(geometry.angles, period)[0].sum())
-
-
-def view_angles(angles: tuple[float, ...], period: float) -> tuple[np.ndarray, np.ndarray]:
-    """The angle each view stands for, (views,), and the gaps nobody measured, (gaps, 2): start, width [rad].
-
-    Args:
-        angles: in any order; they repeat after `period`.
-        period: pi for parallel rays, 2 pi for a fan.
-    """
-    phi = np.mod(np.asarray(angles, dtype=np.float64), period)
-    order = np.argsort(phi, kind="stable")
-    gaps = np.diff(phi[order], append=phi[order[0]] + period)  # gaps[i] follows view order[i]
-    beside = np.maximum(np.roll(gaps, 1), np.roll(gaps, -1))
-    median = np.sort(gaps)[(len(gaps) - 1) // 2]
-    missing = (beside > 0) & (gaps > 2 * beside) & (gaps > 4 * median)
-    wedges = np.stack([phi[order] + beside / 2, gaps - beside], axis=1)[missing]
-    gaps = np.where(missing, beside, gaps)
-    Delta = np.empty_like(gaps)
-    Delta[order] = (gaps + np.roll(gaps, 1)) / 2
-    return Delta, wedges
-
-
-def redundancy(beta: np.ndarray, gamma: np.ndarray, wedges: np.ndarray) -> np.ndarray:
-    """w of the module's docstring, c(beta) / (c(beta) + c(beta + pi - 2 gamma)): (views, detectors).
-
-    c is one in the measured arcs, falls to zero at their ends, and is one everywhere for a full circle.
-    """
-
-    def c(phi: np.ndarray) -> np.ndarray:
-        inside = np.full(phi.shape, _TAPER)  # how far inside the measured arc
-        for start, width in wedges:
-            after = np.mod(phi - start, 2 * math.pi)
-            inside = np.minimum(inside, np.minimum(after - width, 2 * math.pi - after).clip(0))
-        return np.sin(0.5 * math.pi * inside / _TAPER) ** 2
-
-    own = c(np.broadcast_to(beta[:, None], (len(beta), len(gamma))))
-    return own / (own + c(beta[:, None] + math.pi - 2 * gamma))
+def _both_sides(p: Tensor, geometry: Geometry) -> tuple[Tensor, Geometry]:
+    """Weighted line integrals with zeros where a displaced detector lacks the opposite side."""
+    lacking = int(2 * abs(geometry.offset))
+    p = torch.nn.functional.pad(p, (0, lacking) if geometry.offset > 0 else (lacking, 0))
+    offset = geometry.offset - math.copysign(lacking / 2, geometry.offset)
+    return p, replace(geometry, detectors=geometry.detectors + lacking, offset=offset)
 
 
 def _ramp(n: int, step: float, curved: bool) -> np.ndarray:

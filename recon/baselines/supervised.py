@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...operators.coverage import covered_arc
 from ...operators.geometry import FanBeam
 from ...operators.mri import CartesianMRI
 from ...priors.score import from_channels, to_channels
 from ...priors.supervised import SupervisedNetwork
 from ..problem import Problem, Reconstruction
-from .fbp import covered_arc, fbp
+from .fbp import fbp
 from .methods import ct_geometry
 from .weights import measured_rays
 from .zero_filled import zero_filled

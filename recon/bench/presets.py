@@ -22,9 +22,9 @@ from typing import Any
 import tomli_w
 
 from ...formats.write import atomic
+from ...operators.coverage import coverage
 from ...operators.geometry import Geometry
 from ...pretrained.cache import home
-from ..baselines.fbp import covered_arc
 from ..baselines.weights import measurements
 from ..methods import method_of
 from ..posterior.base import MODEL_ERROR
@@ -84,9 +84,9 @@ def likeness(problem: Problem) -> Likeness:
 
 
 def _coverage(problem: Problem) -> float:
-    """The views' part of the half circle; 1 for other operators."""
+    """The views' part of the half circle of directions; 1 for other operators."""
     geometry = getattr(problem.operator, "geometry", None)
-    return min(covered_arc(geometry) / math.pi, 1.0) if isinstance(geometry, Geometry) else 1.0
+    return coverage(geometry.angles, math.pi).covered / math.pi if isinstance(geometry, Geometry) else 1.0
 
 
 def read_presets(path: Path) -> list[Preset]:

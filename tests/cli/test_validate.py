@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scanprior.cli.main import app
-from scanprior.cli.validate import missing_arc
 from scanprior.formats.scan import FormatError, Scan
 from scanprior.formats.store import write_scan
 
@@ -74,13 +73,14 @@ def test_what_is_not_stated_is_noted(tmp_path: Path) -> None:
 def test_few_views_and_a_limited_arc(tmp_path: Path) -> None:
     assert "12 views" in notes(tmp_path, ct(np.linspace(0, np.pi, 12, endpoint=False)))
     said = notes(tmp_path, ct(np.linspace(0, 2 * np.pi / 3, 60)))
-    assert "60° of the 180°" in said
+    assert "58° of the 180°" in said  # 60 views of 2° each
 
 
-def test_views_across_the_circle_count_as_opposite() -> None:
-    assert missing_arc(np.linspace(0, 2 * np.pi, 90, endpoint=False)) == pytest.approx(2 * np.pi / 90)
+def test_views_across_the_circle_count_as_opposite(tmp_path: Path) -> None:
     two_arcs = np.concatenate([np.linspace(0, 1.6, 50), np.linspace(1.6 + np.pi, 2 * np.pi, 50)])
-    assert missing_arc(two_arcs) < 0.1
+    assert "limited angle" not in notes(tmp_path, ct(two_arcs))
+    twice = notes(tmp_path, ct(np.linspace(0, 4 * np.pi, 48, endpoint=False)))
+    assert "48 views of 12 directions" in twice and "limited angle" not in twice
 
 
 def test_a_truncated_object_is_noted(tmp_path: Path) -> None:

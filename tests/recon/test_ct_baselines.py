@@ -8,7 +8,7 @@ import torch
 from scanprior.operators.geometry import FanBeam, Grid, ParallelBeam
 from scanprior.operators.linear import Identity, LinearOperator
 from scanprior.operators.radon_sparse import RadonSparse
-from scanprior.recon.baselines.fbp import FILTERS, fbp, redundancy, view_angles
+from scanprior.recon.baselines.fbp import FILTERS, fbp
 from scanprior.recon.baselines.tv import fista_tv, gradient, gradient_adjoint, tv_prox
 from torch import Tensor
 
@@ -92,41 +92,6 @@ def test_fbp_of_uneven_views_keeps_the_attenuation() -> None:
     image = fbp(disc_sinogram(geometry), geometry, GRID)[0]
     x, y = positions(GRID)
     torch.testing.assert_close(image[torch.hypot(x, y) < 34].mean(), torch.tensor(MU), rtol=0.01, atol=0)
-
-
-def test_view_angles_know_the_circle_and_the_arc() -> None:
-    even = np.arange(8) * FULL / 8
-    np.testing.assert_allclose(view_angles(tuple(even), FULL)[0], FULL / 8)
-    np.testing.assert_allclose(view_angles(tuple(even), math.pi)[0].sum(), math.pi)
-    closed = tuple(np.linspace(0, math.pi, 7))  # the last view repeats the first
-    np.testing.assert_allclose(
-        view_angles(closed, math.pi)[0], np.array([0.5, 1, 1, 1, 1, 1, 0.5]) * math.pi / 6
-    )
-    limited = tuple(np.deg2rad([100, 0, 20, 40, 60, 80]))
-    weights, wedges = view_angles(limited, FULL)
-    np.testing.assert_allclose(weights, math.radians(20))
-    np.testing.assert_allclose(np.rad2deg(wedges), [(110, 240)])
-    arcs = (*range(27, 166), *range(184, 255), *range(269, 335))
-    weights, wedges = view_angles(tuple(np.deg2rad(arcs)), FULL)
-    np.testing.assert_allclose(weights, math.radians(1))
-    np.testing.assert_allclose(np.rad2deg(wedges), [(165.5, 18), (254.5, 14), (334.5, 52)])
-    np.testing.assert_allclose(view_angles((0.3,), math.pi)[0], math.pi)
-
-
-def test_redundant_rays_share_one_weight() -> None:
-    """A ray measured at beta and at beta + pi - 2 gamma counts once, one measured once counts once."""
-    gamma = np.linspace(-0.3, 0.3, 41)
-    beta, wedges = np.linspace(0.001, SHORT - 0.001, 500), np.array([[SHORT, FULL - SHORT]])
-    w = redundancy(beta, gamma, wedges)
-    for k in (0, 7, 20, 33):
-        conjugate = np.mod(beta + math.pi - 2 * gamma[k], FULL)
-        seen = conjugate < SHORT
-        w2 = np.array(
-            [redundancy(np.array([phi]), -gamma[k : k + 1], wedges)[0, 0] for phi in conjugate[seen]]
-        )
-        np.testing.assert_allclose(w[seen, k] + w2, 1, atol=1e-9)
-        np.testing.assert_allclose(w[~seen, k], 1)
-    np.testing.assert_allclose(redundancy(beta, gamma, np.zeros((0, 2))), 0.5)
 
 
 def test_smoother_filters_carry_less_noise() -> None:

@@ -229,7 +229,10 @@ OPTIONS = [
     (("--options", "sde=VE"), "--options", "'sde'", "expected some of steps"),
     (("--slices", "1-b"), "--slices", "'1-b'", "expected indices like"),
     (("--slices", "7"), "scan.h5", "slices [7]", "expected 0 to 1"),
-    (("--mu-water", "-0.02"), "--mu-water", "-0.02", "expected an attenuation in 1/mm"),
+    *(
+        (("--mu-water", water), "--mu-water", f"got {float(water)}", "expected an attenuation in 1/mm")
+        for water in ("-0.02", "0", "nan", "inf")
+    ),
     (("--center", "3"), "scan.h5", "no option center", "leave out"),
 ]
 

@@ -35,6 +35,39 @@ def test_simple_sinogram(tmp_path):
     assert read(tmp_path / "s.h5", angle_sign=1).geometry["angles"][1] > 0
 
 
+def test_simple_sinogram_holds_what_its_farther_side_sees(tmp_path):
+    """An axis 2 of 8 elements off the middle: 6 elements on the farther side."""
+    data = np.ones((5, 8), np.float32)
+    sinogram_file(tmp_path / "s.h5", data, np.arange(5.0), detector_offset=-2.0, **FAN)
+    scan = read(tmp_path / "s.h5")
+    assert scan.matrix == (12, 12) and scan.pixel_mm == pytest.approx(0.2)
+    sinogram_file(tmp_path / "s.h5", data, np.arange(5.0), detector_offset=2.0, matrix=[24, 24], **FAN)
+    scan = read(tmp_path / "s.h5")
+    assert scan.matrix == (24, 24) and scan.pixel_mm == pytest.approx(0.1)  # the same square
+    for offset in (np.nan, np.inf, 5.0):
+        sinogram_file(tmp_path / "s.h5", data, np.arange(5.0), detector_offset=offset, **FAN)
+        with pytest.raises(FormatError, match="detector_offset"):
+            read(tmp_path / "s.h5")
+
+
+def test_simple_sinogram_states_the_attenuation_of_water(tmp_path):
+    data = np.ones((5, 8), np.float32)
+    sinogram_file(tmp_path / "s.h5", data, np.arange(5.0), mu_water=0.0205, **FAN)
+    assert read(tmp_path / "s.h5").header["mu_water"] == 0.0205
+    for water in (0.0, -1.0, np.nan, np.inf):
+        sinogram_file(tmp_path / "s.h5", data, np.arange(5.0), mu_water=water, **FAN)
+        with pytest.raises(FormatError, match=r"s\.h5: got mu_water = .*1/mm"):
+            read(tmp_path / "s.h5")
+
+
+def test_simple_sinogram_of_many_turns(tmp_path):
+    """Golden angles, counted on: 61 turns are 61 turns, not degrees taken for radians."""
+    angles = 111.246 * np.arange(200)
+    sinogram_file(tmp_path / "s.h5", np.ones((200, 8), np.float32), angles, **FAN)
+    found = read(tmp_path / "s.h5").geometry["angles"]
+    assert np.allclose(np.exp(1j * found), np.exp(1j * np.deg2rad(angles)))
+
+
 def test_simple_sinogram_with_gaps(tmp_path):
     data = np.random.default_rng(0).random((5, 8), dtype=np.float32)
     sinogram_file(tmp_path / "s.h5", data, np.arange(5) * 10.0, **FAN)
@@ -90,7 +123,11 @@ def test_dxchange(tmp_path):
         and part.matrix == (5, 5)
     )
     assert part.geometry["detector_offset"] == 0.0  # column 4 is the middle of columns 2..6
-    assert read(tmp_path / "d.h5", center=4.0).geometry["detector_offset"] == 1.0
+    displaced = read(tmp_path / "d.h5", center=4.0)
+    assert displaced.geometry["detector_offset"] == 1.0 and displaced.matrix == (
+        9,
+        9,
+    )  # 4.5 on the farther side
     with pytest.raises(FormatError, match="center"):
         read(tmp_path / "d.h5", center=90.0)
 

@@ -22,6 +22,16 @@ def test_healthy(ct_scan, mri_scan):
     assert problems(replace(ct_scan, mask=lost)) == []
 
 
+def test_ten_turns_are_no_degrees(ct_scan):
+    views = 1500
+    data = np.ones((1, views, 8), np.float32)
+    geometry = ct_scan.geometry | {"angles": np.linspace(0, 20 * np.pi, views)}
+    turned = replace(ct_scan, data=data, geometry=geometry, counts=None, truth=None)
+    assert problems(turned) == []
+    degrees = ct_scan.geometry | {"angles": np.linspace(0, 360, views)}
+    assert "degrees" in problems(replace(turned, geometry=degrees))[0]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -51,6 +61,10 @@ def test_healthy(ct_scan, mri_scan):
         (lambda s: {"matrix": (0, 5), "truth": None}, "matrix"),
         (lambda s: {"kind": "pet"}, "'pet'"),
         (lambda s: {"header": {"PatientName": "Doe"}}, "identify a person"),
+        *(
+            (lambda s, water=water: {"header": {"mu_water": water}}, f"mu_water = {water!r}, expected the")
+            for water in (0, -1.0, float("nan"), float("inf"), "0.02")
+        ),
     ],
 )
 def test_ct_defects(ct_scan, change, words):

@@ -26,7 +26,29 @@ def sinogram(geometry: Geometry) -> np.ndarray:
     return Radon(geometry, GRID)(torch.from_numpy(image.astype(np.float32))[None])[0].numpy()
 
 
-@pytest.mark.parametrize("geometry", [fan(), fan(curved=True), fan(offset=1.5), fan(200, 1.2 * math.pi)])
+def often(turns: int, jitter: float = 0.0) -> FanBeam:
+    """The angles of several turns, counted from 0 in each, with an encoder's jitter in parts of a step."""
+    angles = np.linspace(0, turns * 2 * math.pi, 120 * turns, endpoint=False) % (2 * math.pi)
+    noise = np.random.default_rng(0).uniform(-1, 1, len(angles))
+    return replace(fan(), angles=tuple(angles + jitter * noise * math.pi / 60))
+
+
+BOTH_ENDS = replace(fan(), angles=tuple(np.linspace(0, 2 * math.pi, 121)))
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        fan(),
+        fan(curved=True),
+        fan(offset=1.5),
+        fan(offset=20.0),
+        fan(200, 1.2 * math.pi),
+        BOTH_ENDS,
+        often(2),
+        often(3, 1e-3),
+    ],
+)
 def test_angles_the_wrong_way_round_are_found(geometry: FanBeam) -> None:
     y = sinogram(geometry)
     wrong = replace(geometry, angles=tuple(-a for a in geometry.angles))

@@ -139,7 +139,9 @@ def test_a_fan(name: str, is_curved: bool) -> None:
 def test_every_turn_lessens_the_noise(once: Geometry, again: Geometry) -> None:
     """Four times the data, half the noise: none is thrown away."""
     g = torch.Generator().manual_seed(0)
-    levels = [float(fbp(torch.randn(4, *beam.shape, generator=g), beam, GRID).std()) for beam in (once, again)]
+    levels = [
+        float(fbp(torch.randn(4, *beam.shape, generator=g), beam, GRID).std()) for beam in (once, again)
+    ]
     assert levels[1] / levels[0] == pytest.approx(0.5, rel=0.06)
 
 

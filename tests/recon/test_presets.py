@@ -55,6 +55,8 @@ def test_likeness_is_read_off_the_problem() -> None:
     assert like.undersampling == pytest.approx(32 * 32 / problem.y.numel())
     assert like.noise == pytest.approx(0.01 / float(problem.y.square().mean().sqrt()), rel=1e-5)
     assert likeness(ct(arc=math.pi / 2)).coverage == pytest.approx(0.5)
+    for turns in (2, 3, 4, 10):  # in halves
+        assert likeness(ct(60, arc=turns * math.pi)).coverage == pytest.approx(1.0)
     assert likeness(mri(4)).undersampling == 4 and likeness(mri(8)).undersampling == 8
     assert likeness(mri(sigma=0.1)).noise == pytest.approx(2 * likeness(mri(sigma=0.05)).noise)
 

@@ -115,6 +115,15 @@ def test_a_detector_count_that_contradicts_the_geometry(tmp_path, refused) -> No
     )
 
 
+@pytest.mark.parametrize("water", [0.0, -1.0, np.nan, np.inf])
+def test_water_that_attenuates_nothing(tmp_path, scan_file, refused, water: float) -> None:
+    with h5py.File(scan_file, "r+") as file:
+        file["header"].attrs["mu_water"] = water
+    simple = sinogram_file(tmp_path / "sinogram.h5", shape=(12, 40), mu_water=water)
+    for path in (scan_file, simple):
+        refused(path, names=path.name, got=f"got mu_water = {water}", advice="1/mm, about 0.02")
+
+
 def test_a_transposed_sinogram(tmp_path, refused) -> None:
     path = sinogram_file(tmp_path / "sinogram.h5", shape=(40, 12))
     refused(path, names="sinogram.h5", got="got 12 angles for 40 views", advice="axes may be swapped")

@@ -168,6 +168,29 @@ def test_water_defines_hu(tmp_path, ct_scan: Scan, ct_prior, reconstructed) -> N
     assert body("b", "--mu-water", 2 * 0.0193) == pytest.approx(-650, abs=60)
 
 
+@pytest.mark.parametrize(
+    ("views", "turns", "offset"), [(60, 1, 0.0), (61, 1, 0.0), (120, 2, 0.0), (60, 1, 9.0)]
+)
+def test_fbp_is_quantitative_for_full_turns(
+    tmp_path, scanprior, views: int, turns: int, offset: float
+) -> None:
+    """A disc of 0.0193/mm is 0 HU, from opposed views, several turns or a detector displaced by 9 of 31 elements."""
+    s = np.arange(31) - 15 - offset
+    row = 2 * 0.0193 * np.sqrt(np.maximum(15.0**2 - s**2, 0))
+    with h5py.File(tmp_path / "disc.h5", "w") as file:
+        file["sinogram"] = np.tile(row, (views, 1)).astype(np.float32)
+        file["angles_deg"] = np.linspace(0, 360 * turns, views, endpoint=views % 2 == 1)
+        file.attrs.update(geometry="parallel", detector_pixel_mm=1.0, detector_offset=offset, mu_water=0.0193)
+    call = ("--method", "fbp", "--no-baselines", "-o", tmp_path / "out")
+    done = scanprior("reconstruct", tmp_path / "disc.h5", *call)
+    assert done.code == 0, done.err
+    image = read_reconstruction(tmp_path / "out" / "reconstruction.h5").mean[0]
+    side = 31 + 2 * int(offset)
+    assert image.shape == (side, side)  # all that was seen
+    y, x = np.indices(image.shape) - (side - 1) / 2
+    assert abs(float(image[np.hypot(x, y) < 12].mean())) < 10
+
+
 def test_the_projection_sampler(tmp_path, ct_scan: Scan, ct_prior, scanprior) -> None:
     done = scanprior(
         *("reconstruct", saved(ct_scan, tmp_path / "scan.h5"), "-o", tmp_path / "out", "--prior", ct_prior),

@@ -1,7 +1,7 @@
 """FBP gives a disc its attenuation whatever way the scanner went round it, as well as the plainest scan does.
 
-The data are the chords of the discs, so that no projector's error enters; the plainest scan is half a turn (parallel) or
-one turn (fan) of a centred detector.
+The data are the chords of the discs, so that no projector's error enters; the plainest scan is half a turn (parallel)
+or one turn (fan) of a centred detector.
 """
 
 from __future__ import annotations

@@ -290,8 +290,7 @@ def _write(
     samples = np.stack([display.image(result.samples[:, s]) for s in range(result.samples.shape[1])])
     mean = display.image(result.mean)
     std = None if result.std is None else display.spread(result.std)
-    dz = volume.spacing[0] if volume is not None else 1.0
-    spacing = (dz, scan.pixel_mm, scan.pixel_mm)
+    spacing = scan.voxel
     write_reconstruction(folder / "reconstruction.h5", mean, std, samples, display.units, spacing, provenance)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}

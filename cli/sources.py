@@ -97,15 +97,14 @@ def _kspace(path: Path, name: str, source: Source, modality: str) -> Iterator[Pi
     for scan in scans:
         if not isinstance(scan, Scan) or scan.kind != "mri":
             raise FormatError(f"{path.name}: is no k-space")
-        reason = "no pixel size" if "pixel_size" in scan.header else ""
+        reason = "no pixel size" if scan.pixel_assumed or "pixel_size" in scan.header else ""
         padded = scan.truth is not None if source.format == "fastmri" else padded_only(scan.mask)
         if not padded:
             reason = "undersampled k-space"
         if reason:
             yield LeftOut(name, reason, images=len(scan.data))
             continue
-        side = scan.pixel_mm
-        spacing = (float(scan.header.get("pixel_mm_phase", side)), side)
+        spacing = scan.voxel[1:]
         for kspace in scan.data:
             image = combined(kspace)
             if recon:
@@ -115,9 +114,12 @@ def _kspace(path: Path, name: str, source: Source, modality: str) -> Iterator[Pi
 
 
 def padded_only(mask: np.ndarray | None) -> bool:
-    """Whether a mask (ky, kx) leaves out nothing but a border around a centred block of at least half of each side."""
+    """Whether a mask (ky, kx), or each of several, leaves out nothing but a border around a centred block of at least
+    half of each side."""
     if mask is None:
         return True
+    if mask.ndim == 3:
+        return all(padded_only(one) for one in mask)
     block = np.zeros(mask.shape, bool)
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     for inside, n in ((rows, mask.shape[0]), (columns, mask.shape[1])):

@@ -102,7 +102,8 @@ def _what(scan: Scan) -> str:
     sizes = ", ".join(_count(n, axis) for n, axis in zip(scan.data.shape, axes, strict=False))
     beam = f" {scan.geometry.get('type')} beam," if scan.geometry else ""
     grid = " x ".join(map(str, scan.matrix))
-    return f"{scan.kind.upper()} scan,{beam} {sizes}; to {grid} pixels of {scan.pixel_mm:.4g} mm"
+    dy, dx = (f"{side:.4g}" for side in scan.voxel[1:])
+    return f"{scan.kind.upper()} scan,{beam} {sizes}; to {grid} pixels of {dx if dx == dy else f'{dy} x {dx}'} mm"
 
 
 def _ct(scan: Scan, geometry: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -166,7 +167,8 @@ def _mri(scan: Scan) -> tuple[list[str], list[str]]:
         notes.append("k-space is fully sampled: nothing is missing, the prior only takes noise away")
     else:
         notes.append(f"{mask.mean():.1%} of k-space was measured, a factor of {1 / mask.mean():.2g}")
-    centre = acs_size(mask)
+    apart = scan.calibration
+    centre = acs_size(np.asarray(mask.reshape(-1, *grid).all(0))) if apart is None else apart.shape[-2:]
     if scan.maps is None and coils > 1:
         if min(centre) < MIN_CALIBRATION:
             lacking.append(
@@ -176,12 +178,13 @@ def _mri(scan: Scan) -> tuple[list[str], list[str]]:
             )
         else:
             notes.append(
-                "there are no coil maps: a reconstruction estimates them by ESPIRiT from the fully sampled "
-                f"centre ({centre[0]} x {centre[1]})"
+                "there are no coil maps: a reconstruction estimates them by ESPIRiT from "
+                f"{'the fully sampled centre' if apart is None else 'calibration lines measured apart'} "
+                f"({centre[0]} x {centre[1]})"
             )
     elif coils == 1 and scan.maps is None:
         notes.append("one coil without a map: its sensitivity is taken as 1 everywhere")
-    if _conjugate_symmetric(scan.data[0, 0], mask):
+    if _conjugate_symmetric(scan.data[0, 0], mask.reshape(-1, *grid)[0]):
         notes.append(
             "k-space is conjugate symmetric, so it was computed from magnitude images: phase and true noise "
             "are lost, figures measured on it are optimistic"

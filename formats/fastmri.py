@@ -17,7 +17,7 @@ import numpy as np
 
 from .hdf5 import dataset, open_hdf5, take, text
 from .kspace import crop_readout, root_sum_of_squares
-from .mr_header import MRHeader, parse_header
+from .mr_header import NO_PIXEL, MRHeader, parse_header
 from .reader import Slices, choose
 from .scan import FormatError, Header, Scan
 
@@ -31,9 +31,15 @@ def is_fastmri(file: h5py.File) -> bool:
     return "ismrmrd_header" in file or "reconstruction_rss" in file or kspace.ndim == 3 or flat
 
 
-def read_fastmri(path: str | Path, slices: Slices = None) -> Scan:
-    """Read a fastMRI file. Raises FormatError for real k-space, another number of axes, a mask of the wrong
-    length, or a header that is no XML."""
+def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None = None) -> Scan:
+    """Read a fastMRI file.
+
+    Args:
+        pixel_mm: side of a pixel, where the header does not state it.
+
+    Raises:
+        FormatError: real k-space, another number of axes, a mask of the wrong length, or a header that is no XML.
+    """
     source = Path(path).name
     with open_hdf5(path) as file:
         data = dataset(file, "kspace", source)
@@ -46,6 +52,8 @@ def read_fastmri(path: str | Path, slices: Slices = None) -> Scan:
         kspace = take(data, choose(len(data), slices, source)).astype(np.complex64)
         stored = np.ravel(dataset(file, "mask", source)[()]) != 0 if "mask" in file else None
         acquisition = _acquisition(file, source)
+        if acquisition is not None:
+            acquisition = acquisition.with_pixel(pixel_mm, source)
         header: Header = {"modality": "MR"}
         if "acquisition" in file.attrs:
             header["acquisition"] = text(file.attrs["acquisition"])
@@ -57,11 +65,13 @@ def read_fastmri(path: str | Path, slices: Slices = None) -> Scan:
             f"{source}: got a mask of length {len(stored)}, expected the width {width} of kspace; repair the mask, "
             "or remove it: columns of zeros then count as not measured"
         )
-    pixel = 1.0
+    spacing, assumed, remarks = (1.0, pixel_mm or 1.0, pixel_mm or 1.0), pixel_mm is None, ()
     if acquisition is None:
-        header["pixel_size"] = "not stored; 1 mm assumed"
+        remarks = (NO_PIXEL,) if assumed else ()
     else:
-        pixel = acquisition.pixel_mm[0]
+        fields = acquisition.encoded_mm
+        spacing = (acquisition.thickness_mm or 1.0, fields[0] / height, fields[1] / width)
+        assumed, remarks = acquisition.pixel_assumed, acquisition.remarks
         header |= acquisition.facts
         header["recon_matrix"] = f"{acquisition.recon[0]} x {acquisition.recon[1]}"
         keep = acquisition.readout(height)
@@ -78,13 +88,16 @@ def read_fastmri(path: str | Path, slices: Slices = None) -> Scan:
         "mri",
         kspace,
         (rows, width),
-        pixel,
+        spacing[1],
         mask=None if columns.all() else np.repeat(columns[None], rows, 0),
         truth=root_sum_of_squares(kspace)
         if complete and kspace.any() and np.isfinite(kspace).all()
         else None,
         header=header,
         source=source,
+        spacing=spacing,
+        pixel_assumed=assumed,
+        remarks=remarks,
     )
 
 
@@ -104,7 +117,14 @@ def describe_fastmri(path: Path) -> dict[str, Any]:
         }
     if acquisition is not None:
         facts |= {"encoded": acquisition.encoded, "recon": acquisition.recon}
-        facts["pixel_mm"] = round(acquisition.pixel_mm[0], 5)
+        facts["pixel_mm"] = tuple(round(side, 5) for side in acquisition.pixel_mm)
+        facts["slice_mm"] = acquisition.thickness_mm or "not stored"
+        facts["acceleration"], facts["calibration"] = (
+            acquisition.acceleration,
+            acquisition.calibration or "not stated",
+        )
+        if acquisition.remarks:
+            facts["remarks"] = list(acquisition.remarks)
     return facts
 
 

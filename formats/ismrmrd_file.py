@@ -1,41 +1,67 @@
 """ISMRMRD HDF5 (https://ismrmrd.github.io): readouts one by one -> Cartesian k-space (slices, coils, ky, kx).
 
-Readouts are placed by their counters, reversed ones turned, the phase encoding centre moved to ky // 2, an
-asymmetric echo to kx // 2. Noise scans whiten the coils (Pruessmann et al. 2001): then the noise is CN(0, 1)
-in every coil. The readout's oversampling is removed. Of averages, repetitions, contrasts, phases and sets the
-first is taken. What was not acquired (partial Fourier, undersampling) is False in the mask.
+Which readouts make the image is decided in `ismrmrd_lines`: lines measured several times are averaged, embedded
+calibration lines belong to the image, others become `Scan.calibration`. Of echoes, times and sets one is taken.
+The phase encoding's centre is moved to ky // 2, an asymmetric echo's to kx // 2, EPI is corrected with its
+navigators, the coils are whitened by the noise scan: then the noise is CN(0, 1) in every coil. The readout's
+oversampling is removed. What was not acquired (partial Fourier, undersampling, a lost readout) is False in the
+mask. All that was assumed or left out is in the remarks.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from .epi import corrected
 from .hdf5 import dataset, open_hdf5, text
+from .ismrmrd_lines import (
+    NOISE,
+    Load,
+    Readouts,
+    flagged,
+    line_shift,
+    of_images,
+    on_grid,
+    several,
+    sort_readouts,
+    space_of,
+)
 from .kspace import crop_readout
 from .mr_header import MRHeader, parse_header
 from .reader import Slices, choose
 from .scan import FormatError, Header, Scan
+from .whitening import whitening
 
-_NOISE, _CALIBRATION, _REVERSE = 19, 20, 22  # bit numbers of ISMRMRD's flags, counted from 1
-_NO_IMAGE = (23, 24, 26, 27, 28, 29, 30, 31)  # navigators, phase correction, feedback, dummies, …
-_COUNTERS = ("average", "contrast", "phase", "repetition", "set")
-_BANDWIDTH_RATIO = 0.79  # of the receiver's noise bandwidth, Siemens' usual value (Kellman & McVeigh 2005)
+_BLOCK = 64  # readouts that are loaded together: one by one takes 15 times as long
+_PEEK = 10000  # readouts whose headers `info` looks at
 
 
 def is_ismrmrd(file: h5py.File) -> bool:
     return _group(file) is not None
 
 
-def read_ismrmrd(path: str | Path, slices: Slices = None) -> Scan:
+def read_ismrmrd(
+    path: str | Path,
+    slices: Slices = None,
+    echo: int = 0,
+    time: int = 0,
+    volume: int = 0,
+    pixel_mm: float | None = None,
+) -> Scan:
     """Read an ISMRMRD file of a 2-D Cartesian multi-slice scan.
 
+    Args:
+        echo, time, volume: which contrast, repetition (or phase of a cycle) and set, from 0.
+        pixel_mm: side of a pixel, where the header does not state it.
+
     Raises:
-        FormatError: a non-Cartesian trajectory, 3-D encoding, no imaging readouts, or counters outside the
-            matrix.
+        FormatError: a non-Cartesian trajectory, 3-D encoding, no imaging readouts, counters outside the matrix, or
+            EPI that cannot be corrected.
     """
     import ismrmrd
 
@@ -44,71 +70,71 @@ def read_ismrmrd(path: str | Path, slices: Slices = None) -> Scan:
         group = _group(file)
         if group is None:
             raise FormatError(f"{source}: got no dataset/xml and dataset/data, expected ISMRMRD")
-        head = parse_header(text(dataset(file, f"{group}/xml", source)), source)
-        _refuse(head, source)
-    try:
-        with ismrmrd.File(str(path), "r") as opened:
-            readouts = list(opened[group].acquisitions)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise FormatError(
-            f"{source}: the readouts cannot be read ({error}); the file is damaged: copy it again"
-        ) from error
-    noise = [r for r in readouts if r.is_flag_set(_NOISE)]
-    imaging = [
-        r for r in readouts if not any(r.is_flag_set(flag) for flag in (_NOISE, _CALIBRATION, *_NO_IMAGE))
-    ]
-    if not imaging:
-        raise FormatError(
-            f"{source}: got {len(readouts)} readouts, none of them of an image; expected a scan, not an "
-            "adjustment"
-        )
-    header: Header = {"modality": "MR", **head.facts, "recon_matrix": f"{head.recon[0]} x {head.recon[1]}"}
-    for counter in _COUNTERS:
-        present = {int(getattr(r.idx, counter)) for r in imaging}
-        if len(present) > 1:
-            header[f"{counter}s"] = f"first of {len(present)}"
-            imaging = [r for r in imaging if getattr(r.idx, counter) == min(present)]
-    kspace, mask = _sorted(imaging, head, source)
-    sigma = None
-    if noise and noise[0].data.shape[0] == kspace.shape[1]:
-        kspace, sigma = _whitened(kspace, noise, imaging[0]), 1.0
-        header["noise"] = "coils whitened by the noise scan"
-    kspace = kspace[choose(len(kspace), slices, source)]
-    keep = head.readout(kspace.shape[-1])
-    if keep < kspace.shape[-1] and not mask[mask.any(1)].all():
-        header["readout"] = "asymmetric echo, oversampling kept"
-    elif keep < kspace.shape[-1]:
-        header["readout"] = f"oversampled, cut from {kspace.shape[-1]} to {keep}"
-        kspace, mask = crop_readout(kspace, keep, -1) * mask[:, :1], np.repeat(mask[:, :1], keep, 1)
-    if abs(head.pixel_mm[1] / head.pixel_mm[0] - 1) > 0.02:
-        header["pixel_mm_phase"] = head.pixel_mm[1]
-    return Scan(
-        "mri",
-        kspace,
-        (kspace.shape[-2], kspace.shape[-1]),
-        head.pixel_mm[0],
-        mask=None if mask.all() else mask,
-        noise=None if sigma is None else {"type": "complex_gaussian", "sigma": sigma},
-        header=header,
-        source=source,
-    )
+        xml = text(dataset(file, f"{group}/xml", source))
+        heads = np.asarray(dataset(file, f"{group}/data", source)["head"])
+    space = space_of(heads, source)
+    head = parse_header(xml, source, space).with_pixel(pixel_mm, source)
+    readouts = sort_readouts(heads, head, space, {"echo": echo, "time": time, "volume": volume}, source)
+    _refuse(heads, readouts, head, source)
+    with open_hdf5(path), ismrmrd.File(str(path), "r") as opened:
+        acquisitions = opened[group].acquisitions
+
+        @lru_cache(maxsize=2)
+        def block(first: int) -> list[Any]:
+            try:
+                return acquisitions[first : first + _BLOCK]
+            except (OSError, KeyError, ValueError, TypeError) as error:
+                raise FormatError(
+                    f"{source}: the readouts from {first} on cannot be read ({error}); the file is damaged: copy it again"
+                ) from error
+
+        def readout(number: int) -> Any:
+            return block(number - number % _BLOCK)[number % _BLOCK]
+
+        _refuse_uneven(readout(int(readouts.image[0])).traj, source)
+        return _scan(lambda n: np.asarray(readout(n).data), heads, readouts, head, slices, source)
 
 
-def describe_ismrmrd(path: Path) -> dict[str, Any]:
-    """The XML header and the number of readouts; neither the ismrmrd package nor any readout is loaded."""
+def describe_ismrmrd(
+    path: Path, echo: int = 0, time: int = 0, volume: int = 0, pixel_mm: float | None = None
+) -> dict[str, Any]:
+    """The XML header and the readouts' headers, with what `read_ismrmrd` would make of them; neither the ismrmrd
+    package nor any sample is loaded."""
     with open_hdf5(path) as file:
         group = _group(file) or ""
-        head = parse_header(text(dataset(file, f"{group}/xml", path.name)), path.name)
-        readouts = len(dataset(file, f"{group}/data", path.name))
+        data = dataset(file, f"{group}/data", path.name)
+        count, heads = len(data), np.asarray(data.fields("head")[:_PEEK])
+        image = of_images(heads)
+        space = space_of(heads, path.name) if image.any() else 0
+        head = parse_header(text(dataset(file, f"{group}/xml", path.name)), path.name, space)
+    head = head.with_pixel(pixel_mm, path.name)
+    chosen = {"echo": echo, "time": time, "volume": volume}
+    remarks = [*head.remarks]
+    if image.any():
+        remarks += sort_readouts(heads, head, space, chosen, path.name).remarks
+    if len(heads) < count:
+        remarks.append(f"what there is several of was counted in the first {len(heads)} readouts")
+    counters = heads["idx"][image]
+    counts = {"slices": "slice", "partitions": "kspace_encode_step_2", "averages": "average"}
+    facts = {name: len(np.unique(counters[counter])) for name, counter in counts.items()}
+    plural = {"echo": "echoes", "time": "times", "volume": "volumes"}
+    facts |= {plural[name]: len(np.unique(number[image])) for name, number in several(heads).items()}
     return {
         "kind": "mri",
-        "readouts": readouts,
+        "readouts": count,
         "encoded": head.encoded,
         "recon": head.recon,
-        "partitions": head.partitions,
+        **facts,
+        "coils": int(heads["active_channels"][image].max(initial=0)),
         "trajectory": head.trajectory,
-        "pixel_mm": round(head.pixel_mm[0], 5),
+        "acceleration": head.acceleration,
+        "calibration": head.calibration or "not stated",
+        "calibration_lines": int(np.count_nonzero(flagged(heads, 20, 21))),
+        "noise_scans": int(np.count_nonzero(flagged(heads, NOISE))),
+        "pixel_mm": tuple(round(side, 5) for side in head.pixel_mm),
+        "slice_mm": head.thickness_mm or "not stored",
         **head.facts,
+        **({"remarks": remarks} if remarks else {}),
     }
 
 
@@ -122,61 +148,148 @@ def _group(file: h5py.File) -> str | None:
     return None
 
 
-def _refuse(head: MRHeader, source: str) -> None:
+def _refuse(heads: np.ndarray, readouts: Readouts, head: MRHeader, source: str) -> None:
     if head.trajectory not in ("cartesian", "epi"):
-        raise FormatError(f"{source}: got a {head.trajectory} trajectory, expected Cartesian; grid it first")
-    if head.partitions > 1:
         raise FormatError(
-            f"{source}: got 3-D encoding with {head.partitions} partitions, expected 2-D slices; transform "
-            "along the "
+            f"{source}: got the trajectory {head.trajectory!r}, expected a Cartesian one; grid it first"
+        )
+    partitions = len(np.unique(heads["idx"]["kspace_encode_step_2"][readouts.image]))
+    if partitions > 1:
+        raise FormatError(
+            f"{source}: got 3-D encoding with {partitions} partitions, expected 2-D slices; transform along the "
             "partitions first"
         )
 
 
-def _sorted(readouts: list[Any], head: MRHeader, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """k-space (slices, coils, ky, kx) and where it was measured (ky, kx)."""
-    width, height = head.encoded
-    coils = readouts[0].data.shape[0]
-    numbers = sorted({int(r.idx.slice) for r in readouts})
-    kspace = np.zeros((len(numbers), coils, height, width), dtype=np.complex64)
-    mask = np.zeros((len(numbers), height, width), dtype=bool)
-    shift = 0 if head.centre is None else height // 2 - head.centre
-    for readout in readouts:
-        data = np.asarray(readout.data)
-        last = data.shape[1] - int(readout.discard_post)
-        line, first = int(readout.idx.kspace_encode_step_1) + shift, int(readout.discard_pre)
-        middle = int(readout.center_sample)
-        if data.shape[1] == width:  # a whole line is in place, whatever its centre_sample says
-            middle = width // 2
-        if readout.is_flag_set(_REVERSE):
-            data, first, last = data[:, ::-1], data.shape[1] - last, data.shape[1] - first
-            middle = data.shape[1] - middle
-        start = width // 2 - middle
-        if len(data) != coils or not 0 <= line < height or start + first < 0 or start + last > width:
-            raise FormatError(
-                f"{source}: got a readout of {data.shape[1]} samples and {len(data)} coils for line {line}, "
-                "expected at most "
-                f"{width} samples, {coils} coils and lines 0 to {height - 1}; the header and the readouts "
-                "disagree"
-            )
-        place = numbers.index(int(readout.idx.slice))
-        kspace[place, :, line, start + first : start + last] = data[:, first:last]
-        mask[place, line, start + first : start + last] = True
-    if (mask != mask[0]).any():
+def _refuse_uneven(trajectory: np.ndarray, source: str) -> None:
+    """Refuse readouts that carry a trajectory with uneven steps: sampled on the gradient's ramps, or no line."""
+    steps = np.diff(np.asarray(trajectory, float), axis=0)
+    if steps.size and np.abs(steps - steps.mean(0)).max() > 0.05 * np.abs(steps.mean(0)).max():
         raise FormatError(
-            f"{source}: got slices with different sampling, expected one mask; pass them one by one with "
-            "slices"
+            f"{source}: got readouts whose trajectory is not evenly spaced, expected Cartesian lines; regrid them first"
         )
-    return kspace, mask[0]
 
 
-def _whitened(kspace: np.ndarray, noise: list[Any], imaging: Any) -> np.ndarray:
-    """L^-1 k-space, L L^H the coils' noise covariance at the imaging readouts' bandwidth."""
-    samples = np.concatenate([np.asarray(r.data) for r in noise], axis=1).astype(np.complex128)
-    covariance = samples @ samples.conj().T / samples.shape[1]
-    dwell = float(imaging.sample_time_us), float(noise[0].sample_time_us)
-    if min(dwell) > 0:
-        covariance *= dwell[1] / dwell[0] * _BANDWIDTH_RATIO
-    lower = np.linalg.cholesky(covariance)
-    white = np.linalg.solve(lower, np.moveaxis(kspace, 1, 0).reshape(len(lower), -1))
-    return np.moveaxis(white.reshape(len(lower), len(kspace), *kspace.shape[2:]), 0, 1).astype(np.complex64)
+def _scan(
+    load: Load, heads: np.ndarray, readouts: Readouts, head: MRHeader, slices: Slices, source: str
+) -> Scan:
+    """The scan of the chosen slices; samples of other slices are not loaded."""
+    remarks = [*head.remarks, *readouts.remarks]
+    order, distance = _stack(heads[readouts.image], remarks)
+    order = [order[i] for i in choose(len(order), slices, source)]
+    image, reference = (
+        numbers[np.isin(heads["idx"]["slice"][numbers], order)]
+        for numbers in (readouts.image, readouts.reference)
+    )
+    shift, assumed = line_shift(heads[image], head)
+    load_line, mended = corrected(load, heads, image, readouts.navigators, head, source)
+    kspace, count = on_grid(load_line, heads, image, order, head.encoded, shift, source)
+    remarks += [assumed, mended]
+    calibration = None
+    if len(np.unique(heads["idx"]["slice"][reference])) == len(order):
+        load_line, _ = corrected(load, heads, reference, readouts.navigators, head, source)
+        calibration = _centre(*on_grid(load_line, heads, reference, order, head.encoded, shift, source))
+        remarks.append("calibration lines were measured apart: they are used for coil maps only")
+    elif len(reference):
+        remarks.append("calibration lines lack for some slices and are not used")
+    header: Header = {"modality": "MR", **head.facts, "recon_matrix": f"{head.recon[0]} x {head.recon[1]}"}
+    noise = None
+    matrix = _whitening(load, heads, readouts, kspace, head, remarks)
+    if matrix is not None:
+        kspace = _through(matrix, kspace)
+        calibration = None if calibration is None else _through(matrix, calibration)
+        noise = {"type": "complex_gaussian", "sigma": float(np.sqrt(np.mean(1 / count[count > 0])))}
+        header["noise"] = "coils whitened by the noise scan"
+    mask = count > 0
+    full, keep = kspace.shape[-1], head.readout(kspace.shape[-1])
+    if keep < full and (mask.any(-1) & ~mask.all(-1)).any():
+        header["readout"] = "asymmetric echo, oversampling kept"
+    elif keep < full:
+        header["readout"] = f"oversampled, cut from {full} to {keep}"
+        kspace = crop_readout(kspace, keep, -1) * mask[:, None, :, :1]
+        mask = np.repeat(mask[..., :1], keep, -1)
+        calibration = None if calibration is None else _cut(calibration, full, keep)
+    if (mask != mask[0]).any():
+        lines = mask.any(-1).sum(-1)
+        remarks.append(
+            f"the slices were not sampled alike ({lines.min()} to {lines.max()} lines): each has a mask of its own"
+        )
+    else:
+        mask = mask[0]
+    readout_mm, phase_mm = head.pixel_mm
+    return Scan(
+        "mri",
+        kspace,
+        (kspace.shape[-2], kspace.shape[-1]),
+        readout_mm,
+        mask=None if mask.all() else mask,
+        calibration=calibration,
+        noise=noise,
+        header=header,
+        source=source,
+        spacing=(distance or head.thickness_mm or 1.0, phase_mm, readout_mm),
+        pixel_assumed=head.pixel_assumed,
+        remarks=tuple(remark for remark in remarks if remark),
+    )
+
+
+def _stack(heads: np.ndarray, remarks: list[str]) -> tuple[list[int], float | None]:
+    """The slices' counters in their order in space, or as counted where it is not known, and their distance [mm]."""
+    counters, first = np.unique(heads["idx"]["slice"], return_index=True)
+    normal = heads["slice_dir"][first[0]].astype(float)
+    along = heads["position"][first].astype(float) @ normal
+    steps = np.diff(np.sort(along))
+    if not len(steps) or not np.isfinite(steps).all() or steps.min() < 0.1:
+        return counters.tolist(), None
+    if steps.max() > 1.02 * steps.min():
+        remarks.append(f"slices are {steps.min():.2f} to {steps.max():.2f} mm apart; their mean is taken")
+    if not (np.diff(along) > 0).all() and not (np.diff(along) < 0).all():
+        remarks.append(
+            "slices are counted in another order than they lie in space; they are sorted by position"
+        )
+        counters = counters[np.argsort(along)]
+    return counters.tolist(), float(steps.mean())
+
+
+def _centre(kspace: np.ndarray, count: np.ndarray) -> np.ndarray | None:
+    """The fully sampled centre of (slices, coils, ky, kx), whose zero frequency is at n // 2 too; None without one."""
+    whole = np.all(count > 0, axis=0)
+    rows = np.any(whole, axis=1)
+    for axis, measured in ((-2, rows), (-1, np.all(whole[rows], axis=0))):
+        middle, lost = len(measured) // 2, np.flatnonzero(~measured)
+        below = middle - 1 - lost[lost < middle].max(initial=-1)
+        above = lost[lost >= middle].min(initial=len(measured)) - middle
+        side = int(min(2 * above, 2 * below + 1))
+        kspace = np.take(kspace, np.arange(middle - side // 2, middle - side // 2 + side), axis)
+    return kspace if kspace.size else None
+
+
+def _cut(kspace: np.ndarray, full: int, keep: int) -> np.ndarray:
+    """`crop_readout` of the centre of a readout of `full` samples."""
+    n = kspace.shape[-1]
+    before, side = full // 2 - n // 2, max(1, n * keep // full)
+    cut = crop_readout(np.pad(kspace, [(0, 0)] * 3 + [(before, full - n - before)]), keep, -1)
+    return cut[..., keep // 2 - side // 2 : keep // 2 - side // 2 + side]
+
+
+def _whitening(
+    load: Load, heads: np.ndarray, readouts: Readouts, kspace: np.ndarray, head: MRHeader, remarks: list[str]
+) -> np.ndarray | None:
+    """What whitens the coils of k-space, from the noise scans; None, and a remark, where they do not serve."""
+    coils = heads["active_channels"]
+    fitting = readouts.noise[coils[readouts.noise] == kspace.shape[1]]
+    if len(fitting) < len(readouts.noise):
+        remarks.append(f"noise scans with another number of coils than {kspace.shape[1]} are not used")
+    if not len(fitting):
+        return None
+    samples = np.concatenate([load(int(number)) for number in fitting], axis=1)
+    image_us, noise_us = (float(heads["sample_time_us"][numbers[0]]) for numbers in (readouts.image, fitting))
+    ratio = noise_us / image_us if min(image_us, noise_us) > 0 else None
+    matrix, said = whitening(samples, np.any(kspace != 0, axis=(0, 2, 3)), head.noise_bandwidth, ratio)
+    remarks.extend(said)
+    return matrix
+
+
+def _through(matrix: np.ndarray, kspace: np.ndarray) -> np.ndarray:
+    """A matrix applied to the coils of (slices, coils, ky, kx)."""
+    return np.stack([np.tensordot(matrix, one, 1) for one in kspace]).astype(np.complex64)

@@ -116,8 +116,13 @@ _READERS = {
         Reader("image-set", _read_images, _describe_images),
         Reader("simple-sinogram", simple.read_sinogram, _describe_hdf5, ("angle_sign",)),
         Reader("simple-kspace", simple.read_kspace, _describe_hdf5),
-        Reader("fastmri", fastmri.read_fastmri, fastmri.describe_fastmri),
-        Reader("ismrmrd", ismrmrd_file.read_ismrmrd, ismrmrd_file.describe_ismrmrd),
+        Reader("fastmri", fastmri.read_fastmri, fastmri.describe_fastmri, ("pixel_mm",)),
+        Reader(
+            "ismrmrd",
+            ismrmrd_file.read_ismrmrd,
+            ismrmrd_file.describe_ismrmrd,
+            ("echo", "time", "volume", "pixel_mm"),
+        ),
         Reader(
             "dxchange",
             dxchange.read_dxchange,

@@ -45,8 +45,8 @@ class Scan:
         geometry: ct only: {"type": "parallel" | "fan", "angles": (views,) float64 [rad], "detector_spacing":
             [mm], "detector_offset": [elements], and for "fan" "source_origin": [mm], "source_detector": [mm],
             "curved": bool}; "detectors", the number of elements, is optional and must agree with data.
-        mask: True where measured, bool; None: everywhere. mri (ky, kx); ct (views, detectors), False for rays that
-            were lost (metal, dead elements), whatever data has there.
+        mask: True where measured, bool; None: everywhere. mri (ky, kx), or (slices, ky, kx) where slices differ; ct
+            (views, detectors), False for rays that were lost (metal, dead elements), whatever data has there.
         maps: mri only: (slices, coils, H, W) complex64 coil sensitivities.
         noise: {"type": "gaussian" | "complex_gaussian", "sigma": float} or {"type": "photon", "photons":
             float, "electronic": float}; None where unknown.
@@ -59,6 +59,8 @@ class Scan:
             `pixel_mm` and slices of unknown thickness; None: (1, pixel_mm, pixel_mm).
         pixel_assumed: the pixel size is a guess: it must be said, and is never written as if it were measured.
         remarks: what was assumed, dropped or repaired when the file was read, a sentence each.
+        calibration: mri only: the fully sampled centre of k-space, measured apart from data and in other units, for
+            coil maps: (slices, coils, ny, nx) complex64, zero frequency at ny // 2, nx // 2.
     """
 
     kind: Literal["ct", "mri"]
@@ -76,10 +78,16 @@ class Scan:
     spacing: tuple[float, float, float] | None = None
     pixel_assumed: bool = False
     remarks: tuple[str, ...] = ()
+    calibration: np.ndarray | None = None
 
     @property
     def slices(self) -> int:
         return int(self.data.shape[0])
+
+    @property
+    def voxel(self) -> tuple[float, float, float]:
+        """(dz, dy, dx) [mm] of the images; 1 mm where a slice's thickness is not known."""
+        return self.spacing or (1.0, self.pixel_mm, self.pixel_mm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +187,9 @@ def _ct(scan: Scan) -> Iterator[str]:
         yield f"got mu_water = {water!r}, expected the attenuation of water in 1/mm, about 0.02"
     yield from _mask(scan.mask, scan.data.shape[1:], "the sinogram's", "(views, detectors)")
     yield from _images("truth", scan.truth, (scan.slices, *scan.matrix))
-    if scan.maps is not None:
-        yield "got maps in a CT scan, expected none; they belong to MRI"
+    for name, array in (("maps", scan.maps), ("calibration lines", scan.calibration)):
+        if array is not None:
+            yield f"got {name} in a CT scan, expected none; they belong to MRI"
 
 
 def _geometry(geometry: dict[str, Any], views: int, detectors: int) -> Iterator[str]:
@@ -249,18 +258,35 @@ def _mri(scan: Scan) -> Iterator[str]:
         )
     if not scan.data.any():
         yield "k-space is zero everywhere, expected samples; check the export"
-    lacking = list(_mask(scan.mask, tuple(grid), "the k-space grid", "(ky, kx)"))
+    each = scan.mask is not None and np.ndim(scan.mask) == 3
+    shape, axes = ((slices, *grid), "(slices, ky, kx)") if each else (tuple(grid), "(ky, kx)")
+    lacking = list(_mask(scan.mask, shape, "the k-space grid", axes))
     yield from lacking
-    if scan.mask is not None and not lacking and np.any(scan.data[..., ~np.asarray(scan.mask, bool)]):
+    if scan.mask is not None and not lacking and _outside(scan.data, np.asarray(scan.mask, bool)):
         yield (
             "k-space is not zero where the mask says it was not measured; multiply it by the mask or "
             "repair the mask"
         )
     yield from _images("maps", scan.maps, (slices, coils, *scan.matrix))
+    if scan.calibration is not None:
+        yield from _array("calibration", scan.calibration, 4, "(slices, coils, ny, nx)", is_complex=True)
+        if scan.calibration.shape[:2] != (slices, coils) or np.any(
+            scan.calibration.shape[2:] > np.array(grid)
+        ):
+            yield (
+                f"got calibration of shape {scan.calibration.shape}, expected {slices} slices, {coils} coils and at "
+                f"most {tuple(grid)}"
+            )
     yield from _images("truth", scan.truth, (slices, *scan.matrix))
     for name in ("geometry", "counts"):
         if getattr(scan, name) is not None:
             yield f"got {name} in an MRI scan, expected none; it belongs to CT"
+
+
+def _outside(kspace: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether k-space holds anything where the mask, of all slices or one for each, says nothing was measured."""
+    masks = np.broadcast_to(mask, (len(kspace), *mask.shape[-2:]))
+    return any(bool(np.any(one[:, ~measured])) for one, measured in zip(kspace, masks, strict=True))
 
 
 def _array(what: str, data: np.ndarray, ndim: int, axes: str, *, is_complex: bool) -> Iterator[str]:

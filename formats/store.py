@@ -1,8 +1,8 @@
 """Our own HDF5 layouts (docs/formats.md): a scan in, a reconstruction with its samples out, and sets of
 images for training.
 
-scan             attributes format="scanprior", content="scan"; datasets data, mask, maps, counts, truth;
-                 groups geometry, noise, header
+scan             attributes format="scanprior", content="scan"; datasets data, mask, maps, calibration, counts,
+                 truth; groups geometry, noise, header
 reconstruction   format="scanprior", content="reconstruction"; mean, std, samples (n, Z, H, W); attribute
                  provenance (JSON)
 image set        images (N, H, W) with the attribute units; px_mm (N,); patient or subject (N,); any further
@@ -47,7 +47,11 @@ def write_scan(path: str | Path, scan: Scan) -> None:
         )
         file.attrs["matrix"] = np.asarray(scan.matrix, dtype=np.int64)
         file.attrs["pixel_mm"] = float(scan.pixel_mm)
-        for name in ("data", "maps", "counts", "truth"):
+        if scan.spacing is not None:
+            file.attrs["spacing_mm"] = scan.spacing
+        file.attrs["pixel_assumed"] = scan.pixel_assumed
+        file.attrs["remarks"] = json.dumps(scan.remarks)
+        for name in ("data", "maps", "calibration", "counts", "truth"):
             array = getattr(scan, name)
             if array is not None:
                 _images(file, name, array)
@@ -72,6 +76,8 @@ def read_scan(path: str | Path, slices: Slices = None) -> Scan:
 
         rows, columns = (int(n) for n in numbers(file, "matrix", source, 2))
         header = _read_group(file, "header")
+        mask = dataset(file, "mask", source)[()] if "mask" in file else None
+        spacing = numbers(file, "spacing_mm", source, 3) if "spacing_mm" in file.attrs else None
         kind = text(file.attrs["kind"])
         return Scan(
             kind=kind,  # pyright: ignore[reportArgumentType]  (check() refuses another kind)
@@ -79,14 +85,28 @@ def read_scan(path: str | Path, slices: Slices = None) -> Scan:
             matrix=(rows, columns),
             pixel_mm=number(file, "pixel_mm", source),
             geometry=_read_group(file, "geometry"),
-            mask=dataset(file, "mask", source)[()] if "mask" in file else None,
+            mask=mask[index] if mask is not None and mask.ndim == 3 else mask,
             maps=part("maps"),
+            calibration=part("calibration"),
             noise=_read_group(file, "noise"),
             counts=part("counts"),
             truth=part("truth"),
             header=header or {},
             source=source,
+            spacing=None if spacing is None else (spacing[0], spacing[1], spacing[2]),
+            pixel_assumed=bool(file.attrs.get("pixel_assumed", False)),
+            remarks=_remarks(file, source),
         )
+
+
+def _remarks(file: h5py.File, source: str) -> tuple[str, ...]:
+    try:
+        found = json.loads(text(file.attrs.get("remarks", "[]")))
+    except ValueError as error:
+        raise FormatError(
+            f"{source}: got remarks that are no JSON ({error}), expected a list of texts"
+        ) from error
+    return tuple(str(remark) for remark in found) if isinstance(found, list) else ()
 
 
 def _write_group(file: h5py.File, name: str, values: dict[str, Any] | None) -> None:

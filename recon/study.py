@@ -1,7 +1,8 @@
 """From a scan to a problem: the geometry or mask becomes an operator, what is known of the noise a noise model.
 
-What a scan does not say is estimated from its own data: coil maps by ESPIRiT from the fully sampled centre, the noise
-level of k-space from its corners, the noise of line integrals from their differences along the detector.
+What a scan does not say is estimated from its own data: coil maps by ESPIRiT from the fully sampled centre, or from
+calibration lines measured apart, the noise level of k-space from its corners, the noise of line integrals from their
+differences along the detector.
 """
 
 from __future__ import annotations
@@ -65,16 +66,32 @@ def _mri(scan: Scan) -> Problem:
     if scan.maps is not None:
         maps = torch.from_numpy(np.ascontiguousarray(scan.maps, np.complex64))
     else:
-        size = min(*acs_size(mask), MAX_CALIBRATION)
+        centre = y
+        if scan.calibration is None:
+            shape = acs_size(mask if mask.ndim == 2 else mask.all(0))
+        else:
+            shape, centre = scan.calibration.shape[-2:], _in_the_middle(scan.calibration, y.shape)
+        size = min(*shape, MAX_CALIBRATION)
         if y.shape[1] > 1 and size < 6:
             raise FormatError(
                 f"{scan.source}: the fully sampled centre of k-space is {size} lines wide, ESPIRiT needs at least 6; "
                 "store coil maps in the file (`maps`), or acquire calibration lines"
             )
-        maps = espirit_maps(y, calibration=size)
+        maps = espirit_maps(centre, calibration=size)
     if len(maps) == 1 and len(y) > 1:
         maps = maps[0]
-    return Problem(y * mask, cartesian_mri(mask, maps), _noise_of(scan, y, mask))
+    return Problem(y * mask.unsqueeze(-3), cartesian_mri(mask, maps), _noise_of(scan, y, mask))
+
+
+def _in_the_middle(calibration: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    """Calibration lines (slices, coils, ny, nx) in the middle of a k-space of zeros, (slices, coils, ky, kx)."""
+    kspace = torch.zeros(shape, dtype=torch.complex64)
+    rows, columns = (
+        slice(n // 2 - m // 2, n // 2 - m // 2 + m)
+        for n, m in zip(shape[-2:], calibration.shape[-2:], strict=True)
+    )
+    kspace[..., rows, columns] = torch.from_numpy(np.ascontiguousarray(calibration, np.complex64))
+    return kspace
 
 
 def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Noise | None:
@@ -97,10 +114,13 @@ def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Noise | None
 def kspace_noise(y: Tensor, mask: Tensor) -> float:
     """Standard deviation of the complex noise, from the outermost sampled tenth of k-space, where the object's signal
     is least: the median of |k|² is ln 2 sigma² for noise alone."""
-    ky, kx = mask.shape
+    ky, kx = mask.shape[-2:]
     radius = torch.hypot((torch.arange(ky) - ky // 2)[:, None] / ky, (torch.arange(kx) - kx // 2)[None] / kx)
-    outer = mask & (radius >= torch.quantile(radius[mask], 0.9))
-    power = y[..., outer].abs().square().flatten()
+    masks = mask if mask.ndim == 3 else mask[None]
+    outer = torch.stack([m & (radius >= torch.quantile(radius[m], 0.9)) for m in masks]).expand(
+        len(y), ky, kx
+    )
+    power = y.movedim(1, -1)[outer].abs().square().flatten()
     return max(float((power.median() / np.log(2)).sqrt()), 1e-12)
 
 

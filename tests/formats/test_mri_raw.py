@@ -135,17 +135,16 @@ def test_ismrmrd_full(tmp_path):
     kspace = turned(None)
     lines = all_lines(kspace)
     extra = [
-        (0, 3, kspace[0, :, 4] * 9, [("average", 1)], []),
         (0, 3, kspace[0, :, 4] * 7, [("repetition", 1)], []),
         (1, 2, kspace[0, :, 4] * 5, [], [ismrmrd.ACQ_IS_PHASECORR_DATA]),
     ]
     ismrmrd_file(tmp_path / "m.h5", lines, extra=extra)
-    assert sniff(tmp_path / "m.h5") == "ismrmrd" and describe(tmp_path / "m.h5")["readouts"] == 19
+    assert sniff(tmp_path / "m.h5") == "ismrmrd" and describe(tmp_path / "m.h5")["readouts"] == 18
     scan = read(tmp_path / "m.h5")
     assert scan.data.shape == (2, 3, 10, 8) and scan.pixel_mm == 2.0 and scan.noise is None
     assert np.allclose(to_image(scan.data), to_image(kspace)[..., 4:12], atol=1e-6)
     assert list(scan.mask.all(1)) == [False] + [True] * 8 + [False]
-    assert scan.header["averages"] == "first of 2" and scan.header["repetitions"] == "first of 2"
+    assert any("time 0 of 2" in remark for remark in scan.remarks)
     assert "Jane" not in str(scan.header)
     assert np.array_equal(read(tmp_path / "m.h5", slices=[1]).data[0], scan.data[1])
 
@@ -188,19 +187,14 @@ def test_ismrmrd_noise_whitens(tmp_path):
 
 def test_ismrmrd_refusals(tmp_path):
     lines = all_lines(turned(None))
-    for change, words in (
-        (("<trajectory>cartesian", "<trajectory>radial"), "radial"),
-        (
-            (
-                "<z>1</z></matrixSize>\n   <fieldOfView_mm><x>32",
-                "<z>4</z></matrixSize>\n   <fieldOfView_mm><x>32",
-            ),
-            "3-D",
-        ),
-        (("<center>4<", "<center>0<"), "lines 0 to 9"),
+    partition = [(0, 3, lines[0, 3], [("kspace_encode_step_2", 1)], [])]
+    for change, extra, words in (
+        (("<trajectory>cartesian", "<trajectory>radial"), (), "radial"),
+        (("", ""), partition, "3-D"),
+        (("<center>4<", "<center>0<"), (), "lines 0 to 9"),
     ):
         (tmp_path / "m.h5").unlink(missing_ok=True)
-        ismrmrd_file(tmp_path / "m.h5", lines, xml=XML.replace(*change))
+        ismrmrd_file(tmp_path / "m.h5", lines, extra=extra, xml=XML.replace(*change))
         with pytest.raises(FormatError, match=words):
             read(tmp_path / "m.h5")
 

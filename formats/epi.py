@@ -47,33 +47,39 @@ def corrected(
             "lines run in both directions and there are no navigators: they are taken as they are; a ghost of half the "
             "field of view means that they needed a correction"
         )
-    phases = {z: _phase(load, there, again) for z, (there, again) in ways.items()}
-    if not phases:
+    shifts = {z: _shift(load, there, again) for z, (there, again) in ways.items()}
+    if not shifts:
         return load, ""
 
     def load_corrected(number: int) -> np.ndarray:
-        data, phase = load(number), phases.get(int(place[number]))
-        if phase is None or not back[number] or data.shape[1] != len(phase):
+        data = load(number)
+        if not back[number] or int(place[number]) not in shifts:
             return data
+        offset, slope = shifts[int(place[number])]
+        phase = np.exp(1j * (offset + slope * _positions(data.shape[1])))
         return to_kspace(to_image(data[:, ::-1], (-1,)) * phase, (-1,))[:, ::-1]
 
     return load_corrected, "EPI: lines that ran back are corrected with the navigators (phase and delay)"
 
 
-def _phase(load: Load, there: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """What a reversed line is multiplied with along the readout, in image space: exp i(a + b x), fitted to the
-    navigators' difference, each pixel with the weight of its signal. Their means are of the same time where three run
-    to, fro and to."""
+def _shift(load: Load, there: np.ndarray, back: np.ndarray) -> tuple[float, float]:
+    """(a, b): reversed lines are multiplied with exp i(a + b x) along the readout, x in fields of view. Fitted to the
+    navigators' difference, each pixel with the weight of its signal. The two means are of the same time where three
+    navigators run to, fro and to."""
     forward = to_image(np.mean([load(int(n)) for n in there], axis=0), (-1,))
     backward = to_image(np.mean([load(int(n))[:, ::-1] for n in back], axis=0), (-1,))
     cross = (forward * backward.conj()).sum(0)
     if not np.isfinite(cross).all() or not cross.any():
-        return np.ones(len(cross), np.complex64)
-    x = np.arange(len(cross)) - len(cross) // 2
-    slope = np.angle(
+        return 0.0, 0.0
+    x = _positions(len(cross))
+    slope = len(cross) * np.angle(
         (cross[1:] * cross[:-1].conj()).sum()
-    )  # a first guess, so that what is left needs no unwrapping
+    )  # so that what is left needs no unwrapping
     offset = np.angle((cross * np.exp(-1j * slope * x)).sum())
     rest = np.angle(cross * np.exp(-1j * (offset + slope * x)))
     tilt, level = np.polyfit(x, rest, 1, w=np.sqrt(np.abs(cross)))
-    return np.exp(1j * (offset + level + (slope + tilt) * x)).astype(np.complex64)
+    return float(offset + level), float(slope + tilt)
+
+
+def _positions(n: int) -> np.ndarray:
+    return (np.arange(n) - n // 2) / n

@@ -85,7 +85,7 @@ def read_ismrmrd(
                 return acquisitions[first : first + _BLOCK]
             except (OSError, KeyError, ValueError, TypeError) as error:
                 raise FormatError(
-                    f"{source}: the readouts from {first} on cannot be read ({error}); the file is damaged: copy it again"
+                    f"{source}: readouts from {first} on cannot be read ({error}); the file is damaged: copy it again"
                 ) from error
 
         def readout(number: int) -> Any:

@@ -325,6 +325,8 @@ def _grid(scan: Scan) -> Iterator[str]:
         yield f"got matrix {scan.matrix}, expected (rows, columns), both positive"
     if not np.isfinite(scan.pixel_mm) or scan.pixel_mm <= 0:
         yield f"got pixel_mm {scan.pixel_mm}, expected a positive length"
+    if scan.spacing and (len(scan.spacing) != 3 or not all(np.isfinite(s) and s > 0 for s in scan.spacing)):
+        yield f"got spacing {scan.spacing}, expected three positive lengths (dz, dy, dx) in mm"
 
 
 def _images(name: str, images: np.ndarray | None, shape: tuple[int, ...]) -> Iterator[str]:

@@ -220,6 +220,17 @@ def test_a_fastmri_file(tmp_path, mri_scan: Scan, mr_prior, reconstructed) -> No
 
 
 # --- images, measured in simulation
+def test_voxels_that_are_no_cubes_keep_their_sides(tmp_path, mri_scan: Scan, scanprior) -> None:
+    """Pixels of 6 x 4 mm in slices 5 mm thick: in the HDF5 file and in DICOM."""
+    scan = saved(replace(mri_scan, pixel_mm=4.0, spacing=(5.0, 6.0, 4.0)), tmp_path / "scan.h5")
+    done = scanprior("reconstruct", scan, "-o", tmp_path / "out", "--method", "zero-filled", "--no-baselines")
+    assert done.code == 0, done.err
+    assert read_reconstruction(tmp_path / "out" / "reconstruction.h5").pixel_mm == (5.0, 6.0, 4.0)
+    image = pydicom.dcmread(next((tmp_path / "out" / "dicom").iterdir()))
+    assert image.PixelSpacing == [6, 4] and image.SliceThickness == 5
+    assert "pixels of 6 x 4 mm" in scanprior("validate", scan).out
+
+
 def test_images_with_a_simulation(tmp_path, mr_volume, mr_prior, reconstructed) -> None:
     file = image_set(mr_volume, tmp_path / "set.h5")
     folder = reconstructed(file, mr_prior, "--simulate", "mri:accel=2,coils=3,snr=40", "--slices", "0-1")

@@ -1,5 +1,7 @@
 """fastMRI, ISMRMRD and simple k-space files, made here small, against what was put into them."""
 
+import re
+
 import h5py
 import ismrmrd
 import numpy as np
@@ -95,6 +97,27 @@ def test_fastmri_defects(tmp_path):
     fastmri_file(tmp_path / "f.h5", kspace_padded(), xml="<broken")
     with pytest.raises(FormatError, match="ISMRMRD header"):
         read(tmp_path / "f.h5")
+
+
+def test_fastmri_header_as_vendors_write_it(tmp_path):
+    """Pixels that are not square, "16.0", no reconSpace, no field of view."""
+    wide = XML.replace("<x>32</x><y>20</y>", "<x>32</x><y>30</y>").replace(
+        "<x>16</x><y>10</y>", "<x>16.0</x><y>10</y>"
+    )
+    fastmri_file(tmp_path / "f.h5", kspace_padded(), xml=wide)
+    assert read(tmp_path / "f.h5").voxel == (3.0, 2.0, 3.0)
+    bare = re.sub("<reconSpace>.*?</reconSpace>", "", XML, flags=re.DOTALL)
+    fastmri_file(tmp_path / "f.h5", kspace_padded(), xml=bare)
+    scan = read(tmp_path / "f.h5")
+    assert scan.voxel == (3.0, 2.0, 2.0)
+    assert scan.data.shape == (2, 3, 16, 10)  # nothing says it is oversampled
+    bare = bare.replace("<x>32</x><y>20</y>", "<x>0</x><y>0</y>")
+    fastmri_file(tmp_path / "f.h5", kspace_padded(), xml=bare)
+    scan = read(tmp_path / "f.h5")
+    assert scan.pixel_assumed and scan.voxel == (3.0, 1.0, 1.0) and "1 mm is assumed" in scan.remarks[0]
+    assert read(tmp_path / "f.h5", pixel_mm=0.8).voxel == (3.0, 0.8, 0.8)
+    fastmri_file(tmp_path / "f.h5", to_kspace(picture(2, 8, 10)), xml=None)
+    assert read(tmp_path / "f.h5").pixel_assumed and not read(tmp_path / "f.h5", pixel_mm=0.8).pixel_assumed
 
 
 def ismrmrd_file(path, lines, *, width=16, noise=None, extra=(), xml=XML):

@@ -16,6 +16,7 @@ from scanprior.operators.fourier import fft2c
 from scanprior.operators.geometry import FanBeam, ParallelBeam
 from scanprior.operators.noise import ComplexGaussian, Gaussian, Photon
 from scanprior.operators.sampling import equispaced
+from scanprior.recon.baselines.methods import CGSense, L1Wavelet, ZeroFilled
 from scanprior.recon.posterior.base import least_squares
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate, simulate_mri
 from scanprior.recon.study import geometry_of, kspace_noise, problem_of, sinogram_noise
@@ -189,6 +190,58 @@ def test_maps_that_are_missing_are_estimated() -> None:
     inside = torch.from_numpy(mr_volume().data[0] > 50)
     agreement = (problem.operator.maps.conj() * known.operator.maps).sum(-3).abs()
     assert float(agreement.reshape(SIDE, SIDE)[inside].min()) > 0.99
+
+
+def test_calibration_lines_measured_apart_give_the_maps() -> None:
+    """A mask without a centre, and calibration lines of another scaling: the maps are those of the object, and the
+    calibration is no part of the data."""
+    known = simulate(mr_volume(), MRISimulation(accel=1, coils=4, snr=0))
+    middle = slice(SIDE // 2 - 12, SIDE // 2 + 12)
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[:, ::2] = True
+    scan = replace(
+        known,
+        data=known.data * mask,
+        mask=mask,
+        maps=None,
+        calibration=0.7 * known.data[:, :, middle, middle],
+    )
+    assert problems(scan) == []
+    problem, inside = problem_of(scan), truth(known)[0].abs() > 20
+    agreement = (problem.operator.maps.conj() * torch.from_numpy(known.maps[0])).sum(-3).abs()
+    assert float(agreement.reshape(SIDE, SIDE)[inside].min()) > 0.99
+    torch.testing.assert_close(problem.y, torch.from_numpy(scan.data))
+    with pytest.raises(FormatError, match=r"is . lines wide"):
+        problem_of(replace(scan, calibration=None))
+
+
+def test_a_mask_for_each_slice_gives_each_slice_its_own_reconstruction() -> None:
+    """Of lines that differ from slice to slice: together as alone, with maps, noise level and method."""
+    scan = replace(simulate(mr_volume(2), MRISimulation(accel=1, coils=3)), noise=None)
+    masks = np.stack([equispaced((SIDE, SIDE), accel, 0.2).numpy() for accel in (2, 3)])
+    scan = replace(scan, data=scan.data * masks[:, None], mask=masks)
+    assert problems(scan) == []
+    assert "not zero where" in problems(replace(scan, mask=masks[::-1]))[0]
+    together = problem_of(scan)
+    for method in (ZeroFilled(), CGSense(), L1Wavelet()):
+        found = method(together).mean
+        for z in range(2):
+            alone = replace(
+                scan,
+                data=scan.data[[z]],
+                mask=masks[z],
+                maps=scan.maps[[z]],
+                noise={"type": "complex_gaussian", "sigma": together.noise.sigma},
+            )
+            torch.testing.assert_close(found[z], method(problem_of(alone)).mean[0], rtol=1e-3, atol=1e-2)
+
+
+def test_a_simulated_scan_keeps_the_images_voxels() -> None:
+    """Pixels that are not square, slices, and that a size is a guess: through a file."""
+    volume = replace(mr_volume(2), spacing=(5.0, 6.4, 4.0), pixel_assumed=True, remarks=("a guess",))
+    scan = simulate(volume, MRISimulation(coils=2))
+    assert scan.voxel == (5.0, 6.4, 4.0) and scan.pixel_assumed and scan.remarks == ("a guess",)
+    assert simulate(ct_volume(), CTSimulation(views=4, matrix=SIDE // 2)).voxel == (5.0, 4.0, 4.0)
 
 
 def test_too_few_calibration_lines_are_refused() -> None:

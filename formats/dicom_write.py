@@ -97,7 +97,12 @@ def write_dicom(
             f"{out_dir}: got NaN or Inf in the images, expected finite numbers; the reconstruction diverged"
         )
     if source is not None and not source.dicom:
-        source, modality, spacing = None, source.modality, source.spacing
+        (dz, dy, dx), (_, H, W) = (
+            source.spacing,
+            source.data.shape,
+        )  # another matrix covers the same field of view
+        spacing = (dz, dy * H / data.shape[1], dx * W / data.shape[2])
+        source, modality = None, source.modality
     if source is not None and len(source.dicom or ()) != len(data):
         raise FormatError(
             f"{out_dir}: got {len(data)} slices for a source of {len(source.dicom or ())}; read the same "

@@ -177,21 +177,7 @@ def _scan(
     remarks = [*head.remarks, *readouts.remarks]
     order, distance = _stack(heads[readouts.image], remarks)
     order = [order[i] for i in choose(len(order), slices, source)]
-    image, reference = (
-        numbers[np.isin(heads["idx"]["slice"][numbers], order)]
-        for numbers in (readouts.image, readouts.reference)
-    )
-    shift, assumed = line_shift(heads[image], head)
-    load_line, mended = corrected(load, heads, image, readouts.navigators, head, source)
-    kspace, count = on_grid(load_line, heads, image, order, head.encoded, shift, source)
-    remarks += [assumed, mended]
-    calibration = None
-    if len(np.unique(heads["idx"]["slice"][reference])) == len(order):
-        load_line, _ = corrected(load, heads, reference, readouts.navigators, head, source)
-        calibration = _centre(*on_grid(load_line, heads, reference, order, head.encoded, shift, source))
-        remarks.append("calibration lines were measured apart: they are used for coil maps only")
-    elif len(reference):
-        remarks.append("calibration lines lack for some slices and are not used")
+    kspace, count, calibration = _lines(load, heads, readouts, order, head, remarks, source)
     header: Header = {"modality": "MR", **head.facts, "recon_matrix": f"{head.recon[0]} x {head.recon[1]}"}
     noise = None
     matrix = _whitening(load, heads, readouts, kspace, head, remarks)
@@ -231,6 +217,44 @@ def _scan(
         pixel_assumed=head.pixel_assumed,
         remarks=tuple(remark for remark in remarks if remark),
     )
+
+
+def _lines(
+    load: Load,
+    heads: np.ndarray,
+    readouts: Readouts,
+    order: list[int],
+    head: MRHeader,
+    remarks: list[str],
+    source: str,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Of slices by their counters: k-space, how often it was measured, and the centre that calibration lines measured
+    apart."""
+    slices, again = np.unique(order, return_inverse=True)
+    place, coils = heads["idx"]["slice"], heads["active_channels"]
+    image = readouts.image[np.isin(place[readouts.image], slices)]
+    reference = readouts.reference[np.isin(place[readouts.reference], slices)]
+    shift, assumed = line_shift(heads[image], head)
+    remarks.append(assumed)
+
+    def measured(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        load_line, mended = corrected(load, heads, numbers, readouts.navigators, head, source)
+        remarks.extend([] if mended in remarks else [mended])
+        kspace, count = on_grid(load_line, heads, numbers, slices, head.encoded, shift, source)
+        if not np.array_equal(again, np.arange(len(slices))):
+            kspace, count = kspace[again], count[again]
+        return kspace, count
+
+    kspace, count = measured(image)
+    calibration = None
+    whole = len(np.unique(place[reference])) == len(slices) and (coils[reference] == kspace.shape[1]).all()
+    if whole:
+        calibration = _centre(*measured(reference))
+    if calibration is not None:
+        remarks.append("calibration lines were measured apart: they are used for coil maps only")
+    elif len(reference):
+        remarks.append("calibration lines without the centre, some of the coils or slices are not used")
+    return kspace, count, calibration
 
 
 def _stack(heads: np.ndarray, remarks: list[str]) -> tuple[list[int], float | None]:
@@ -284,7 +308,7 @@ def _whitening(
         return None
     samples = np.concatenate([load(int(number)) for number in fitting], axis=1)
     image_us, noise_us = (float(heads["sample_time_us"][numbers[0]]) for numbers in (readouts.image, fitting))
-    ratio = noise_us / image_us if min(image_us, noise_us) > 0 else None
+    ratio = noise_us / image_us if image_us > 0 and 0 < noise_us < np.inf else None
     matrix, said = whitening(samples, np.any(kspace != 0, axis=(0, 2, 3)), head.noise_bandwidth, ratio)
     remarks.extend(said)
     return matrix

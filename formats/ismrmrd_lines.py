@@ -189,7 +189,7 @@ def on_grid(
     load: Load,
     heads: np.ndarray,
     numbers: np.ndarray,
-    slices: list[int],
+    slices: np.ndarray,
     size: tuple[int, int],
     shift: int,
     source: str,
@@ -201,7 +201,7 @@ def on_grid(
         load: samples of a readout, as they were measured.
         heads: of all readouts.
         numbers: the readouts that are placed.
-        slices: counters of the slices, in the order they are wanted.
+        slices: counters of the slices, each once, in the order they are wanted.
         size: (readout, phase) of the grid.
         shift: from the counter of a line to its row (`line_shift`).
 
@@ -211,14 +211,15 @@ def on_grid(
     width, height = size
     coils = int(heads["active_channels"][numbers[0]])
     total = np.zeros((len(slices), coils, height, width), dtype=np.complex64)
-    count = np.zeros((len(slices), height, width), dtype=np.uint16)
-    place = {counter: i for i, counter in enumerate(slices)}
+    count = np.zeros((len(slices), height, width), dtype=np.uint32)
+    place = {counter: i for i, counter in enumerate(slices.tolist())}
     back = flagged(heads, REVERSED)
     for number in numbers:
         readout, data = heads[number], load(int(number))
         line = int(readout["idx"]["kspace_encode_step_1"]) + shift
         first, last, start = _extent(readout, width, bool(back[number]))
-        if len(data) != coils or not 0 <= line < height or start + first < 0 or start + last > width:
+        fits = 0 <= line < height and 0 <= start + first <= start + last <= width
+        if len(data) != coils or not fits:
             raise FormatError(
                 f"{source}: got a readout of {data.shape[1]} samples and {len(data)} coils for line {line}, expected "
                 f"at most {width} samples, {coils} coils and lines 0 to {height - 1}; the header and the readouts "

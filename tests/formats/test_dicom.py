@@ -264,6 +264,9 @@ def test_raw_data_become_an_anonymous_study(tmp_path):
     assert str(pydicom.dcmread(series.paths[0]).PatientName) == "Anonymous"
     write_dicom(data, Volume(data, "HU", "CT", (3.0, 1.0, 1.0)), tmp_path / "c", "x", {})
     assert read(tmp_path / "c").spacing == (3.0, 1.0, 1.0)
+    half = Volume(data, "HU", "CT", (3.0, 1.0, 1.5))  # of NIfTI; the same field of view in 4 x 3 pixels
+    write_dicom(data[:, ::2, ::3], half, tmp_path / "h", "x", {})
+    assert read(tmp_path / "h").spacing == (3.0, 2.0, 4.5)
 
 
 def test_seed_makes_uids_repeatable(tmp_path):

@@ -296,6 +296,7 @@ def test_slices_are_sorted_by_position(tmp_path):
     scan = read(mrd(tmp_path / "m.h5", readouts))
     assert scan.voxel == (7.0, 4.0, 4.0) and said(scan, "sorted by position")
     assert np.allclose(scan.data[:, 0, 16, 16] / KSPACE[0, 16, 16], [1, 3, 2], atol=1e-5)
+    assert np.array_equal(read(tmp_path / "m.h5", slices=[2, 0, 2]).data, scan.data[[2, 0, 2]])
 
 
 # --- noise scans
@@ -327,11 +328,9 @@ def test_noise_scans_that_do_not_serve_are_said(tmp_path):
 
 
 def test_the_receivers_bandwidth_is_the_headers(tmp_path):
-    readouts = [{"data": white(), "flags": [NOISE]}]
-    first = read(mrd(tmp_path / "m.h5", readouts + lines()))
+    first = read(mrd(tmp_path / "m.h5", [{"data": white(), "flags": [NOISE]}, *lines()]))
     stated = "<relativeReceiverNoiseBandwidth>0.5</relativeReceiverNoiseBandwidth>"
-    readouts = [{"data": white(), "flags": [NOISE]}]
-    second = read(mrd(tmp_path / "m.h5", readouts + lines(), system=stated))
+    second = read(mrd(tmp_path / "m.h5", [{"data": white(), "flags": [NOISE]}, *lines()], system=stated))
     assert np.allclose(second.data, first.data * (0.79 / 0.5) ** 0.5, rtol=1e-4)
     assert said(first, "0.79") and not said(second, "bandwidth")
 

@@ -76,6 +76,9 @@ def read_ismrmrd(
     head = parse_header(xml, source, space).with_pixel(pixel_mm, source)
     readouts = sort_readouts(heads, head, space, {"echo": echo, "time": time, "volume": volume}, source)
     _refuse(heads, readouts, head, source)
+    apart = head
+    if len(readouts.reference):
+        apart = parse_header(xml, source, int(heads["encoding_space_ref"][readouts.reference[0]]))
     with open_hdf5(path), ismrmrd.File(str(path), "r") as opened:
         acquisitions = opened[group].acquisitions
 
@@ -92,7 +95,7 @@ def read_ismrmrd(
             return block(number - number % _BLOCK)[number % _BLOCK]
 
         _refuse_uneven(readout(int(readouts.image[0])).traj, source)
-        return _scan(lambda n: np.asarray(readout(n).data), heads, readouts, head, slices, source)
+        return _scan(lambda n: np.asarray(readout(n).data), heads, readouts, (head, apart), slices, source)
 
 
 def describe_ismrmrd(
@@ -171,13 +174,20 @@ def _refuse_uneven(trajectory: np.ndarray, source: str) -> None:
 
 
 def _scan(
-    load: Load, heads: np.ndarray, readouts: Readouts, head: MRHeader, slices: Slices, source: str
+    load: Load,
+    heads: np.ndarray,
+    readouts: Readouts,
+    spaces: tuple[MRHeader, MRHeader],
+    slices: Slices,
+    source: str,
 ) -> Scan:
-    """The scan of the chosen slices; samples of other slices are not loaded."""
+    """The scan of the chosen slices; samples of other slices are not loaded. `spaces`: of the image, and of calibration
+    lines."""
+    head = spaces[0]
     remarks = [*head.remarks, *readouts.remarks]
     order, distance = _stack(heads[readouts.image], remarks)
     order = [order[i] for i in choose(len(order), slices, source)]
-    kspace, count, calibration = _lines(load, heads, readouts, order, head, remarks, source)
+    kspace, count, calibration = _lines(load, heads, readouts, order, spaces, remarks, source)
     header: Header = {"modality": "MR", **head.facts, "recon_matrix": f"{head.recon[0]} x {head.recon[1]}"}
     noise = None
     matrix = _whitening(load, heads, readouts, kspace, head, remarks)
@@ -224,7 +234,7 @@ def _lines(
     heads: np.ndarray,
     readouts: Readouts,
     order: list[int],
-    head: MRHeader,
+    spaces: tuple[MRHeader, MRHeader],
     remarks: list[str],
     source: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -234,26 +244,28 @@ def _lines(
     place, coils = heads["idx"]["slice"], heads["active_channels"]
     image = readouts.image[np.isin(place[readouts.image], slices)]
     reference = readouts.reference[np.isin(place[readouts.reference], slices)]
-    shift, assumed = line_shift(heads[image], head)
-    remarks.append(assumed)
+    head, apart = spaces
 
-    def measured(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def measured(numbers: np.ndarray, head: MRHeader) -> tuple[np.ndarray, np.ndarray]:
+        shift, assumed = line_shift(heads[numbers], head)
         load_line, mended = corrected(load, heads, numbers, readouts.navigators, head, source)
-        remarks.extend([] if mended in remarks else [mended])
+        remarks.extend(remark for remark in (assumed, mended) if remark not in remarks)
         kspace, count = on_grid(load_line, heads, numbers, slices, head.encoded, shift, source)
         if not np.array_equal(again, np.arange(len(slices))):
             kspace, count = kspace[again], count[again]
         return kspace, count
 
-    kspace, count = measured(image)
+    kspace, count = measured(image, head)
     calibration = None
     whole = len(np.unique(place[reference])) == len(slices) and (coils[reference] == kspace.shape[1]).all()
-    if whole:
-        calibration = _centre(*measured(reference))
+    if whole and head.same_field(apart):
+        calibration = _centre(*measured(reference, apart), head.encoded)
     if calibration is not None:
         remarks.append("calibration lines were measured apart: they are used for coil maps only")
     elif len(reference):
-        remarks.append("calibration lines without the centre, some of the coils or slices are not used")
+        remarks.append(
+            "calibration lines are not used: they have another field of view, or lack the centre, a coil or a slice"
+        )
     return kspace, count, calibration
 
 
@@ -275,15 +287,16 @@ def _stack(heads: np.ndarray, remarks: list[str]) -> tuple[list[int], float | No
     return counters.tolist(), float(steps.mean())
 
 
-def _centre(kspace: np.ndarray, count: np.ndarray) -> np.ndarray | None:
-    """The fully sampled centre of (slices, coils, ky, kx), whose zero frequency is at n // 2 too; None without one."""
+def _centre(kspace: np.ndarray, count: np.ndarray, largest: tuple[int, int]) -> np.ndarray | None:
+    """The fully sampled centre of (slices, coils, ky, kx), whose zero frequency is at n // 2 too, of at most `largest`
+    (readout, phase); None without one."""
     whole = np.all(count > 0, axis=0)
     rows = np.any(whole, axis=1)
-    for axis, measured in ((-2, rows), (-1, np.all(whole[rows], axis=0))):
+    for axis, measured, most in ((-2, rows, largest[1]), (-1, np.all(whole[rows], axis=0), largest[0])):
         middle, lost = len(measured) // 2, np.flatnonzero(~measured)
         below = middle - 1 - lost[lost < middle].max(initial=-1)
         above = lost[lost >= middle].min(initial=len(measured)) - middle
-        side = int(min(2 * above, 2 * below + 1))
+        side = int(min(2 * above, 2 * below + 1, most))
         kspace = np.take(kspace, np.arange(middle - side // 2, middle - side // 2 + side), axis)
     return kspace if kspace.size else None
 

@@ -101,9 +101,14 @@ def sort_readouts(
         )
     image &= here
     reference = flagged(heads, _REFERENCE) & ~flagged(heads, _REFERENCE_AND_IMAGE, NOISE, *_NO_IMAGE)
-    if strange := int(np.count_nonzero(reference & ~here)):
-        remarks.append(f"{strange} calibration lines of another encoding are not used")
-    reference &= here
+    if (reference & here).any():
+        if strange := int(np.count_nonzero(reference & ~here)):
+            remarks.append(f"{strange} calibration lines of another encoding are not used")
+        reference &= here
+    elif reference.any():  # a scan of its own, with an encoding of its own
+        reference &= (
+            heads["encoding_space_ref"] == np.bincount(heads["encoding_space_ref"][reference]).argmax()
+        )
     same, all_times = _chosen(heads, image, chosen, remarks, source)
     lines, own = image & same, reference & same
     if _embedded(heads, head, lines, own, remarks):
@@ -152,6 +157,8 @@ def _embedded(
 ) -> bool:
     """Whether the reference lines belong to the image."""
     if not reference.any() or head.calibration in _APART:
+        return False
+    if np.any(heads["encoding_space_ref"][reference] != heads["encoding_space_ref"][lines][0]):
         return False
     if head.calibration == "embedded":
         return True

@@ -55,6 +55,10 @@ class MRHeader:
         """Of the encoded grid, also after the readout's oversampling is removed: (readout, phase)."""
         return self.encoded_mm[0] / self.encoded[0], self.encoded_mm[1] / self.encoded[1]
 
+    def same_field(self, other: MRHeader) -> bool:
+        """Whether the encoded field of view is that of the other, so that lines lie equally far apart in k-space."""
+        return all(abs(a / b - 1) < 0.01 for a, b in zip(self.encoded_mm, other.encoded_mm, strict=True))
+
     def readout(self, samples: int) -> int:
         """How many of the readout's `samples` pixels lie in the reconstructed field of view."""
         return min(samples, max(1, round(samples * self.recon_mm[0] / self.encoded_mm[0])))

@@ -19,11 +19,11 @@ NOISE, BACK, NAVIGATOR = (
 
 
 def space(name, matrix, field):
-    sides = [
-        "".join(f"<{a}>{value}</{a}>" for a, value in zip("xyz", part, strict=True))
-        for part in (matrix, field)
-    ]
-    return f"<{name}><matrixSize>{sides[0]}</matrixSize><fieldOfView_mm>{sides[1]}</fieldOfView_mm></{name}>"
+    def sides(values):
+        return "".join(f"<{axis}>{value}</{axis}>" for axis, value in zip("xyz", values, strict=True))
+
+    size, mm = f"<matrixSize>{sides(matrix)}</matrixSize>", f"<fieldOfView_mm>{sides(field)}</fieldOfView_mm>"
+    return f"<{name}>{size}{mm}</{name}>"
 
 
 def encoding(
@@ -41,9 +41,7 @@ def encoding(
 
 
 def parallel(mode):
-    factor = (
-        "<kspace_encoding_step_1>2</kspace_encoding_step_1><kspace_encoding_step_2>1</kspace_encoding_step_2>"
-    )
+    factor = "<kspace_encoding_step_1>2</kspace_encoding_step_1>"
     stated = f"<calibrationMode>{mode}</calibrationMode>" if mode else ""
     return f"<parallelImaging><accelerationFactor>{factor}</accelerationFactor>{stated}</parallelImaging>"
 
@@ -53,9 +51,8 @@ def mrd(path, readouts, header=None, system=""):
     path.unlink(missing_ok=True)
     dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=True)
     body = f"<acquisitionSystemInformation>{system}</acquisitionSystemInformation>{header or encoding()}"
-    dataset.write_xml_header(
-        f'<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">{body}</ismrmrdHeader>'.encode()
-    )
+    root = 'ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD"'
+    dataset.write_xml_header(f"<{root}>{body}</ismrmrdHeader>".encode())
     for entry in readouts:
         data, flags = np.asarray(entry.pop("data"), np.complex64), entry.pop("flags", ())
         one = ismrmrd.Acquisition.from_array(data, *entry.pop("trajectory", ()))
@@ -104,7 +101,7 @@ def rss(images):
 
 
 def measured(scan):
-    return list(range(N)) if scan.mask is None else np.flatnonzero(scan.mask.all(-1)).tolist()
+    return np.flatnonzero(scan.mask.all(-1)).tolist()
 
 
 # --- calibration lines
@@ -154,6 +151,17 @@ def test_separate_calibration_of_an_oversampled_readout(tmp_path):
     assert np.allclose(scan.calibration[0], 3 * KSPACE[:, 8:24], atol=1e-5)
 
 
+def test_calibration_with_an_encoding_of_its_own(tmp_path):
+    """24 lines of 24 samples over the same field of view; over another one they are not used."""
+    few = [{"data": KSPACE[:, n, 4:28], "line": n - 4, "flags": [REFERENCE]} for n in range(4, 28)]
+    for field, used in ((128, True), (160, False)):
+        header = encoding(more=parallel("separate")) + encoding((24, 24, 1), (field, 128, 5), limits=(12, 23))
+        readouts = lines(range(0, N, 2)) + [{**line, "encoding_space_ref": 1} for line in few]
+        scan = read(mrd(tmp_path / "m.h5", readouts, header))
+        assert (scan.calibration is not None) == used and said(scan, "another field of view") != used
+        assert not used or np.allclose(scan.calibration[0], KSPACE[:, 4:28, 4:28], atol=1e-6)
+
+
 def test_interleaved_sampling_is_calibrated_by_all_times(tmp_path):
     readouts = lines(range(0, N, 2)) + lines(range(1, N, 2), repetition=1)
     scan = read(mrd(tmp_path / "m.h5", readouts, encoding(more=parallel("interleaved"))), time=1)
@@ -164,15 +172,11 @@ def test_interleaved_sampling_is_calibrated_by_all_times(tmp_path):
 # --- several of what one is expected of
 def test_averages_are_averaged(tmp_path):
     """The noise of the mean of four is half of one's."""
-    rng, sigma = np.random.default_rng(1), 0.05
-
-    def noisy(average):
-        noise = sigma * (rng.normal(size=KSPACE.shape) + 1j * rng.normal(size=KSPACE.shape))
-        return [{"data": (KSPACE + noise)[:, n], "line": n, "average": average} for n in range(N)]
-
-    path = mrd(tmp_path / "m.h5", [line for average in range(4) for line in noisy(average)])
+    readouts = [line for average in range(4) for line in lines(average=average)]
+    noisy = [{**line, "data": line["data"] + 0.07 * white(N, seed)} for seed, line in enumerate(readouts)]
+    path = mrd(tmp_path / "m.h5", noisy)
     scan = read(path)
-    assert np.std(scan.data[0] - KSPACE) == pytest.approx(sigma * 2**0.5 / 2, rel=0.05)
+    assert (np.abs(scan.data[0] - KSPACE) ** 2).mean() ** 0.5 == pytest.approx(0.07 / 2, rel=0.05)
     assert said(scan, "every line was measured 4 times") and describe(path)["averages"] == 4
 
 
@@ -254,19 +258,15 @@ def test_epi_that_cannot_be_corrected_is_refused(tmp_path):
             FormatError, match=r"m\.h5: got EPI without navigators.*correct the odd/even lines first"
         ):
             read(path)
-    times = {"rampUpTime": 100, "rampDownTime": 100, "flatTopTime": 300, "numSamples": N, "dwellTime": 12.5}
-    for ramps, start in ((True, 50), (False, 100)):
-        values = {**times, "acqDelayTime": start, "dwellTime": 12.5 if ramps else 9.0}
+    times = {"rampUpTime": 100, "rampDownTime": 100, "flatTopTime": 300, "numSamples": N}
+    for dwell, start in ((12.5, 50), (9.0, 100)):  # on the ramps; on the flat top
+        values = {**times, "acqDelayTime": start, "dwellTime": dwell}
         words = "".join(f"<p><name>{k}</name><value>{v}</value></p>" for k, v in values.items())
-        more = (
-            f"<trajectoryDescription><identifier>ConventionalEPI</identifier>{words}</trajectoryDescription>"
-        )
-        path = mrd(tmp_path / "m.h5", epi(), encoding(trajectory="epi", more=more))
-        if ramps:
-            with pytest.raises(FormatError, match=r"ramps of the readout gradient.*regrid"):
-                read(path)
-        else:
-            assert read(path).data.shape == (1, COILS, N, N)
+        described = encoding(trajectory="epi", more=f"<trajectoryDescription>{words}</trajectoryDescription>")
+        mrd(tmp_path / f"{start}.h5", epi(), described)
+    with pytest.raises(FormatError, match=r"ramps of the readout gradient.*regrid"):
+        read(tmp_path / "50.h5")
+    assert read(tmp_path / "100.h5").mask is None
 
 
 def test_readouts_that_say_they_are_uneven_are_refused(tmp_path):

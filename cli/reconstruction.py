@@ -295,7 +295,16 @@ def _write(
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
     modality = "CT" if scan.kind == "ct" else "MR"
-    write_dicom(mean, volume, folder / "dicom", "scanprior", derivation, modality=modality, spacing=spacing)
+    write_dicom(
+        mean,
+        volume,
+        folder / "dicom",
+        "scanprior",
+        derivation,
+        modality=modality,
+        spacing=spacing,
+        thickness=scan.thickness,
+    )
     middle = len(mean) // 2
     captions = {row.name: _caption(row) for row in rows}
     figure = overview(

@@ -69,6 +69,7 @@ def write_dicom(
     *,
     modality: Literal["CT", "MR"] = "CT",
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    thickness: float | None = None,
 ) -> DicomSeries:
     """Write slices as a new series in a new (or empty) folder.
 
@@ -81,7 +82,8 @@ def write_dicom(
         derivation: what DerivationDescription says, as key=value pairs (at most 1024 characters).
         uid_seed: makes all UIDs a function of it (and the source), so that a repeated run writes the same
             ones; random by default.
-        modality, spacing: without a source only: what the data are, (dz, dy, dx) [mm].
+        modality, spacing, thickness: without a source only: what the data are, (dz, dy, dx) [mm]; slices are dz
+            apart and, where that is another number, `thickness` mm thick.
 
     Raises:
         FormatError: wrong shape, NaN or Inf, a source without DICOM headers or with another number of slices,
@@ -115,7 +117,7 @@ def write_dicom(
         templates = (
             source.dicom
             if source is not None and source.dicom
-            else _anonymous(pydicom, uids, data.shape, modality, spacing)
+            else _anonymous(pydicom, uids, data.shape, modality, spacing, thickness)
         )
         stored, slope, clipped = _quantised(data, modality)
         with atomic(out_dir, directory=True) as folder:
@@ -264,7 +266,12 @@ def _pixels(pydicom: Any, image: Any, stored: np.ndarray, modality: str, slope: 
 
 
 def _anonymous(
-    pydicom: Any, uids: _Uids, shape: tuple[int, ...], modality: str, spacing: tuple[float, float, float]
+    pydicom: Any,
+    uids: _Uids,
+    shape: tuple[int, ...],
+    modality: str,
+    spacing: tuple[float, float, float],
+    thickness: float | None,
 ) -> list[Any]:
     """Headers of a new study of nobody: raw data carry no patient. The volume's middle is the origin."""
     depth, rows, columns = shape
@@ -294,7 +301,7 @@ def _anonymous(
             setattr(header, keyword, value)
         header.Rows, header.Columns = rows, columns
         header.PixelSpacing = [_decimal(dy), _decimal(dx)]
-        header.SliceThickness = header.SpacingBetweenSlices = _decimal(dz)
+        header.SliceThickness, header.SpacingBetweenSlices = _decimal(thickness or dz), _decimal(dz)
         origin = (-(columns - 1) * dx / 2, -(rows - 1) * dy / 2, (i - (depth - 1) / 2) * dz)
         header.ImagePositionPatient = [_decimal(v) for v in origin]
         header.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]

@@ -189,6 +189,9 @@ def _scan(
     order = [order[i] for i in choose(len(order), slices, source)]
     kspace, count, calibration = _lines(load, heads, readouts, order, spaces, remarks, source)
     header: Header = {"modality": "MR", **head.facts, "recon_matrix": f"{head.recon[0]} x {head.recon[1]}"}
+    if head.thickness_mm and distance and abs(head.thickness_mm - distance) > 0.01:
+        header["slice_thickness_mm"] = head.thickness_mm
+        remarks.append(f"slices of {head.thickness_mm:.4g} mm lie {distance:.4g} mm apart")
     noise = None
     matrix = _whitening(load, heads, readouts, kspace, head, remarks)
     if matrix is not None:

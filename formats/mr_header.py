@@ -91,7 +91,7 @@ def parse_header(xml: str, source: str, space: int = 0) -> MRHeader:
         FormatError: no XML, no such encoding, or a matrix that is no pair of whole numbers.
     """
     try:
-        root = ElementTree.fromstring(xml)
+        root = ElementTree.fromstring(xml.strip("\0\ufeff \r\n\t"))
         encodings = root.findall("{*}encoding")
         if space >= len(encodings):
             raise ValueError(f"no encoding number {space}, {len(encodings)} in all")

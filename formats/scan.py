@@ -89,6 +89,12 @@ class Scan:
         """(dz, dy, dx) [mm] of the images; 1 mm where a slice's thickness is not known."""
         return self.spacing or (1.0, self.pixel_mm, self.pixel_mm)
 
+    @property
+    def thickness(self) -> float | None:
+        """Of a slice [mm], where it is known to be another length than the slices' distance."""
+        stated = self.header.get("slice_thickness_mm")
+        return float(stated) if stated else None
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:

@@ -221,13 +221,14 @@ def test_a_fastmri_file(tmp_path, mri_scan: Scan, mr_prior, reconstructed) -> No
 
 # --- images, measured in simulation
 def test_voxels_that_are_no_cubes_keep_their_sides(tmp_path, mri_scan: Scan, scanprior) -> None:
-    """Pixels of 6 x 4 mm in slices 5 mm thick: in the HDF5 file and in DICOM."""
-    scan = saved(replace(mri_scan, pixel_mm=4.0, spacing=(5.0, 6.0, 4.0)), tmp_path / "scan.h5")
+    """Pixels of 6 x 4 mm in slices 3 mm thick and 5 mm apart: in the HDF5 file and in DICOM."""
+    facts = {"pixel_mm": 4.0, "spacing": (5.0, 6.0, 4.0), "header": {"slice_thickness_mm": 3.0}}
+    scan = saved(replace(mri_scan, **facts), tmp_path / "scan.h5")
     done = scanprior("reconstruct", scan, "-o", tmp_path / "out", "--method", "zero-filled", "--no-baselines")
     assert done.code == 0, done.err
     assert read_reconstruction(tmp_path / "out" / "reconstruction.h5").pixel_mm == (5.0, 6.0, 4.0)
     image = pydicom.dcmread(next((tmp_path / "out" / "dicom").iterdir()))
-    assert image.PixelSpacing == [6, 4] and image.SliceThickness == 5
+    assert image.PixelSpacing == [6, 4] and image.SliceThickness == 3 and image.SpacingBetweenSlices == 5
     assert "pixels of 6 x 4 mm" in scanprior("validate", scan).out
 
 

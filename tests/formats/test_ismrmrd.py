@@ -295,6 +295,7 @@ def test_slices_are_sorted_by_position(tmp_path):
     ]
     scan = read(mrd(tmp_path / "m.h5", readouts))
     assert scan.voxel == (7.0, 4.0, 4.0) and said(scan, "sorted by position")
+    assert scan.header["slice_thickness_mm"] == 5.0 and said(scan, "slices of 5 mm lie 7 mm apart")
     assert np.allclose(scan.data[:, 0, 16, 16] / KSPACE[0, 16, 16], [1, 3, 2], atol=1e-5)
     assert np.array_equal(read(tmp_path / "m.h5", slices=[2, 0, 2]).data, scan.data[[2, 0, 2]])
 

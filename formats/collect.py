@@ -21,6 +21,7 @@ import numpy as np
 
 from .dicom_pixels import pydicom_quietly
 from .hdf5 import open_hdf5, text
+from .isolated import isolated
 from .read import sniff
 from .scan import FormatError
 from .store import read_images
@@ -213,7 +214,7 @@ def _floats(header: Any, keyword: str, count: int) -> np.ndarray | None:
 
 # --- other files
 def _unusable(kind: str, path: Path, modality: str) -> str:
-    if kind in KSPACE or (kind == "scanprior-scan" and _is_mri(path)):
+    if kind in KSPACE or (kind == "scanprior-scan" and isolated(_is_mri, path)):
         return "" if modality == "MR" else "other modality"
     if kind in ("simple-sinogram", "dxchange", "scanprior-scan"):
         return "raw CT data (reconstruct them first)"
@@ -231,6 +232,11 @@ def _patient(kind: str, path: Path, name: str) -> str:
     """The key of a file that is neither DICOM nor an image set."""
     if kind == "nifti":
         return next((p for p in path.parts[:-1] if re.fullmatch(r"sub-[A-Za-z0-9]+", p)), name)
+    return isolated(_patient_in, path, name)
+
+
+def _patient_in(path: Path, name: str) -> str:
+    """The key that an HDF5 file states, else `name`."""
     with open_hdf5(path) as file:
         for key in ("patient_id", "patient"):
             if key in file.attrs:

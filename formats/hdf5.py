@@ -1,5 +1,9 @@
-"""What every HDF5 layout needs: opening with one clear error, text out of attributes, whole slices at a
-time."""
+"""What every HDF5 layout needs: opening with one clear error and without other files, text out of attributes, whole
+slices at a time.
+
+The HDF5 library crashes or freezes on some damaged files, so all of this runs in a process of its own
+(`formats/isolated.py`), but for the rows of image sets, which were looked over when the set was opened.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +16,67 @@ from typing import Any
 import h5py
 import numpy as np
 
+from . import limits
 from .scan import FormatError
+
+_DEFLATE = 1100  # the filters below make data smaller by no more (deflate: 1032)
+_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
 
 
 @contextmanager
 def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    """Open for reading. A truncated file, on opening or later when its data are read, is a FormatError."""
+    """Open for reading. A truncated file, on opening or later when its data are read, is a FormatError; so is one that
+    refers to other files, unless `limits.external` allows those beside it."""
     path = Path(path)
     try:
         with h5py.File(path, "r") as file:
+            _check_references(file, path)
             yield file
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
+def _check_references(file: h5py.File, path: Path, seen: frozenset[Path] = frozenset()) -> None:
+    """Raise FormatError for external links, external storage and virtual datasets of files that may not be read."""
+    for what, name in _references(file):
+        if not limits.external():
+            raise FormatError(
+                f"{path.name}: {what} refers to another file, which is not read; copy the data into one file, or "
+                "allow files of the same folder with --allow-external"
+            )
+        other = (path.parent / name).resolve()
+        if other.parent != path.parent.resolve() or not other.is_file():
+            raise FormatError(
+                f"{path.name}: {what} refers to a file that is not in the same folder; copy it there or leave it out"
+            )
+        if other not in seen and other != path.resolve() and h5py.is_hdf5(other):
+            with h5py.File(other, "r") as opened:
+                _check_references(opened, other, seen | {other, path.resolve()})
+
+
+def _references(file: h5py.File) -> list[tuple[str, str]]:
+    """(what refers, the other file's name), of every link and dataset."""
+    found: list[tuple[str, str]] = []
+
+    def look(name: bytes, info: Any) -> None:
+        words = f"the link {text(name)!r}"
+        if info.type == h5py.h5l.TYPE_EXTERNAL:
+            found.append((words, text(file.id.links.get_val(name)[0])))
+        elif info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
+            raise OSError(f"{words} is of an unknown kind")
+        elif info.type == h5py.h5l.TYPE_HARD and isinstance(item := file[name], h5py.Dataset):
+            words = f"the dataset {text(name)!r}"
+            found.extend((words, text(part[0])) for part in item.external or ())
+            if item.is_virtual:
+                found.extend((words, part.file_name) for part in item.virtual_sources() if part.file_name != ".")
+
+    file.id.links.visit(look, info=True)
+    return found
+
+
 class OpenOnce:
     """A file that is opened for reading at the first use and stays open, once a process: a copy that was pickled
-    (spawn) or forked opens the file anew."""
+    (spawn) or forked opens the file anew. To be looked over (`check_chunks`) before."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._file, self._process = path, None, 0
@@ -77,7 +125,21 @@ def dataset(file: h5py.Group, name: str, source: str) -> h5py.Dataset:
             f"{source}: got no dataset {name!r}, only {', '.join(datasets(file)) or 'none'}; see "
             "docs/formats.md for the layout"
         )
+    stored, plan = item.id.get_storage_size(), item.id.get_create_plist()
+    plain = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())} <= _FILTERS
+    if plain and not item.is_virtual and item.nbytes > _DEFLATE * stored + (1 << 20):
+        raise FormatError(
+            f"{source}: {name} claims {item.nbytes / 1e9:.3g} GB, but {stored / 1e6:.3g} MB of it were written; the "
+            "file is damaged or was not finished: write or copy it again"
+        )
     return item
+
+
+def check_chunks(data: h5py.Dataset) -> None:
+    """Go through the index of the chunks, where a damaged file crashes the library, without reading them. Raises what
+    h5py raises."""
+    if data.chunks is not None:
+        data.id.chunk_iter(lambda _: None)
 
 
 def number(file: h5py.Group, name: str, source: str, default: float | None = None) -> float:
@@ -107,6 +169,8 @@ def numbers(file: h5py.Group, name: str, source: str, count: int) -> list[float]
 
 def take(data: h5py.Dataset, index: np.ndarray) -> np.ndarray:
     """`data[index]` along the first axis, reading no more than that; any order, repetitions allowed."""
+    rows = len(np.unique(index))
+    limits.check_size(rows * data.nbytes / max(len(data), 1), Path(data.file.filename).name, str(data.name))
     if len(index) == len(data) and np.array_equal(index, np.arange(len(data))):
         return data[()]
     unique, inverse = np.unique(index, return_inverse=True)

@@ -3,16 +3,21 @@
 `sniff` names the format, `describe` reads headers only (no torch, no pixels, well under half a second),
 `read` reads. A format within HDF5 has its line in `layouts`, which is imported (with h5py)
 only where such a file was found.
+
+All three go through one door (`_through_door`): HDF5 is read in a process of its own, whatever a parsing library
+raises becomes a FormatError, and no more memory is taken than allowed.
 """
 
 from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import cifar, dicom, nifti
+from . import cifar, dicom, limits, nifti
+from .isolated import guarded, isolated
 from .reader import Reader
 from .scan import FormatError, Scan, Volume, check
 
@@ -34,29 +39,23 @@ def read(path: str | Path, *, check_data: bool = True, **options: Any) -> Scan |
         check_data: raise for the first defect of the data; False to list them all with `scan.problems`.
         options: slices (slice or list of int; DXchange: detector rows), and for some formats only: series
             (DICOM: UID, number or description), angle_sign (simple sinogram: -1 for clockwise), center,
-            drop_columns, pixel_mm (DXchange).
+            drop_columns, pixel_mm (DXchange). For all: max_memory (GB that reading may take; by default a share of
+            what is free), allow_external (HDF5 may refer to files of its folder).
 
     Raises:
         FormatError: missing, truncated, unknown or defective, or an option that the format does not have; one
             line that says what to do.
     """
-    path, reader = _resolve(path)
-    chosen = {key: value for key, value in options.items() if value is not None}
-    allowed = ("slices", *reader.options)
-    if unknown := sorted(set(chosen) - set(allowed)):
-        raise FormatError(
-            f"{path.name}: is {reader.name}, which has no option {', '.join(unknown)}, only {', '.join(allowed)}; "
-            "leave out what it does not have"
-        )
-    item = reader.read(path, **chosen)
+    item = _through_door(_read, path, options)
     if check_data:
-        check(item)
+        with guarded(Path(path)):
+            check(item)
     return item
 
 
 def sniff(path: str | Path) -> str:
     """The name of the format. Raises FormatError where there is none."""
-    return _resolve(path)[1].name
+    return _through_door(_sniff, path, {})
 
 
 def describe(path: str | Path, **options: Any) -> dict[str, Any]:
@@ -66,38 +65,77 @@ def describe(path: str | Path, **options: Any) -> dict[str, Any]:
     Raises:
         FormatError: as in `read`.
     """
-    path, reader = _resolve(path)
+    return _through_door(_describe, path, options)
+
+
+def _through_door(function: Callable[..., Any], path: str | Path, options: dict[str, Any]) -> Any:
+    """`function(file or folder, options)`."""
+    path = Path(path)
+    chosen = {key: value for key, value in options.items() if value is not None}
+    allowed = {key: chosen.pop(key, None) for key in ("max_memory", "allow_external")}
+    with guarded(path), limits.allowing(**allowed):
+        path = _place(path)
+        if path.is_file() and _is_hdf5(path):
+            return isolated(function, path, chosen)
+        return function(path, chosen)
+
+
+def _read(path: Path, options: dict[str, Any]) -> Scan | Volume:
+    reader = _reader(path)
+    allowed = ("slices", *reader.options)
+    if unknown := sorted(set(options) - set(allowed)):
+        raise FormatError(
+            f"{path.name}: is {reader.name}, which has no option {', '.join(unknown)}, only {', '.join(allowed)}; "
+            "leave out what it does not have"
+        )
+    return reader.read(path, **options)
+
+
+def _sniff(path: Path, _: dict[str, Any]) -> str:
+    return _reader(path).name
+
+
+def _describe(path: Path, _: dict[str, Any]) -> dict[str, Any]:
+    reader = _reader(path)
     facts: dict[str, Any] = {"file": path.name, "format": reader.name}
     if path.is_file():
         facts["size_mb"] = round(path.stat().st_size / 1e6, 3)
     return facts | reader.describe(path)
 
 
-def _resolve(path: str | Path) -> tuple[Path, Reader]:
-    """The file or folder that holds the data, and its reader."""
-    path = Path(path)
+def _place(path: Path) -> Path:
+    """The file or folder that holds the data: of a folder with one HDF5 file, the file."""
     if not path.exists():
         raise FormatError(
             f"{path}: does not exist; check the spelling and the working directory ({Path.cwd()})"
         )
     if path.is_dir():
-        return _folder(path)
+        return _in_folder(path)
+    if not path.is_file():  # a pipe would be waited for, a device read for ever
+        raise FormatError(f"{path.name}: is a pipe, socket or device, expected a file or a folder")
     if path.stat().st_size == 0:
         raise FormatError(f"{path.name}: is empty (0 bytes); copy it again")
+    return path
+
+
+def _reader(path: Path) -> Reader:
+    """The reader of what `_place` found."""
+    if path.is_dir():
+        return _CIFAR if not any(map(dicom.is_dicom, _files(path))) else _DICOM
     with path.open("rb") as file:
         start = file.read(352)
     if _is_hdf5(path):
         from .layouts import reader_of
 
-        return path, reader_of(path)
+        return reader_of(path)
     if dicom.looks_like_dicom(start):
-        return path, _DICOM
+        return _DICOM
     if start[:2] == b"\x1f\x8b":
         start = _unzip(path)
     if nifti.looks_like_nifti(start):
-        return path, _NIFTI
+        return _NIFTI
     if cifar.is_batch(path):
-        return path, _CIFAR
+        return _CIFAR
     kind = "a text file" if _is_text(start) else "an unknown binary file"
     raise FormatError(
         f"{path.name}: is {kind}, expected DICOM, NIfTI or HDF5 (by content, whatever its name ends with). "
@@ -105,15 +143,18 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
     )
 
 
-def _folder(path: Path) -> tuple[Path, Reader]:
-    files = sorted(item for item in path.iterdir() if item.is_file() and not item.name.startswith("."))
-    if any(dicom.is_dicom(item) for item in files):
-        return path, _DICOM
-    if cifar.training_batches(path):
-        return path, _CIFAR
+def _files(folder: Path) -> list[Path]:
+    return sorted(item for item in folder.iterdir() if item.is_file() and not item.name.startswith("."))
+
+
+def _in_folder(path: Path) -> Path:
+    """The folder, where it holds DICOM or CIFAR-10, or the one HDF5 file in it."""
+    files = _files(path)
+    if any(dicom.is_dicom(item) for item in files) or cifar.training_batches(path):
+        return path
     inside = [item for item in files if _is_hdf5(item)]
     if len(inside) == 1:
-        return _resolve(inside[0])
+        return inside[0]
     if inside:
         names = ", ".join(item.name for item in inside[:8])
         raise FormatError(

@@ -21,7 +21,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .hdf5 import OpenOnce, dataset, number, numbers, open_hdf5, take, text
+from .hdf5 import OpenOnce, check_chunks, dataset, number, numbers, open_hdf5, take, text
+from .isolated import isolated
 from .reader import IN_COLOUR, Slices, choose
 from .scan import FormatError, Scan, Volume, check
 from .write import atomic
@@ -283,10 +284,7 @@ class ImageSet:
 
     def load(self, slices: Slices = None) -> np.ndarray:
         """Images, (n, H, W) float32 (complex64), or (n, 3, H, W) float32, in `units`; all by default."""
-        with open_hdf5(self.path) as file:
-            images = dataset(file, "images", self.path.name)
-            stored = take(images, choose(len(self), slices, self.path.name))
-        return self._values(stored)
+        return self._values(isolated(_rows, self.path, choose(len(self), slices, self.path.name).tolist()))
 
     def extent(self, index: int) -> tuple[int, int]:
         """Rows and columns of an image, centred, without the padding to the set's shape."""
@@ -336,9 +334,20 @@ class ImageSet:
 def read_images(path: str | Path) -> ImageSet:
     """Open an image set; the images are read later. Raises FormatError for missing columns or unknown
     units."""
-    path = Path(path)
+    return ImageSet(path=Path(path), **isolated(_image_set, Path(path)))
+
+
+def _rows(path: Path, index: list[int]) -> np.ndarray:
+    """Images as they are stored."""
+    with open_hdf5(path) as file:
+        return take(dataset(file, "images", path.name), np.asarray(index))
+
+
+def _image_set(path: Path) -> dict[str, Any]:
+    """The fields of an `ImageSet`, but for its path; the file is looked over, so that its rows can be read later."""
     with open_hdf5(path) as file:
         images = dataset(file, "images", path.name)
+        check_chunks(images)
         stated = text(images.attrs.get("units", file.attrs.get("units", "none")))
         colour = stated.startswith("RGB")
         fits = images.ndim == 4 and images.shape[1] == 3 if colour else images.ndim == 3
@@ -377,12 +386,14 @@ def read_images(path: str | Path) -> ImageSet:
                 "one entry an "
                 "image; add them (docs/formats.md)"
             )
-        return ImageSet(
-            path=path,
-            shape=images.shape,
-            units=units,
-            groups=np.asarray(groups, dtype=str),
-            pixel_mm=np.asarray(pixels, dtype=np.float32),
-            columns=columns,
-            offset=offset,
-        )
+        return {
+            "shape": images.shape,
+            "units": units,
+            "groups": np.asarray(groups, dtype=str),
+            "pixel_mm": np.asarray(pixels, dtype=np.float32),
+            "columns": {
+                name: column if column.dtype != object else column.astype(str)
+                for name, column in columns.items()
+            },
+            "offset": offset,
+        }

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from . import limits
 from .scan import FormatError
 
 AIR_HU = -1024.0
@@ -59,6 +60,7 @@ class DicomSlice:
 def pixels(images: list[DicomSlice], modality: str) -> np.ndarray:
     """(Z, H, W) float32, HU (CT) or magnitude (MR), of sorted slices of one size."""
     rows, columns = int(images[0].header.Rows), int(images[0].header.Columns)
+    limits.check_size(4.0 * len(images) * rows * columns, images[0].path.name, f"{len(images)} images")
     out = np.empty((len(images), rows, columns), dtype=np.float32)
     opened, decoded = None, np.empty(0)
     for i, image in enumerate(images):
@@ -86,6 +88,8 @@ def _decode(path: Path) -> np.ndarray:
                 )
             if not dataset.file_meta.get("TransferSyntaxUID"):
                 dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+            pixels = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames", 1) or 1)
+            limits.check_size(12.0 * pixels, path.name, "the pixels")  # stored, decoded, rescaled
             return dataset.pixel_array
         except FormatError:
             raise

@@ -32,7 +32,7 @@ import numpy as np
 from . import limits
 from .scan import FormatError, Scan, Volume
 
-_CPU_SECONDS, _SECONDS = 8.0, 30.0  # for a small file; a frozen one uses the processor, a slow disk does not
+_CPU_SECONDS, _SECONDS = 4.0, 30.0  # for a small file; a frozen one uses the processor, a slow disk does not
 _BYTES_A_SECOND = 1e6  # of a large file; a slow disk and a strong compression together
 _CROSSING = {cls.__name__: cls for cls in (Scan, Volume)}
 _NUMBERS = "biufcUS"  # kinds of numpy arrays that cross

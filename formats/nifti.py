@@ -7,15 +7,20 @@ the values unless given.
 
 from __future__ import annotations
 
+import gzip
+import math
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 
+from . import limits
+from .isolated import guarded
 from .reader import Slices, choose
 from .scan import FormatError, Volume
 from .write import atomic
 
+_LARGEST_HEADER = 540  # bytes, NIfTI-2's; NIfTI-1's has 348
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -38,11 +43,9 @@ def read_nifti(
     import nibabel
 
     path = Path(path)
-    try:
+    with guarded(path):
         image = nibabel.as_closest_canonical(_load(path))
         data = np.asarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, TypeError) as error:
-        raise FormatError(f"{path.name}: the NIfTI file cannot be read ({error}); copy it again") from error
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]
     if data.ndim != 3:
@@ -70,12 +73,12 @@ def read_nifti(
 
 def describe_nifti(path: Path) -> dict[str, Any]:
     """The header's shape and voxel size."""
-    image = _load(path)
+    header = _header(path)
     return {
         "kind": "images",
-        "shape": tuple(int(n) for n in image.shape),
-        "voxel_mm": tuple(round(float(s), 5) for s in image.header.get_zooms()[:3]),
-        "type": str(image.get_data_dtype()),
+        "shape": tuple(int(n) for n in header.get_data_shape()),
+        "voxel_mm": tuple(round(float(s), 5) for s in header.get_zooms()[:3]),
+        "type": str(header.get_data_dtype()),
     }
 
 
@@ -100,26 +103,50 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
         nibabel.save(image, temporary)
 
 
-def _load(path: Path) -> Any:
-    """The image whatever its name: nibabel would go by the ending."""
+def _header(path: Path) -> Any:
+    """nibabel's header, of the first bytes and whatever the name. Raises FormatError where the array is larger than
+    memory."""
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
 
-    with path.open("rb") as file:
-        start = file.read(2)
-    try:
-        if path.name.endswith((".nii", ".nii.gz", ".hdr", ".img")) and (
-            start == b"\x1f\x8b"
-        ) == path.name.endswith(".gz"):
+    with _unpacked(path) as file:
+        start = file.read(_LARGEST_HEADER)
+    kind = nibabel.Nifti2Header if start[4:6] in (b"n+", b"ni") else nibabel.Nifti1Header
+    with nibabel.imageglobals.LoggingOutputSuppressor():  # its remarks are not our user's business
+        header = kind(start[: kind.template_dtype.itemsize])
+    limits.check_size(_length(header) + 8 * _voxels(header), path.name, f"{header.get_data_shape()} voxels")
+    return header
+
+
+def _load(path: Path) -> Any:
+    """The image whatever its name: nibabel would go by the ending. A gzip file is unpacked as far as its header says
+    and no further."""
+    import nibabel
+
+    header = _header(path)
+    with nibabel.imageglobals.LoggingOutputSuppressor():
+        if not _is_gzip(path) and path.name.endswith((".nii", ".hdr", ".img")):
             return nibabel.load(path)
-        import gzip
+        kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+        with _unpacked(path) as file:
+            return kind.from_bytes(file.read(_length(header)))
 
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if start == b"\x1f\x8b" else raw
-        kind = nibabel.Nifti2Image if raw[4:6] == b"n+" else nibabel.Nifti1Image
-        return kind.from_bytes(raw)
-    except (ImageFileError, OSError, EOFError) as error:
-        raise FormatError(f"{path.name}: the NIfTI file cannot be read ({error}); copy it again") from error
+
+def _voxels(header: Any) -> int:
+    return math.prod(int(n) for n in header.get_data_shape())
+
+
+def _length(header: Any) -> int:
+    """Bytes of the file, unpacked, up to the end of the array."""
+    return int(header["vox_offset"]) + _voxels(header) * header.get_data_dtype().itemsize
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _unpacked(path: Path) -> Any:
+    return gzip.open(path) if _is_gzip(path) else path.open("rb")
 
 
 def _affine(volume: Volume) -> np.ndarray:

@@ -37,41 +37,76 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
 
 
 def _check_references(file: h5py.File, path: Path, seen: frozenset[Path] = frozenset()) -> None:
-    """Raise FormatError for external links, external storage and virtual datasets of files that may not be read."""
-    for what, name in _references(file):
-        if not limits.external():
-            raise FormatError(
-                f"{path.name}: {what} refers to another file, which is not read; copy the data into one file, or "
-                "allow files of the same folder with --allow-external"
-            )
-        other = (path.parent / name).resolve()
-        if other.parent != path.parent.resolve() or not other.is_file():
-            raise FormatError(
-                f"{path.name}: {what} refers to a file that is not in the same folder; copy it there or leave it out"
-            )
-        if other not in seen and other != path.resolve() and h5py.is_hdf5(other):
+    """Raise FormatError for external links, external storage and virtual datasets of files that may not be read, and
+    for virtual datasets that lack a part: the library would give fill values."""
+    links, data = _linked(file)
+    others = {_beside(path, f"the link {name!r}", target) for name, target in links.items()}
+    for name, item in data.items():
+        words = f"the dataset {name!r}"
+        others |= {_beside(path, words, text(part[0])) for part in item.external or ()}
+        mapped = 0
+        for part in item.virtual_sources() if item.is_virtual else ():
+            mapped += part.vspace.get_select_npoints()
+            other = path if part.file_name == "." else _beside(path, words, part.file_name)
+            others.add(other)
             with h5py.File(other, "r") as opened:
-                _check_references(opened, other, seen | {other, path.resolve()})
+                if not _holds(opened.get(part.dset_name), part):
+                    raise FormatError(
+                        f"{path.name}: {words} is put together from {part.dset_name!r} of {other.name}, where there is "
+                        "no such dataset of that size; copy the data into one file"
+                    )
+        if item.is_virtual and mapped < item.size:
+            raise FormatError(
+                f"{path.name}: {words} is put together from others, which give {mapped} of its {item.size} numbers; "
+                "write it whole"
+            )
+    for other in others - seen - {path}:
+        if h5py.is_hdf5(other):
+            with h5py.File(other, "r") as opened:
+                _check_references(opened, other, seen | others | {path})
 
 
-def _references(file: h5py.File) -> list[tuple[str, str]]:
-    """(what refers, the other file's name), of every link and dataset."""
-    found: list[tuple[str, str]] = []
+def _holds(source: Any, part: Any) -> bool:
+    """Whether a dataset has what a part of a virtual one takes from it."""
+    if not isinstance(source, h5py.Dataset):
+        return False
+    space = part.src_space
+    if space.get_select_type() == h5py.h5s.SEL_ALL:
+        return source.size == part.vspace.get_select_npoints()
+    last = space.get_select_bounds()[1]
+    return len(last) == source.ndim and all(i < n for i, n in zip(last, source.shape, strict=True))
+
+
+def _beside(path: Path, words: str, target: str) -> Path:
+    """The file that is referred to. Raises FormatError where it may not be read."""
+    if not limits.external():
+        raise FormatError(
+            f"{path.name}: {words} refers to another file, which is not read; copy the data into one file, or allow "
+            "files of the same folder with --allow-external"
+        )
+    other = (path.parent / target).resolve()
+    if other.parent != path.parent.resolve() or not other.is_file():
+        raise FormatError(
+            f"{path.name}: {words} refers to a file that is not in the same folder; copy it there or leave it out"
+        )
+    return other
+
+
+def _linked(file: h5py.File) -> tuple[dict[str, str], dict[str, h5py.Dataset]]:
+    """External links with their files, and every dataset, by name."""
+    links: dict[str, str] = {}
+    data: dict[str, h5py.Dataset] = {}
 
     def look(name: bytes, info: Any) -> None:
-        words = f"the link {text(name)!r}"
         if info.type == h5py.h5l.TYPE_EXTERNAL:
-            found.append((words, text(file.id.links.get_val(name)[0])))
+            links[text(name)] = text(file.id.links.get_val(name)[0])
         elif info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
-            raise OSError(f"{words} is of an unknown kind")
+            raise OSError(f"the link {text(name)!r} is of an unknown kind")
         elif info.type == h5py.h5l.TYPE_HARD and isinstance(item := file[name], h5py.Dataset):
-            words = f"the dataset {text(name)!r}"
-            found.extend((words, text(part[0])) for part in item.external or ())
-            if item.is_virtual:
-                found.extend((words, part.file_name) for part in item.virtual_sources() if part.file_name != ".")
+            data[text(name)] = item
 
     file.id.links.visit(look, info=True)
-    return found
+    return links, data
 
 
 class OpenOnce:

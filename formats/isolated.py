@@ -72,6 +72,7 @@ def isolated(function: Callable[..., Any], path: Path, *arguments: Any) -> Any:
     """
     if _inside:
         return function(path, *arguments)
+    path = path.absolute()
     size = path.stat().st_size if path.exists() else 0
     cpu, wall = (seconds + size / _BYTES_A_SECOND for seconds in (_CPU_SECONDS, _SECONDS))
     with limits.allowing():  # fixed now: what is free changes while the child reads
@@ -161,6 +162,8 @@ def _live(path: Path, work: Callable[[], Any], file: Any, cpu: float, wall: floa
         if not _debug():  # what malloc says of a damaged heap is no news for the user
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         _limit(cpu, wall)
+        if limits.external():  # HDF5 looks for external storage in the working directory
+            os.chdir(path.parent)
         try:
             _write(file, _answer(path, work))
         except (MemoryError, OSError):  # the answer itself is too large

@@ -21,6 +21,10 @@ import numpy as np
 Header = dict[str, str | float | int]
 
 SPARSEST = 0.05  # rad between views; over many turns more looks like degrees
+_NOISES: dict[str, dict[str, dict[str, float | None]]] = {  # kind -> law -> its numbers, None: no default
+    "ct": {"gaussian": {"sigma": None}, "photon": {"photons": None, "electronic": 0.0}},
+    "mri": {"complex_gaussian": {"sigma": None}},
+}
 _PERSONAL = ("patient", "birth", "institution", "physician", "operator", "accession", "studydate", "studyid")
 
 
@@ -148,6 +152,8 @@ def _find(item: Scan | Volume) -> Iterator[str]:
         yield from _mri(item)
     else:
         yield f"got kind {item.kind!r}, expected 'ct' or 'mri'"
+    if isinstance(item, Scan) and item.noise is not None and item.kind in _NOISES:
+        yield from _noise(item.noise, item.kind)
     for key in item.header:
         if is_personal(key):
             yield f"got header key {key!r}, which can identify a person; remove it"
@@ -293,6 +299,22 @@ def _outside(kspace: np.ndarray, mask: np.ndarray) -> bool:
     """Whether k-space holds anything where the mask, of all slices or one for each, says nothing was measured."""
     masks = np.broadcast_to(mask, (len(kspace), *mask.shape[-2:]))
     return any(bool(np.any(one[:, ~measured])) for one, measured in zip(kspace, masks, strict=True))
+
+
+def _noise(noise: dict[str, Any], kind: str) -> Iterator[str]:
+    laws, law = _NOISES[kind], noise.get("type")
+    if not isinstance(law, str) or law not in laws:
+        yield (
+            f"got noise of type {law!r}, expected {' or '.join(map(repr, laws))} in {kind.upper()}; state one of them, "
+            "or leave noise out and it is estimated"
+        )
+        return
+    for name, default in laws[law].items():
+        value, none_allowed = noise.get(name, default), name != "photons"
+        fits = isinstance(value, int | float | np.number) and not isinstance(value, bool) and np.isfinite(value)
+        if not fits or value < 0 or (value == 0 and not none_allowed):
+            least = ">= 0" if none_allowed else "> 0"
+            yield f"got noise with {name} = {value!r}, expected a number {least}; correct it, or leave noise out"
 
 
 def _array(what: str, data: np.ndarray, ndim: int, axes: str, *, is_complex: bool) -> Iterator[str]:

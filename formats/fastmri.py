@@ -9,6 +9,7 @@ root-sum-of-squares picture as `truth`: the file's reconstruction_rss before its
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
         if acquisition is not None:
             acquisition = acquisition.with_pixel(pixel_mm, source)
         header: Header = {"modality": "MR"}
-        if "acquisition" in file.attrs:
-            header["acquisition"] = text(file.attrs["acquisition"])
+        if protocol := _protocol(file):
+            header["acquisition"] = protocol
     if kspace.ndim == 3:
         kspace = kspace[:, None]
     height, width = kspace.shape[-2:]
@@ -113,7 +114,7 @@ def describe_fastmri(path: Path) -> dict[str, Any]:
             "mask": int(np.count_nonzero(dataset(file, "mask", path.name)[()]))
             if "mask" in file
             else "none stored",
-            "acquisition": text(file.attrs.get("acquisition", "not stored")),
+            "acquisition": _protocol(file) or "not stored",
         }
     if acquisition is not None:
         facts |= {"encoded": acquisition.encoded, "recon": acquisition.recon}
@@ -126,6 +127,12 @@ def describe_fastmri(path: Path) -> dict[str, Any]:
         if acquisition.remarks:
             facts["remarks"] = list(acquisition.remarks)
     return facts
+
+
+def _protocol(file: h5py.File) -> str:
+    """fastMRI's name of the sequence (AXT2, CORPD_FBK, …); "" for none and for anything that does not look like one."""
+    name = text(file.attrs.get("acquisition", ""))
+    return name if re.fullmatch(r"(AX|COR|SAG)[A-Z0-9]{1,8}(_[A-Z0-9]{1,8})?", name) else ""
 
 
 def _encoded(acquisition: MRHeader | None, width: int) -> slice:

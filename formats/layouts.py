@@ -8,10 +8,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from . import dxchange, fastmri, ismrmrd_file, simple, store
+from . import dxchange, fastmri, ismrmrd_file, shown, simple, store
 from .hdf5 import datasets, open_hdf5, text
 from .reader import Reader, Slices, choose
-from .scan import FormatError, Volume, is_personal
+from .scan import FormatError, Volume
 
 _KNOWN = (
     "scanprior scans, reconstructions and image sets, simple sinograms (sinogram, angles_deg), simple "
@@ -72,7 +72,7 @@ def _describe_images(path: Path) -> dict[str, Any]:
         "units": images.units,
         "groups": len(set(images.groups)),
         "pixel_mm": (float(images.pixel_mm.min()), float(images.pixel_mm.max())),
-        "columns": sorted(images.columns),
+        "columns": shown.names(sorted(images.columns)),
     }
 
 
@@ -89,23 +89,17 @@ def _describe_hdf5(path: Path) -> dict[str, Any]:
         if facts["kind"] == "ct" and "mask" in file:
             lost = 1 - float(np.mean(np.asarray(file["mask"]) != 0))
             facts["gaps"] = f"{lost:.1%} of the rays were lost"
-        facts["datasets"] = {name: f"{item.shape} {item.dtype}" for name, item in datasets(file).items()}
-        facts |= {
-            key: _short(value)
-            for key, value in file.attrs.items()
-            if key not in ("format", "version", "kind") and not is_personal(key)
+        found = datasets(file)
+        facts["datasets"] = {
+            name: f"{found[name].shape} {found[name].dtype}" if name in found else "not shown"
+            for name in shown.names(found)
         }
+        facts |= shown.attributes(dict(file.attrs))
         for group in ("geometry", "noise", "header"):
             if isinstance(file.get(group), h5py.Group):
-                attributes = file[group].attrs.items()
-                facts[group] = {key: _short(value) for key, value in attributes if not is_personal(key)}
+                show = shown.header if group == "header" else shown.attributes
+                facts[group] = show(dict(file[group].attrs))
     return facts
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, (str, bytes)):
-        return text(value)[:200]
-    return np.asarray(value).tolist()
 
 
 _READERS = {

@@ -108,7 +108,13 @@ def test_info_of_a_foreign_file_shows_no_patient(tmp_path: Path) -> None:
     path = tmp_path / "raw.h5"
     with h5py.File(path, "w") as file:
         file["kspace"] = np.ones((1, 1, 8, 8), np.complex64)
-        file.attrs.update({"patient_id": "Jane Doe 1970", "sequence": "tse"})
-    facts = str(describe(path))
-    assert "tse" in facts
-    assert "Jane" not in facts
+        file["Jane_Doe"] = np.ones(3)
+        file.attrs.update({"patient_id": "Jane Doe 1970", "about": "head of Jane", "phone": 5551234, "pixel_mm": 0.5})
+        file.attrs["geometry"] = "fan beam of Jane"
+        file.create_group("header").attrs.update({"comment": "Jane again", "manufacturer": "ACME", "number": 5551234})
+    facts = describe(path)
+    assert facts["pixel_mm"] == 0.5
+    assert facts["header"]["manufacturer"] == "ACME"
+    assert "Jane" not in str(facts)
+    assert "5551234" not in str(facts)
+    assert facts["other_attributes"] == "4, not shown"

@@ -16,6 +16,11 @@ from typing import Any
 
 CARDS = Path(__file__).parent / "cards"
 WEIGHTS = Path(__file__).parent / "weights"
+_LARGEST = 1e30
+_DEEPEST = 3  # coarse priors, each within the other
+_LONGEST = 16  # levels of a network, and whatever else it has a list of
+_WIDEST = 8192  # the most of anything that has no line here
+_MOST = {"blocks": 64, "stem": 64, "multipliers": 64, "channels": 64, "factor": 64}
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ class Card:
         for name, value in entries.items():
             right, expected = ENTRIES[name]
             if not right(value) and not (value is None and name in {"pixel_mm", "matrix"}):
-                raise ValueError(f"the card's {name}: got {value!r}, expected {expected}")
+                raise ValueError(f"the card's {name}: got {repr(value)[:80]}, expected {expected}")
+        _check_network(entries["network"])
         return Card(**entries)
 
     @staticmethod
@@ -66,13 +72,16 @@ class Card:
         """The card in a TOML file. Raises ValueError, with the file's name, where there is none."""
         try:
             return Card.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: no card of a prior ({error})") from error
 
     @staticmethod
     def from_json(text: str) -> Card:
         """The card in a safetensors header. Raises ValueError where it is none."""
-        table = json.loads(text)
+        try:
+            table = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("tables within tables without end") from error
         if not isinstance(table, dict):
             raise ValueError(f"a card is a table, got {type(table).__name__}")
         return Card.from_dict(table)
@@ -93,15 +102,43 @@ def _without_none(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """A finite one; a whole number too large for a float is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
 
 
 def _numbers(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(map(_number, value)) and value[0] <= value[1]
 
 
+def _check_network(table: dict[str, Any], depth: int = 0) -> None:
+    """Raise ValueError for a network that nobody trains, before building it takes a day or all memory: numbers that
+    are not finite, negative or beyond `_MOST`, long lists, a prior within a prior within a prior and so on."""
+    if depth > _DEEPEST:
+        raise ValueError(f"the card's network: more than {_DEEPEST} coarse priors, each within the other")
+    for key, value in table.items():
+        if isinstance(value, dict):
+            if key == "coarse":
+                _check_network(value, depth + 1)
+            elif not _finite(value):
+                raise ValueError(f"the card's network.{key}: got a number that is not finite")
+            continue
+        entries = value if isinstance(value, list | tuple) else [value]
+        most = _MOST.get(key, _WIDEST)
+        for entry in entries:
+            if isinstance(entry, int | float) and not 0 <= entry <= most:
+                raise ValueError(f"the card's network: got {key} = {str(value)[:80]}, expected 0 to {most}")
+        if len(entries) > _LONGEST:
+            raise ValueError(f"the card's network: got {len(entries)} entries of {key}, expected at most {_LONGEST}")
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        _number(entry) for entry in value.values() if isinstance(entry, int | float) and not isinstance(entry, bool)
+    )
+
+
 def _count(value: Any) -> bool:
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value < 1 << 20
 
 
 def _text(value: Any) -> bool:
@@ -115,12 +152,12 @@ def _table(value: Any) -> bool:
 ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {  # entry -> what it may be, in code and in words
     "name": (_text, "a name"),
     "modality": (lambda v: v in ("CT", "MR", "RGB"), "CT, MR or RGB"),
-    "channels": (_count, "a whole number above 0"),
+    "channels": (lambda v: _count(v) and v <= _MOST["channels"], f"a whole number from 1 to {_MOST['channels']}"),
     "sigma_data": (lambda v: _number(v) and v > 0, "a positive number"),
-    "intensity": (_table, "a table"),
+    "intensity": (_finite, "a table of finite numbers"),
     "network": (_table, "a table"),
     "window": (_numbers, "two numbers, the lower one first"),
-    "pixel_mm": (_numbers, "two numbers, the lower one first"),
+    "pixel_mm": (lambda v: _numbers(v) and v[0] > 0, "two lengths above 0, the lower one first"),
     "matrix": (lambda v: isinstance(v, tuple) and all(map(_count, v)), "whole numbers above 0"),
     "description": (_text, "text"),
     "data": (lambda v: isinstance(v, list) and all(map(_table, v)), "tables"),

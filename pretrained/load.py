@@ -22,6 +22,7 @@ from ..priors.supervised import SupervisedNetwork
 from .cache import find, header_card, sha256_of
 from .card import Card, bundled
 
+_FLOATS = {"F16", "BF16", "F32", "F64"}
 INTENSITIES = {"attenuation": Attenuation, "robust-maximum": RobustMaximum, "grey-levels": GreyLevels}
 
 
@@ -138,22 +139,41 @@ def load_file(path: Path, card: Card | None = None) -> tuple[NetworkPrior, Card]
 def _load_file(path: Path, card: Card | None, make: Callable[[Card], Network]) -> tuple[Network, Card]:
     if card is None:
         card = replace(header_card(path), sha256=sha256_of(path))
+    shapes = _stored(path)
+    try:
+        with torch.device("meta"):  # a card may describe any size: first the names and shapes, then the memory
+            wanted = {key: tuple(tensor.shape) for key, tensor in make(card).state_dict().items()}
+        if wanted != shapes:
+            raise ValueError(f"{path}: its weights do not fit the network on its card")
+        prior = make(card)
+    except (TypeError, RuntimeError, ArithmeticError, LookupError) as error:
+        raise ValueError(f"{path}: no network can be built from its card ({error})") from error
+    with safe_open(path, "pt") as file:
+        weights = {key: file.get_tensor(key).float() for key in shapes}
+    if broken := [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]:
+        raise ValueError(f"{path}: its weights hold NaN or Inf (first in {broken[0]}); train or fetch it again")
+    prior.load_state_dict(weights)
+    return prior, card
+
+
+def _stored(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights in a .safetensors file. Raises ValueError for a file that is none, and for whole numbers
+    or truth values among them."""
     try:
         with safe_open(path, "pt") as file:
-            weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+            parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+            shapes = {key: tuple(part.get_shape()) for key, part in parts.items()}
+            types = {part.get_dtype() for part in parts.values()}
     except SafetensorError as error:
         raise ValueError(
             f"{path}: not a safetensors file, or cut off ({error}); train or fetch it again"
         ) from error
-    try:
-        prior = make(card)
-    except (TypeError, RuntimeError, ArithmeticError, LookupError) as error:
-        raise ValueError(f"{path}: no network can be built from its card ({error})") from error
-    try:
-        prior.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: its weights do not fit the network on its card") from error
-    return prior, card
+    if types - _FLOATS:
+        raise ValueError(
+            f"{path}: holds weights of type {', '.join(sorted(types - _FLOATS))}, expected floating point numbers; it "
+            "is no prior of scanprior, or damaged: fetch it again"
+        )
+    return shapes
 
 
 def save(path: Path, weights: dict[str, Tensor], card: Card, dtype: torch.dtype = torch.float16) -> str:

@@ -48,10 +48,11 @@ def validate(path: Path, as_json: bool, reader: dict[str, Any]) -> None:
 def examine(path: Path, **reader: Any) -> dict[str, Any]:
     """{"file", "format", "what", "usable", "problems": [...], "notes": [...]}. Raises FormatError where the
     file is of no known format; defects of a known one are problems."""
+    from ..formats.isolated import guarded
     from ..formats.read import read, sniff
     from ..formats.scan import FormatError, Scan, problems
 
-    name = sniff(path)
+    name = sniff(path, **reader)
     found: dict[str, Any] = {
         "file": path.name,
         "format": name,
@@ -61,23 +62,24 @@ def examine(path: Path, **reader: Any) -> dict[str, Any]:
         "notes": [],
     }
     try:
-        if name == "image-set":
-            from ..formats.store import read_images
+        with guarded(path):
+            if name == "image-set":
+                from ..formats.store import read_images
 
-            images = read_images(path)
-            found["what"], found["problems"], found["notes"] = _image_set(images)
-        else:
-            item = read(path, check_data=False, **reader)
-            found["problems"] = problems(item)
-            if isinstance(item, Scan):
-                found["what"] = _what(item)
-                if not found["problems"] and item.geometry is not None:
-                    found["problems"], found["notes"] = _ct(item, item.geometry)
-                elif not found["problems"]:
-                    found["problems"], found["notes"] = _mri(item)
+                images = read_images(path)
+                found["what"], found["problems"], found["notes"] = _image_set(images)
             else:
-                found["what"], found["notes"] = _volume(item)
-            found["notes"] = [*item.remarks, *found["notes"]]
+                item = read(path, check_data=False, **reader)
+                found["problems"] = problems(item)
+                if isinstance(item, Scan):
+                    found["what"] = _what(item)
+                    if not found["problems"] and item.geometry is not None:
+                        found["problems"], found["notes"] = _ct(item, item.geometry)
+                    elif not found["problems"]:
+                        found["problems"], found["notes"] = _mri(item)
+                else:
+                    found["what"], found["notes"] = _volume(item)
+                found["notes"] = [*item.remarks, *found["notes"]]
     except FormatError as error:
         found["problems"] = [str(error)]
     found["usable"] = not found["problems"]

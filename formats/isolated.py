@@ -34,6 +34,7 @@ from .scan import FormatError, Scan, Volume
 
 _CPU_SECONDS, _SECONDS = 4.0, 30.0  # for a small file; a frozen one uses the processor, a slow disk does not
 _BYTES_A_SECOND = 1e6  # of a large file; a slow disk and a strong compression together
+_OVERHEAD = 256 << 20  # bytes of the libraries themselves
 _CROSSING = {cls.__name__: cls for cls in (Scan, Volume)}
 _NUMBERS = "biufcUS"  # kinds of numpy arrays that cross
 _inside = False  # in the child
@@ -189,8 +190,8 @@ def _limit(cpu: float, wall: float) -> None:
             used = 1 << 30
         for limit, most in (
             (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_AS, used + limits.memory()),
-            (resource.RLIMIT_FSIZE, limits.memory()),
+            (resource.RLIMIT_AS, used + _OVERHEAD + limits.memory()),
+            (resource.RLIMIT_FSIZE, _OVERHEAD + limits.memory()),
             (resource.RLIMIT_CPU, int(cpu)),
         ):
             with suppress(ValueError, OSError):  # lower already

@@ -53,9 +53,9 @@ def read(path: str | Path, *, check_data: bool = True, **options: Any) -> Scan |
     return item
 
 
-def sniff(path: str | Path) -> str:
+def sniff(path: str | Path, **options: Any) -> str:
     """The name of the format. Raises FormatError where there is none."""
-    return _through_door(_sniff, path, {})
+    return _through_door(_sniff, path, options)
 
 
 def describe(path: str | Path, **options: Any) -> dict[str, Any]:

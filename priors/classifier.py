@@ -57,7 +57,7 @@ class ClassifierCard:
             raise ValueError(
                 f"the classifier's channels: got {self.channels!r}, expected a whole number above 0"
             )
-        if not isinstance(self.sigma_data, int | float) or not self.sigma_data > 0:
+        if not isinstance(self.sigma_data, int | float) or not 0 < self.sigma_data < math.inf:
             raise ValueError(
                 f"the classifier's sigma_data: got {self.sigma_data!r}, expected a positive number"
             )
@@ -160,6 +160,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> NoiseClassifier:
         table = json.loads(header)
         classifier = NoiseClassifier(ClassifierCard(**{**table, "classes": tuple(table["classes"])}))
         classifier.load_state_dict(weights)
+        if broken := [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]:
+            raise ValueError(f"NaN or Inf in {broken[0]}")
     except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError) as error:
         raise ValueError(f"{path}: its card or weights are not a classifier's ({error})") from error
     return classifier.to(device).requires_grad_(False).eval()

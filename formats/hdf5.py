@@ -55,7 +55,7 @@ def _check_references(file: h5py.File, path: Path, seen: frozenset[Path] = froze
                         f"{path.name}: {words} is put together from {part.dset_name!r} of {other.name}, where there is "
                         "no such dataset of that size; copy the data into one file"
                     )
-        if item.is_virtual and mapped < item.size:
+        if item.is_virtual and mapped < (item.size or 0):
             raise FormatError(
                 f"{path.name}: {words} is put together from others, which give {mapped} of its {item.size} numbers; "
                 "write it whole"
@@ -97,15 +97,15 @@ def _linked(file: h5py.File) -> tuple[dict[str, str], dict[str, h5py.Dataset]]:
     links: dict[str, str] = {}
     data: dict[str, h5py.Dataset] = {}
 
-    def look(name: bytes, info: Any) -> None:
-        if info.type == h5py.h5l.TYPE_EXTERNAL:
-            links[text(name)] = text(file.id.links.get_val(name)[0])
-        elif info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
-            raise OSError(f"the link {text(name)!r} is of an unknown kind")
-        elif info.type == h5py.h5l.TYPE_HARD and isinstance(item := file[name], h5py.Dataset):
-            data[text(name)] = item
+    def look(raw: bytes) -> None:
+        name = text(raw)
+        link = file.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            links[name] = link.filename
+        elif isinstance(link, h5py.HardLink) and isinstance(item := file[name], h5py.Dataset):
+            data[name] = item
 
-    file.id.links.visit(look, info=True)
+    file.id.links.visit(look)
     return links, data
 
 

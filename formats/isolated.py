@@ -32,7 +32,7 @@ import numpy as np
 from . import limits
 from .scan import FormatError, Scan, Volume
 
-_CPU_SECONDS, _SECONDS = 4.0, 30.0  # for a small file; a frozen one uses the processor, a slow disk does not
+_CPU_SECONDS, _SECONDS = 4.0, 8.0  # of the processor and of the clock, for a small file
 _BYTES_A_SECOND = 1e6  # of a large file; a slow disk and a strong compression together
 _OVERHEAD = 256 << 20  # bytes of the libraries themselves
 _CROSSING = {cls.__name__: cls for cls in (Scan, Volume)}
@@ -80,7 +80,7 @@ def isolated(function: Callable[..., Any], path: Path, *arguments: Any) -> Any:
         start = _forked if sys.platform == "linux" else _spawned
         code, buffer = start(function, path, arguments, cpu, wall)
         if code:
-            raise FormatError(f"{path.name}: {_cause(code, cpu)}")
+            raise FormatError(f"{path.name}: {_cause(code, cpu, wall)}")
         with guarded(path):  # an answer that is none
             kind, value = _decoded(buffer)
     if kind == "memory":
@@ -90,12 +90,13 @@ def isolated(function: Callable[..., Any], path: Path, *arguments: Any) -> Any:
     return value
 
 
-def _cause(code: int, cpu: float) -> str:
+def _cause(code: int, cpu: float, wall: float) -> str:
     """Why a process left without an answer; `code` as of subprocess: negative for a signal."""
-    late = -code in {getattr(signal, name, 0) for name in ("SIGALRM", "SIGXCPU")}
-    what = f"took longer than {cpu:.0f} s" if late else "crashed"
-    if -code == getattr(signal, "SIGKILL", 9):
-        what = "was killed, most likely for want of memory"
+    what = {
+        getattr(signal, "SIGXCPU", 24): f"took longer than {cpu:.0f} s of the processor",
+        getattr(signal, "SIGALRM", 14): f"took longer than {wall:.0f} s",
+        getattr(signal, "SIGKILL", 9): "was killed, most likely for want of memory",
+    }.get(-code, "crashed")
     return f"the file is damaged (the reader {what}); copy it again from where it came from"
 
 
@@ -260,7 +261,7 @@ def _encode(value: Any, file: Any) -> Any:
         if value.nbytes:
             file.write(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
         return {"array": [at, value.dtype.str, list(value.shape)]}
-    if type(value).__name__ in _CROSSING:
+    if isinstance(value, Scan | Volume):
         parts = {field.name: getattr(value, field.name) for field in fields(value)}
         return {type(value).__name__: _encode(parts, file)}
     raise TypeError(f"got {type(value).__name__} from a reader, which cannot cross to another process")
@@ -286,7 +287,7 @@ def _decode(value: Any, buffer: Any) -> Any:
     parts = [_decode(item, buffer) for item in inner]
     makers: dict[str, Callable[..., Any]] = {
         "tuple": tuple,
-        "dict": lambda pairs: {key: item for key, item in pairs},
+        "dict": dict,
         "slice": lambda ends: slice(*ends),
         "complex": lambda ends: complex(*ends),
     }

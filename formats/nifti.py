@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gzip
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -103,6 +105,18 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
         nibabel.save(image, temporary)
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What nibabel repairs in other people's headers is not our user's business."""
+    from nibabel.imageglobals import logger
+
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
 def _header(path: Path) -> Any:
     """nibabel's header, of the first bytes and whatever the name. Raises FormatError where the array is larger than
     memory."""
@@ -111,7 +125,7 @@ def _header(path: Path) -> Any:
     with _unpacked(path) as file:
         start = file.read(_LARGEST_HEADER)
     kind = nibabel.Nifti2Header if start[4:6] in (b"n+", b"ni") else nibabel.Nifti1Header
-    with nibabel.imageglobals.LoggingOutputSuppressor():  # its remarks are not our user's business
+    with _quietly():
         header = kind(start[: kind.template_dtype.itemsize])
     limits.check_size(_length(header) + 8 * _voxels(header), path.name, f"{header.get_data_shape()} voxels")
     return header
@@ -123,7 +137,7 @@ def _load(path: Path) -> Any:
     import nibabel
 
     header = _header(path)
-    with nibabel.imageglobals.LoggingOutputSuppressor():
+    with _quietly():
         if not _is_gzip(path) and path.name.endswith((".nii", ".hdr", ".img")):
             return nibabel.load(path)
         kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image

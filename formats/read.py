@@ -11,6 +11,7 @@ raises becomes a FormatError, and no more memory is taken than allowed.
 from __future__ import annotations
 
 import gzip
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +74,8 @@ def _through_door(function: Callable[..., Any], path: str | Path, options: dict[
     path = Path(path)
     chosen = {key: value for key, value in options.items() if value is not None}
     allowed = {key: chosen.pop(key, None) for key in ("max_memory", "allow_external")}
-    with guarded(path), limits.allowing(**allowed):
+    with guarded(path), limits.allowing(**allowed), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pydicom|nibabel")  # of other people's headers
         path = _place(path)
         if path.is_file() and _is_hdf5(path):
             return isolated(function, path, chosen)

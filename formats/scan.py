@@ -311,7 +311,9 @@ def _noise(noise: dict[str, Any], kind: str) -> Iterator[str]:
         return
     for name, default in laws[law].items():
         value, none_allowed = noise.get(name, default), name != "photons"
-        fits = isinstance(value, int | float | np.number) and not isinstance(value, bool) and np.isfinite(value)
+        fits = (
+            isinstance(value, int | float | np.number) and not isinstance(value, bool) and np.isfinite(value)
+        )
         if not fits or value < 0 or (value == 0 and not none_allowed):
             least = ">= 0" if none_allowed else "> 0"
             yield f"got noise with {name} = {value!r}, expected a number {least}; correct it, or leave noise out"

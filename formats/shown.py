@@ -43,7 +43,9 @@ _LONGEST = 64
 def attributes(found: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes of a file or one of its groups, and how many were left out."""
     kept = {key: value for key, raw in found.items() if (value := _value(key, raw)) is not None}
-    return kept | _rest(len(found) - len(kept) - len({"format", "version", "content", "kind", "source"} & set(found)))
+    return kept | _rest(
+        len(found) - len(kept) - len({"format", "version", "content", "kind", "source"} & set(found))
+    )
 
 
 def header(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,12 +128,16 @@ def _check_network(table: dict[str, Any], depth: int = 0) -> None:
             if isinstance(entry, int | float) and not 0 <= entry <= most:
                 raise ValueError(f"the card's network: got {key} = {str(value)[:80]}, expected 0 to {most}")
         if len(entries) > _LONGEST:
-            raise ValueError(f"the card's network: got {len(entries)} entries of {key}, expected at most {_LONGEST}")
+            raise ValueError(
+                f"the card's network: got {len(entries)} entries of {key}, expected at most {_LONGEST}"
+            )
 
 
 def _finite(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        _number(entry) for entry in value.values() if isinstance(entry, int | float) and not isinstance(entry, bool)
+        _number(entry)
+        for entry in value.values()
+        if isinstance(entry, int | float) and not isinstance(entry, bool)
     )
 
 
@@ -152,7 +156,10 @@ def _table(value: Any) -> bool:
 ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {  # entry -> what it may be, in code and in words
     "name": (_text, "a name"),
     "modality": (lambda v: v in ("CT", "MR", "RGB"), "CT, MR or RGB"),
-    "channels": (lambda v: _count(v) and v <= _MOST["channels"], f"a whole number from 1 to {_MOST['channels']}"),
+    "channels": (
+        lambda v: _count(v) and v <= _MOST["channels"],
+        f"a whole number from 1 to {_MOST['channels']}",
+    ),
     "sigma_data": (lambda v: _number(v) and v > 0, "a positive number"),
     "intensity": (_finite, "a table of finite numbers"),
     "network": (_table, "a table"),

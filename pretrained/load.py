@@ -141,7 +141,9 @@ def _load_file(path: Path, card: Card | None, make: Callable[[Card], Network]) -
         card = replace(header_card(path), sha256=sha256_of(path))
     shapes = _stored(path)
     try:
-        with torch.device("meta"):  # a card may describe any size: first the names and shapes, then the memory
+        with torch.device(
+            "meta"
+        ):  # a card may describe any size: first the names and shapes, then the memory
             wanted = {key: tuple(tensor.shape) for key, tensor in make(card).state_dict().items()}
         if wanted != shapes:
             raise ValueError(f"{path}: its weights do not fit the network on its card")
@@ -151,14 +153,16 @@ def _load_file(path: Path, card: Card | None, make: Callable[[Card], Network]) -
     with safe_open(path, "pt") as file:
         weights = {key: file.get_tensor(key).float() for key in shapes}
     if broken := [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]:
-        raise ValueError(f"{path}: its weights hold NaN or Inf (first in {broken[0]}); train or fetch it again")
+        raise ValueError(
+            f"{path}: its weights hold NaN or Inf (first in {broken[0]}); train or fetch it again"
+        )
     prior.load_state_dict(weights)
     return prior, card
 
 
 def _stored(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the weights in a .safetensors file. Raises ValueError for a file that is none, and for whole numbers
-    or truth values among them."""
+    """The shapes of the weights in a .safetensors file. Raises ValueError for a file that is none, and for whole
+    numbers or truth values among them."""
     try:
         with safe_open(path, "pt") as file:
             parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118

@@ -17,8 +17,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from scanprior.cli.validate import examine
 from scanprior.formats import isolated, layouts, limits
 from scanprior.formats.collect import collect, find_files
-from scanprior.formats.reader import Reader
 from scanprior.formats.read import describe, read, sniff
+from scanprior.formats.reader import Reader
 from scanprior.formats.scan import FormatError, Scan
 from scanprior.formats.store import read_images, write_scan
 
@@ -39,7 +39,9 @@ def reader(monkeypatch: pytest.MonkeyPatch):
     """reader(function): what reads and describes a simple sinogram from now on."""
 
     def use(function):
-        monkeypatch.setitem(layouts._READERS, "simple-sinogram", Reader("simple-sinogram", function, function))
+        monkeypatch.setitem(
+            layouts._READERS, "simple-sinogram", Reader("simple-sinogram", function, function)
+        )
 
     return use
 
@@ -133,7 +135,7 @@ def test_files_that_freeze_the_library(name: str) -> None:
     path = CASES / f"{name}.h5"
     if not path.is_file():
         pytest.skip(f"needs {path}")
-    with pytest.raises(FormatError, match="took longer than 4 s"):
+    with pytest.raises(FormatError, match=r"took longer than 4 s of the processor|took longer than 8 s"):
         read(path)
 
 
@@ -177,7 +179,9 @@ def nifti_header(shape: tuple[int, ...]) -> bytes:
     return header.binaryblock + b"\0" * 4
 
 
-def test_a_gzip_file_is_unpacked_as_far_as_its_header_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gzip_file_is_unpacked_as_far_as_its_header_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken = []
     unpack = gzip.GzipFile.read
     monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size=-1: taken.append(size) or unpack(self, size))
@@ -195,7 +199,9 @@ def test_a_nifti_header_asks_for_more_than_there_is(tmp_path: Path, packed: bool
     raw = nifti_header((3000, 3000, 3000))
     path.write_bytes(gzip.compress(raw) if packed else raw)
     for verb in (describe, read):
-        with pytest.raises(FormatError, match=r"\(3000, 3000, 3000\) voxels would take 270 GB, more than the 1 GB"):
+        with pytest.raises(
+            FormatError, match=r"\(3000, 3000, 3000\) voxels would take 270 GB, more than the 1 GB"
+        ):
             verb(path, max_memory=1.0)
 
 
@@ -219,7 +225,7 @@ def test_an_hdf5_dataset_that_was_never_written(tmp_path: Path) -> None:
     with h5py.File(sinogram_file(tmp_path / "scan.h5"), "a") as file:
         del file["sinogram"]
         file.create_dataset("sinogram", (60_000, 60_000), np.float32, chunks=(100, 100), compression="gzip")
-    with pytest.raises(FormatError, match="sinogram claims 14.4 GB, but 0 MB of it were written"):
+    with pytest.raises(FormatError, match=r"sinogram claims 14.4 GB, but 0 MB of it were written"):
         read(tmp_path / "scan.h5")
 
 
@@ -227,13 +233,13 @@ def test_an_hdf5_dataset_larger_than_allowed(tmp_path: Path) -> None:
     with h5py.File(sinogram_file(tmp_path / "scan.h5"), "a") as file:
         del file["sinogram"]
         file.create_dataset("sinogram", data=np.zeros((3, 1000, 500), np.float32), compression="gzip")
-    with pytest.raises(FormatError, match="sinogram would take 0.006 GB, more than the 0.005 GB"):
+    with pytest.raises(FormatError, match=r"sinogram would take 0.006 GB, more than the 0.005 GB"):
         read(tmp_path / "scan.h5", max_memory=0.005)
 
 
 @pytest.mark.parametrize("given", [0.0, -1.0, float("nan"), float("inf")])
 def test_an_amount_of_memory_that_is_none(tmp_path: Path, given: float) -> None:
-    with pytest.raises(FormatError, match="max_memory .*, expected a positive number of GB"):
+    with pytest.raises(FormatError, match=r"max_memory .*, expected a positive number of GB"):
         read(sinogram_file(tmp_path / "scan.h5"), max_memory=given)
 
 
@@ -257,5 +263,5 @@ def test_the_chunks_of_an_image_set_are_looked_over_when_it_is_opened(tmp_path: 
     raw = path.read_bytes()
     assert raw.count(b"TREE") > 1
     path.write_bytes(raw[: raw.rindex(b"TREE")] + b"EERT" + raw[raw.rindex(b"TREE") + 4 :])
-    with pytest.raises(FormatError, match="set.h5"):
+    with pytest.raises(FormatError, match=r"set.h5"):
         read_images(path)

@@ -78,7 +78,9 @@ def test_what_a_file_beside_refers_to_counts_too(tmp_path: Path) -> None:
         file.create_dataset("data", (9, 8), np.uint8, external=[("/etc/passwd", 0, 72)])
     with started(tmp_path / "scan.h5") as file:
         file["sinogram"] = h5py.ExternalLink("other.h5", "data")
-    with pytest.raises(FormatError, match="other.h5: the dataset 'data' refers to a file that is not in the same"):
+    with pytest.raises(
+        FormatError, match=r"other.h5: the dataset 'data' refers to a file that is not in the same"
+    ):
         read(tmp_path / "scan.h5", allow_external=True)
 
 
@@ -92,7 +94,9 @@ def test_a_virtual_dataset_of_its_own_file_is_read(tmp_path: Path) -> None:
 def test_a_virtual_dataset_lacks_its_source(tmp_path: Path) -> None:
     with started(tmp_path / "scan.h5") as file:
         virtual(file, ".", "lost")
-    with pytest.raises(FormatError, match="put together from 'lost' of scan.h5, where there is no such dataset"):
+    with pytest.raises(
+        FormatError, match=r"put together from 'lost' of scan.h5, where there is no such dataset"
+    ):
         read(tmp_path / "scan.h5")
 
 

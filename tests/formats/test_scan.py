@@ -109,9 +109,13 @@ def test_info_of_a_foreign_file_shows_no_patient(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["kspace"] = np.ones((1, 1, 8, 8), np.complex64)
         file["Jane_Doe"] = np.ones(3)
-        file.attrs.update({"patient_id": "Jane Doe 1970", "about": "head of Jane", "phone": 5551234, "pixel_mm": 0.5})
+        file.attrs.update(
+            {"patient_id": "Jane Doe 1970", "about": "head of Jane", "phone": 5551234, "pixel_mm": 0.5}
+        )
         file.attrs["geometry"] = "fan beam of Jane"
-        file.create_group("header").attrs.update({"comment": "Jane again", "manufacturer": "ACME", "number": 5551234})
+        file.create_group("header").attrs.update(
+            {"comment": "Jane again", "manufacturer": "ACME", "number": 5551234}
+        )
     facts = describe(path)
     assert facts["pixel_mm"] == 0.5
     assert facts["header"]["manufacturer"] == "ACME"

@@ -1,4 +1,4 @@
-"""Cards and weights that nobody trains are refused at once, before a network is built: by a sentence that says which."""
+"""Cards and weights that nobody trains are refused at once, before a network is built, with a word on which."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from scanprior.cli.validate import examine
 from scanprior.formats.nifti import write_nifti
 from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError, Scan, Volume
-from scanprior.formats.store import write_reconstruction, write_scan
+from scanprior.formats.store import read_images, write_reconstruction, write_scan
 
 Change = tuple[str, float, int]  # what, where (0 to 1), which value
 STRUCTURE, BYTES = ("drop", "swap", "say"), ("flip", "word", "cut", "repeat", "zero")
@@ -344,6 +344,7 @@ def fate(path: Path) -> tuple[str, str, float]:
         lambda: describe(path, max_memory=MEMORY),
         lambda: read(path, max_memory=MEMORY, slices=[0]),
         lambda: _examined(path),
+        lambda: _one_by_one(path),
     )
     for verb in verbs:
         start = time.perf_counter()
@@ -369,9 +370,17 @@ def _examined(path: Path) -> None:
         raise FormatError(found["problems"][0])
 
 
+def _one_by_one(path: Path) -> None:
+    """The images of a set as training reads them, in our own process."""
+    if path.name.endswith("image-set.h5"):
+        images = read_images(path)
+        for index in range(len(images)):
+            images[index]
+
+
 def _work(name: str, numbers: range, seed: int, folder: Path, log: Path) -> None:
     source = sound(name, folder)
-    target = folder / f"input-{numbers.start}{FORMATS[name][0]}"
+    target = folder / f"{numbers.start}-{source.name}"
     if name == "ismrmrd":  # once, not in every process that reads
         import ismrmrd  # noqa: F401
     with log.open("a") as file:

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from . import limits
+from .isolated import guarded
 from .scan import FormatError
 
 _DEFLATE = 1100  # the filters below make data smaller by no more (deflate: 1032)
@@ -118,12 +119,10 @@ class OpenOnce:
 
     def rows(self, name: str, index: np.ndarray) -> np.ndarray:
         """`take` of the dataset `name`. Raises FormatError for a file that cannot be read."""
-        try:
+        with guarded(self.path):
             if self._file is None or self._process != os.getpid():
                 self._file, self._process = h5py.File(self.path, "r"), os.getpid()
             return take(dataset(self._file, name, self.path.name), index)
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         return OpenOnce, (self.path,)

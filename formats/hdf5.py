@@ -29,12 +29,22 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
     """Open for reading. A truncated file, on opening or later when its data are read, is a FormatError; so is one that
     refers to other files, unless `limits.external` allows those beside it."""
     path = Path(path)
-    try:
-        with h5py.File(path, "r") as file:
-            _check_references(file, path)
-            yield file
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    with _readable(path), h5py.File(path, "r") as file:
+        _check_references(file, path)
+        yield file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What h5py raises of a damaged file as FormatError."""
+    with guarded(path):
+        try:
+            yield
+        except OSError as error:
+            raise FormatError(
+                f"{path.name}: the HDF5 file cannot be read ({str(error).splitlines()[0]}); it is truncated or "
+                "damaged: copy it again from where it came from"
+            ) from error
 
 
 def _check_references(file: h5py.File, path: Path, seen: frozenset[Path] = frozenset()) -> None:
@@ -119,20 +129,13 @@ class OpenOnce:
 
     def rows(self, name: str, index: np.ndarray) -> np.ndarray:
         """`take` of the dataset `name`. Raises FormatError for a file that cannot be read."""
-        with guarded(self.path):
+        with _readable(self.path):
             if self._file is None or self._process != os.getpid():
                 self._file, self._process = h5py.File(self.path, "r"), os.getpid()
             return take(dataset(self._file, name, self.path.name), index)
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         return OpenOnce, (self.path,)
-
-
-def _unreadable(path: Path, error: OSError) -> FormatError:
-    return FormatError(
-        f"{path.name}: the HDF5 file cannot be read ({str(error).splitlines()[0]}); it is truncated or "
-        "damaged: copy it again from where it came from"
-    )
 
 
 def text(value: Any) -> str:

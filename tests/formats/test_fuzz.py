@@ -40,7 +40,11 @@ def test_a_changed_file_is_read_or_refused(name: str, folder: Path) -> None:
     target = folder / f"changed-{source.name}"
 
     @settings(
-        max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=12,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(CHANGES)
     def check(changes: list[hostile.Change]) -> None:

@@ -1,5 +1,6 @@
 """Every defect is found, named and explained; a healthy scan has none."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from scanprior.formats.read import describe
-from scanprior.formats.scan import FormatError, Volume, check, problems
+from scanprior.formats.scan import FormatError, Scan, Volume, check, problems
 
 
 def broken(array, value):
@@ -122,3 +123,40 @@ def test_info_of_a_foreign_file_shows_no_patient(tmp_path: Path) -> None:
     assert "Jane" not in str(facts)
     assert "5551234" not in str(facts)
     assert facts["other_attributes"] == "4, not shown"
+
+
+@pytest.mark.parametrize(
+    ("kind", "noise", "words"),
+    [
+        ("ct", {}, "noise of type None, expected 'gaussian' or 'photon' in CT"),
+        ("ct", {"type": "complex_gaussian", "sigma": 1.0}, "noise of type 'complex_gaussian'"),
+        ("ct", {"type": "photons"}, "noise of type 'photons'"),
+        ("ct", {"type": np.ones(2)}, "noise of type array"),
+        ("ct", {"type": "photon"}, "photons = None, expected a number > 0"),
+        ("ct", {"type": "photon", "photons": 0.0}, "photons = 0.0"),
+        (
+            "ct",
+            {"type": "photon", "photons": 1e5, "electronic": -1.0},
+            "electronic = -1.0, expected a number >= 0",
+        ),
+        ("ct", {"type": "gaussian", "sigma": math.nan}, "sigma = nan"),
+        (
+            "mri",
+            {"type": "photon", "photons": 1e5},
+            "noise of type 'photon', expected 'complex_gaussian' in MRI",
+        ),
+        ("mri", {"type": "complex_gaussian", "sigma": "low"}, "sigma = 'low'"),
+        ("mri", {"type": "complex_gaussian", "sigma": True}, "sigma = True"),
+    ],
+)
+def test_noise_of_no_law(ct_scan: Scan, mri_scan: Scan, kind: str, noise: dict, words: str) -> None:
+    scan = replace(ct_scan if kind == "ct" else mri_scan, noise=noise)
+    found = problems(scan)
+    assert len(found) == 1 and words in found[0]
+
+
+@pytest.mark.parametrize(
+    "noise", [None, {"type": "gaussian", "sigma": 0.0}, {"type": "photon", "photons": 1e5}]
+)
+def test_noise_of_a_law(ct_scan: Scan, noise: dict | None) -> None:
+    assert problems(replace(ct_scan, noise=noise)) == []

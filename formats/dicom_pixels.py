@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from . import limits
 from .scan import FormatError
 
 AIR_HU = -1024.0
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_BLOCK = 1 << 20  # bytes
 
 
 @contextmanager
@@ -43,6 +46,21 @@ def _absent(name: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+def check_deflated(path: Path) -> None:
+    """Raise FormatError where a deflated DICOM file, which pydicom unpacks before it reads a tag, takes more than
+    memory."""
+    with path.open("rb") as file:
+        start = file.read(1024)
+        if start[128:132] != b"DICM" or _DEFLATED not in start:
+            return
+        file.seek(144 + int.from_bytes(start[140:144], "little"))
+        unpack, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        with suppress(zlib.error):  # damaged: pydicom says so
+            while not unpack.eof and (packed := unpack.unconsumed_tail or file.read(_BLOCK)):
+                size += len(unpack.decompress(packed, _BLOCK))
+                limits.check_size(2.0 * size, path.name, "what it unpacks to")
 
 
 @dataclass(frozen=True)

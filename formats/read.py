@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cifar, dicom, limits, nifti
+from .dicom_pixels import check_deflated
 from .isolated import guarded, isolated
 from .reader import Reader
 from .scan import FormatError, Scan, Volume, check
@@ -123,7 +124,10 @@ def _place(path: Path) -> Path:
 def _reader(path: Path) -> Reader:
     """The reader of what `_place` found."""
     if path.is_dir():
-        return _CIFAR if not any(map(dicom.is_dicom, _files(path))) else _DICOM
+        files = [item for item in _files(path) if dicom.is_dicom(item)]
+        for item in files:
+            check_deflated(item)
+        return _DICOM if files else _CIFAR
     with path.open("rb") as file:
         start = file.read(352)
     if _is_hdf5(path):
@@ -131,6 +135,7 @@ def _reader(path: Path) -> Reader:
 
         return reader_of(path)
     if dicom.looks_like_dicom(start):
+        check_deflated(path)
         return _DICOM
     if start[:2] == b"\x1f\x8b":
         start = _unzip(path)

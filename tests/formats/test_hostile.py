@@ -221,6 +221,24 @@ def test_a_dicom_header_asks_for_more_than_there_is(tmp_path: Path) -> None:
         read(tmp_path / "large.dcm", max_memory=1.0)
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_deflated_dicom_file_is_not_unpacked_beyond_memory(tmp_path: Path, folder: bool) -> None:
+    from pydicom import dcmread
+    from pydicom.data import get_testdata_file
+
+    image = dcmread(get_testdata_file("CT_small.dcm", download=False))
+    image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    path = tmp_path / "a.dcm"
+    image.save_as(path)
+    assert read(path).data.shape == (1, 128, 128)
+    image.add_new((0x0009, 0x1010), "OB", bytes(4_000_000))
+    image.save_as(path)
+    assert path.stat().st_size < 100_000
+    for verb in (describe, read):
+        with pytest.raises(FormatError, match=r"a.dcm: what it unpacks to would take .*, more than the 0.004 GB"):
+            verb(tmp_path if folder else path, max_memory=0.004)
+
+
 def test_an_hdf5_dataset_that_was_never_written(tmp_path: Path) -> None:
     with h5py.File(sinogram_file(tmp_path / "scan.h5"), "a") as file:
         del file["sinogram"]

@@ -49,6 +49,7 @@ def examine(path: Path, **reader: Any) -> dict[str, Any]:
     """{"file", "format", "what", "usable", "problems": [...], "notes": [...]}. Raises FormatError where the
     file is of no known format; defects of a known one are problems."""
     from ..formats.isolated import guarded
+    from ..formats.limits import allowing
     from ..formats.read import read, sniff
     from ..formats.scan import FormatError, Scan, problems
 
@@ -62,7 +63,7 @@ def examine(path: Path, **reader: Any) -> dict[str, Any]:
         "notes": [],
     }
     try:
-        with guarded(path):
+        with guarded(path), allowing(reader.get("max_memory"), reader.get("allow_external")):
             if name == "image-set":
                 from ..formats.store import read_images
 

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from . import limits
+from .isolated import isolated
 from .scan import FormatError
 
 AIR_HU = -1024.0
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 _BLOCK = 1 << 20  # bytes
 
 
@@ -83,7 +85,7 @@ def pixels(images: list[DicomSlice], modality: str) -> np.ndarray:
     opened, decoded = None, np.empty(0)
     for i, image in enumerate(images):
         if opened != image.path:
-            opened, decoded = image.path, _decode(image.path)
+            opened, decoded = image.path, _decoded(image)
         stored = decoded if image.frame is None else decoded.reshape(-1, rows, columns)[image.frame]
         if stored.shape != (rows, columns):
             raise FormatError(
@@ -92,6 +94,12 @@ def pixels(images: list[DicomSlice], modality: str) -> np.ndarray:
             )
         out[i] = _rescaled(stored, image, modality)
     return out
+
+
+def _decoded(image: DicomSlice) -> np.ndarray:
+    """A file's pixels; the libraries that decompress are no Python and may crash, so they do it in another process."""
+    syntax = str(getattr(image.header, "file_meta", {}).get("TransferSyntaxUID", _PLAIN[0]))
+    return _decode(image.path) if syntax in _PLAIN else isolated(_decode, image.path)
 
 
 def _decode(path: Path) -> np.ndarray:

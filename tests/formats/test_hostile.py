@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from scanprior.cli.validate import examine
-from scanprior.formats import isolated, layouts, limits
+from scanprior.formats import dicom_pixels, isolated, layouts, limits
 from scanprior.formats.collect import collect, find_files
 from scanprior.formats.read import describe, read, sniff
 from scanprior.formats.reader import Reader
@@ -139,6 +139,20 @@ def test_files_that_freeze_the_library(name: str) -> None:
         read(path)
 
 
+def test_a_decoder_that_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pydicom import dcmread
+    from pydicom.data import get_testdata_file
+
+    image = dcmread(get_testdata_file("CT_small.dcm", download=False))
+    right = read(image.filename).data
+    image.compress("1.2.840.10008.1.2.5", encoding_plugin="pydicom")
+    image.save_as(tmp_path / "a.dcm")
+    assert np.array_equal(read(tmp_path / "a.dcm").data, right)
+    monkeypatch.setattr(dicom_pixels, "_decode", lambda _: os.kill(os.getpid(), signal.SIGSEGV))
+    with pytest.raises(FormatError, match=r"a.dcm: the file is damaged .the reader crashed"):
+        read(tmp_path / "a.dcm")
+
+
 # --- the door
 def test_what_escaped_once_is_refused() -> None:
     inputs = sorted((CASES / "escapes").glob("*"))
@@ -235,7 +249,9 @@ def test_a_deflated_dicom_file_is_not_unpacked_beyond_memory(tmp_path: Path, fol
     image.save_as(path)
     assert path.stat().st_size < 100_000
     for verb in (describe, read):
-        with pytest.raises(FormatError, match=r"a.dcm: what it unpacks to would take .*, more than the 0.004 GB"):
+        with pytest.raises(
+            FormatError, match=r"a.dcm: what it unpacks to would take .*, more than the 0.004 GB"
+        ):
             verb(tmp_path if folder else path, max_memory=0.004)
 
 

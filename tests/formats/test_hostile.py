@@ -159,7 +159,7 @@ def test_what_escaped_once_is_refused() -> None:
     if not inputs:
         pytest.skip(f"needs {CASES}")
     for path in inputs:
-        for verb in (sniff, describe, read, examine):
+        for verb in (describe, examine):  # which sniffs and reads
             try:
                 verb(path)
             except FormatError as error:

@@ -1,12 +1,15 @@
 """Every defect is found, named and explained; a healthy scan has none."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from scanprior.formats import shown
+from scanprior.formats.dicom import _HEADER
 from scanprior.formats.read import describe
 from scanprior.formats.scan import FormatError, Scan, Volume, check, problems
 
@@ -160,3 +163,11 @@ def test_noise_of_no_law(ct_scan: Scan, mri_scan: Scan, kind: str, noise: dict, 
 )
 def test_noise_of_a_law(ct_scan: Scan, noise: dict | None) -> None:
     assert problems(replace(ct_scan, noise=noise)) == []
+
+
+def test_what_readers_put_into_a_header_may_be_shown() -> None:
+    written = set()
+    for path in Path(shown.__file__).parent.glob("*.py"):
+        written |= set(re.findall(r'(?<!\.)header\["([a-z_]+)"\] =', path.read_text(encoding="utf-8")))
+    assert {"mask", "noise"} <= written
+    assert written | set(_HEADER.values()) <= shown.HEADER

@@ -119,8 +119,10 @@ def _check_network(table: dict[str, Any], depth: int = 0) -> None:
         if isinstance(value, dict):
             if key == "coarse":
                 _check_network(value, depth + 1)
-            elif not _finite(value):
-                raise ValueError(f"the card's network.{key}: got a number that is not finite")
+            elif not _finite(value, 1e6):
+                raise ValueError(
+                    f"the card's network.{key}: got a number that is not finite, or beyond a million"
+                )
             continue
         entries = value if isinstance(value, list | tuple) else [value]
         most = _MOST.get(key, _WIDEST)
@@ -133,12 +135,12 @@ def _check_network(table: dict[str, Any], depth: int = 0) -> None:
             )
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        _number(entry)
-        for entry in value.values()
-        if isinstance(entry, int | float) and not isinstance(entry, bool)
-    )
+def _finite(value: Any, most: float = _LARGEST) -> bool:
+    """A table of which the numbers are finite, and at most `most`."""
+    if not isinstance(value, dict):
+        return False
+    numbers = [v for v in value.values() if isinstance(v, int | float) and not isinstance(v, bool)]
+    return all(_number(number) and abs(number) <= most for number in numbers)
 
 
 def _count(value: Any) -> bool:

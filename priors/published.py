@@ -239,7 +239,7 @@ LAWS: dict[str, type] = {
 def noise_law(table: Mapping[str, Any]) -> NoiseLaw:
     """The law that a card's table describes: {"kind": "ve", ...fields of its class}.
 
-    Raises ValueError for an unknown kind or field, or a missing one.
+    Raises ValueError for an unknown kind or field, a missing one, and one of which no noise comes.
     """
     options = dict(table)
     kind = options.pop("kind", None)
@@ -253,7 +253,17 @@ def noise_law(table: Mapping[str, Any]) -> NoiseLaw:
     needed = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
     if missing := [name for name in needed if name not in options]:
         raise ValueError(f"noise law {kind!r} lacks {', '.join(missing)}")
-    return LAWS[kind](**options)
+    law = LAWS[kind](**options)
+    try:
+        sigma, u = (torch.tensor(values, device="cpu") for values in ([0.01, 1.0, 100.0], [0.1, 0.5, 0.9]))
+        with np.errstate(all="ignore"):
+            tried = [law.c_skip(sigma), law.c_in(sigma), law.c_out(sigma), law.label(sigma), law.level(u)]
+        sound = all(bool(torch.isfinite(values).all()) for values in tried)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError):
+        sound = False
+    if not sound:
+        raise ValueError(f"noise law {kind!r}: no noise comes of {str(options)[:200]}; correct these numbers")
+    return law
 
 
 class PublishedPrior(NetworkPrior):

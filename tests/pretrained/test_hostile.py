@@ -64,6 +64,22 @@ def write(path: Path, card: dict | str, weights: dict[str, torch.Tensor] | None 
         ({"network": {**NETWORK, "multipliers": [1, math.nan]}}, "multipliers"),
         ({"network": {**NETWORK, "multipliers": [1] * 10**5}}, "multipliers"),
         ({"network": {**NETWORK, "noise": {"kind": "ve", "sigma_max": math.inf}}}, "noise"),
+        ({"network": {**NETWORK, "noise": {"kind": "discrete", "steps": 10**9}}}, "noise.*beyond a million"),
+        (
+            {"network": {**NETWORK, "noise": {"kind": "discrete", "steps": 0}}},
+            "no noise comes of .*'steps': 0",
+        ),
+        ({"network": {**NETWORK, "noise": {"kind": "discrete", "beta_1": 2.0}}}, "no noise comes of"),
+        (
+            {"network": {**NETWORK, "noise": {"kind": "levels", "sigma_max": 1, "sigma_min": 0, "count": 9}}},
+            "no noise",
+        ),
+        (
+            {"network": {**NETWORK, "noise": {"kind": "levels", "sigma_max": 1, "sigma_min": 1, "count": 9}}},
+            "no noise",
+        ),
+        ({"network": {**NETWORK, "noise": {"kind": "ve", "sigma_min": -1.0}}}, "no noise comes of"),
+        ({"network": {**NETWORK, "noise": {"kind": "vp", "beta_0": "x"}}}, "no noise comes of"),
         ({"network": nested(500)}, "coarse priors"),
     ],
 )

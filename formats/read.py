@@ -16,8 +16,10 @@ from . import cifar, dicom, nifti
 from .reader import Reader
 from .scan import FormatError, Scan, Volume, check
 
-_DICOM = Reader("dicom", dicom.read_dicom, dicom.describe_dicom, ("series",))
-_NIFTI = Reader("nifti", nifti.read_nifti, nifti.describe_nifti, ("modality",))
+_SEVERAL = ("series", "echo", "time", "volume", "pixel_mm")
+_ONE_OF = ("time", "volume", "modality", "pixel_mm")
+_DICOM = Reader("dicom", dicom.read_dicom, dicom.describe_dicom, _SEVERAL, describes=_SEVERAL)
+_NIFTI = Reader("nifti", nifti.read_nifti, nifti.describe_nifti, _ONE_OF, describes=_ONE_OF)
 _CIFAR = Reader("cifar-10", cifar.refuse, cifar.describe_cifar)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CONVERT = (
@@ -32,45 +34,58 @@ def read(path: str | Path, *, check_data: bool = True, **options: Any) -> Scan |
     Args:
         path: a file of any known format, or a folder with one DICOM series or one HDF5 file.
         check_data: raise for the first defect of the data; False to list them all with `scan.problems`.
-        options: slices (slice or list of int; DXchange: detector rows), and for some formats only: series
-            (DICOM: UID, number or description), angle_sign (simple sinogram: -1 for clockwise), center,
-            drop_columns, pixel_mm (DXchange).
+        options: slices (slice or list of int; DXchange: detector rows), and what only some formats have
+            (docs/formats.md): series, echo, time, volume (DICOM, NIfTI: one of several), modality (NIfTI), pixel_mm
+            (files that do not say it), angle_sign (simple sinogram: -1 for clockwise), center, drop_columns
+            (DXchange).
 
     Raises:
         FormatError: missing, truncated, unknown or defective, or an option that the format does not have; one
             line that says what to do.
     """
     path, reader = _resolve(path)
-    chosen = {key: value for key, value in options.items() if value is not None}
-    allowed = ("slices", *reader.options)
-    if unknown := sorted(set(chosen) - set(allowed)):
-        raise FormatError(
-            f"{path.name}: is {reader.name}, which has no option {', '.join(unknown)}, only {', '.join(allowed)}; "
-            "leave out what it does not have"
-        )
-    item = reader.read(path, **chosen)
+    item = reader.read(path, **_understood(path, reader, options, ("slices", *reader.options)))
     if check_data:
         check(item)
     return item
 
 
-def sniff(path: str | Path) -> str:
-    """The name of the format. Raises FormatError where there is none."""
-    return _resolve(path)[1].name
+def sniff(path: str | Path, **options: Any) -> str:
+    """The name of the format. Raises FormatError where there is none, or one without such options."""
+    path, reader = _resolve(path)
+    _understood(path, reader, options, reader.options)
+    return reader.name
 
 
 def describe(path: str | Path, **options: Any) -> dict[str, Any]:
     """What the headers say, for `scanprior info`: format, kind, shape, units and the like; no bulk data are
     read.
 
+    Args:
+        options: as of `read`, without slices; one that does not change what the headers say has no effect.
+
     Raises:
         FormatError: as in `read`.
     """
     path, reader = _resolve(path)
+    chosen = _understood(path, reader, options, reader.options)
     facts: dict[str, Any] = {"file": path.name, "format": reader.name}
     if path.is_file():
         facts["size_mb"] = round(path.stat().st_size / 1e6, 3)
-    return facts | reader.describe(path)
+    return facts | reader.describe(path, **{key: chosen[key] for key in reader.describes if key in chosen})
+
+
+def _understood(
+    path: Path, reader: Reader, options: dict[str, Any], allowed: tuple[str, ...]
+) -> dict[str, Any]:
+    """The options that were said. Raises FormatError for one that is not among the allowed."""
+    chosen = {key: value for key, value in options.items() if value is not None}
+    if unknown := sorted(set(chosen) - set(allowed)):
+        raise FormatError(
+            f"{path.name}: is {reader.name}, which has no option {', '.join(unknown)}, only "
+            f"{', '.join(allowed) or 'none'}; leave out what it does not have"
+        )
+    return chosen
 
 
 def _resolve(path: str | Path) -> tuple[Path, Reader]:
@@ -94,10 +109,16 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
         return path, _DICOM
     if start[:2] == b"\x1f\x8b":
         start = _unzip(path)
+        if dicom.looks_like_dicom(start):
+            return path, _DICOM
     if nifti.looks_like_nifti(start):
         return path, _NIFTI
     if cifar.is_batch(path):
         return path, _CIFAR
+    if b"<GIFTI" in start:
+        raise FormatError(
+            f"{path.name}: is GIFTI, values on a surface; expected images on a grid, such as NIfTI"
+        )
     kind = "a text file" if _is_text(start) else "an unknown binary file"
     raise FormatError(
         f"{path.name}: is {kind}, expected DICOM, NIfTI or HDF5 (by content, whatever its name ends with). "

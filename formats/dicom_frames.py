@@ -1,0 +1,309 @@
+"""A DICOM file -> its slices: classic images, the frames of multi-frame objects, the tiles of mosaics.
+
+A mosaic (Siemens, UIH) shows the slices of a volume beside each other in one image. Whether an image is one is
+decided by its tiles, not by the word: enhanced objects say MOSAIC of frames that are no mosaic.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .dicom_header import image_type, number, numbers, pixel_size, repair, value, whole
+from .dicom_pixels import DicomSlice, pydicom_quietly
+from .scan import FormatError
+
+_FUNCTIONAL = {  # what belongs to a frame of an enhanced object, and becomes part of its classic header
+    "PlanePositionSequence": ("ImagePositionPatient",),
+    "PlaneOrientationSequence": ("ImageOrientationPatient",),
+    "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth"),
+}
+_MARKS = {  # what tells images at one place apart: keyword -> (mark, functional group)
+    "ConvolutionKernel": ("kernel", "CTReconstructionSequence"),
+    "EchoTime": ("echo", ""),
+    "EffectiveEchoTime": ("echo", "MREchoSequence"),
+    "DiffusionBValue": ("b value", "MRDiffusionSequence"),
+    "InversionTime": ("inversion time", ""),
+    "InversionTimes": ("inversion time", "MRModifierSequence"),
+    "FlipAngle": ("flip angle", "MRTimingAndRelatedParametersSequence"),
+    "StackID": ("stack", "FrameContentSequence"),
+    "TemporalPositionIdentifier": ("temporal position", ""),
+    "TemporalPositionIndex": ("temporal position", "FrameContentSequence"),
+    "TriggerTime": ("trigger time", ""),
+    "NominalCardiacTriggerDelayTime": ("trigger time", "CardiacSynchronizationSequence"),
+    "AcquisitionNumber": ("acquisition", ""),
+    "FrameAcquisitionNumber": ("acquisition", "FrameContentSequence"),
+}
+TAGS = (
+    "ImageOrientationPatient", "ImagePositionPatient", "ImageType", "InstanceNumber", "PixelSpacing", "Rows", "Columns",
+    "ImagerPixelSpacing", "NominalScannedPixelSpacing", "SliceThickness", "SOPInstanceUID", "NumberOfFrames",
+    *(keyword for keyword, (_, group) in _MARKS.items() if not group or keyword in ("ConvolutionKernel", "FlipAngle")),
+)  # fmt: skip
+_FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence")
+_MULTIFRAME = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "NumberOfFrames")
+_SIEMENS_TILES, _UIH_TILES, _CSA_GROUP = 0x0019100A, 0x00651050, 0x0029
+
+
+def slices_of(path: Path, header: Any) -> list[DicomSlice]:
+    """The slices in a file. Raises FormatError for a mosaic whose tiles cannot be told."""
+    repair(header)
+    frames = whole(header, "NumberOfFrames", 1)
+    if frames > path.stat().st_size:
+        raise FormatError(f"{path.name}: got {frames} frames in a file of fewer bytes; copy it again")
+    if value(header, "PerFrameFunctionalGroupsSequence"):
+        return list(_enhanced(path, header))
+    if frames > 1:
+        return [_one(path, header, frame=i) for i in range(frames)]
+    if tiles := _tile_count(path, header):
+        return list(_tiles(path, header, tiles))
+    return [_one(path, header)]
+
+
+def classic(image: DicomSlice) -> Any:
+    """The slice's header in the classic form. Of a frame, ReferencedFrameNumber says which it was."""
+    if image.frame is None and image.tile is None:
+        return image.header
+    with pydicom_quietly() as pydicom:
+        plain = pydicom.Dataset()
+        for element in image.header:
+            if element.keyword not in _MULTIFRAME and not element.keyword.startswith("Dimension"):
+                plain[element.tag] = copy.copy(element)
+        for sequence, keywords in _FUNCTIONAL.items():
+            for group in image.groups:
+                if group.get(sequence):
+                    for keyword in keywords:
+                        if keyword in group[sequence][0]:
+                            plain[keyword] = copy.copy(group[sequence][0][keyword])
+                    break
+        repair(plain)
+        if image.frame is not None:
+            plain.ReferencedFrameNumber = image.frame + 1
+        if image.tile is not None:
+            plain.Rows, plain.Columns = image.size
+            for keyword, found in (
+                ("ImagePositionPatient", image.position),
+                ("ImageOrientationPatient", image.orientation),
+            ):
+                if found is not None:
+                    setattr(plain, keyword, [f"{v:.10g}" for v in found])
+                elif keyword in plain:
+                    del plain[keyword]
+        if image.frame is not None and image.position is None and "ImagePositionPatient" in plain:
+            del plain["ImagePositionPatient"]  # the first frame's, of a file that says one for all
+    return plain
+
+
+def stated_mm(image: DicomSlice, keyword: str) -> float | None:
+    """A length that the frame's header states."""
+    return number(_Groups((*image.groups, image.header)), keyword)
+
+
+# --- frames
+def _one(path: Path, header: Any, frame: int | None = None) -> DicomSlice:
+    """A classic image, or one of several frames that say nothing of themselves."""
+    position = None if frame is not None else numbers(header, "ImagePositionPatient", 3)
+    instance = number(header, "InstanceNumber")
+    remarks = [] if frame is None else ["the frames' positions are not stored; taken in their order"]
+    return _slice(path, frame, header, header, position, frame if frame is not None else instance, remarks)
+
+
+def _enhanced(path: Path, header: Any) -> Iterator[DicomSlice]:
+    shared = value(header, "SharedFunctionalGroupsSequence") or [None]
+    for i, frame in enumerate(header.PerFrameFunctionalGroupsSequence):
+        groups = tuple(group for group in (frame, shared[0]) if group is not None)
+        found = _Groups((*groups, header))
+        position = numbers(found, "ImagePositionPatient", 3)
+        kind = [str(word).upper() for word in found.frame_type() or image_type(header)]
+        yield _slice(path, i, header, found, position, i, [], kind, groups)
+
+
+class _Groups:
+    """A frame's functional groups, the shared ones and the header, looked through in this order, as one header."""
+
+    _GROUP = {keyword: sequence for sequence, keywords in _FUNCTIONAL.items() for keyword in keywords} | {
+        keyword: group for keyword, (_, group) in _MARKS.items() if group
+    }
+
+    def __init__(self, groups: tuple[Any, ...]) -> None:
+        self.groups = groups
+
+    def _item(self, keyword: str) -> Any:
+        sequence = self._GROUP.get(keyword)
+        for group in self.groups[:-1]:
+            items = group.get(sequence) if sequence else None
+            if items and keyword in items[0]:
+                return items[0]
+        return self.groups[-1]
+
+    def get(self, keyword: str) -> Any:
+        return self._item(keyword).get(keyword)
+
+    def get_item(self, keyword: str) -> Any:
+        return self._item(keyword).get_item(keyword)
+
+    def __contains__(self, keyword: str) -> bool:
+        return keyword in self._item(keyword)
+
+    def frame_type(self) -> list[Any]:
+        """FrameType, and what of magnitude and phase the frame is."""
+        for group in self.groups[:-1]:
+            for sequence in _FRAME_TYPES:
+                if items := group.get(sequence):
+                    stated = [items[0].get("ComplexImageComponent")]
+                    return [*(items[0].get("FrameType") or []), *(word for word in stated if word)]
+        return []
+
+
+def _slice(
+    path: Path,
+    frame: int | None,
+    header: Any,
+    found: Any,
+    position: tuple[float, ...] | None,
+    order: float | None,
+    remarks: list[str],
+    kind: list[str] | None = None,
+    groups: tuple[Any, ...] = (),
+) -> DicomSlice:
+    size = pixel_size(found)
+    orientation = numbers(found, "ImageOrientationPatient", 6)
+    kind = image_type(header) if kind is None else kind
+    marks: dict[str, float | str] = {"type": "/".join(kind[2:])}
+    for keyword, (mark, _) in _MARKS.items():
+        if keyword in found and mark not in marks and (stated := value(found, keyword)) not in (None, ""):
+            parsed = number(found, keyword)
+            marks[mark] = round(parsed, 4) if parsed is not None else str(stated)
+    return DicomSlice(
+        path,
+        frame,
+        header,
+        None if position is None else np.asarray(position),
+        None if orientation is None else np.asarray(orientation),
+        size.spacing,
+        (whole(header, "Rows"), whole(header, "Columns")),
+        assumed=size.assumed,
+        remarks=tuple(words for words in (size.remark, *remarks) if words),
+        kind=kind,
+        marks=marks,
+        order=order,
+        groups=groups,
+    )
+
+
+# --- mosaics
+def _tile_count(path: Path, header: Any) -> int:
+    """How many slices an image shows beside each other; 0 for a plain one."""
+    kind = image_type(header)
+    if not {"MOSAIC", "VFRAME"} & set(kind):
+        return 0
+    tag = _SIEMENS_TILES if "MOSAIC" in kind else _UIH_TILES
+    found = _count(value(header, tag)) or len(_vframes(header)) or _in_csa(header)
+    if found > 1:
+        return found
+    acquired = numbers(header, "AcquisitionMatrix", 4)
+    rows, columns = whole(header, "Rows"), whole(header, "Columns")
+    if found == 1 or (acquired and max(rows, columns) < 2 * max(acquired)):
+        return 0  # no room for two tiles
+    raise FormatError(
+        f"{path.name}: a mosaic of slices that does not say how many; export the series as single slices "
+        "(or as enhanced DICOM)"
+    )
+
+
+def _count(found: Any) -> int:
+    if isinstance(found, bytes):
+        try:
+            return int(found) if found.strip().isdigit() else int.from_bytes(found[:2], "little")
+        except ValueError:
+            return 0
+    try:
+        return int(found)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _csa(header: Any) -> dict[str, Any]:
+    """Siemens' own header, {} where there is none."""
+    if not any(tag.group == _CSA_GROUP for tag in header.keys()):  # noqa: SIM118  iterating a dataset parses its values
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nibabel says of every import that this is experimental
+        from nibabel.nicom import csareader
+
+        try:
+            return csareader.get_csa_header(header, "image") or {}
+        except Exception:  # many types, on a damaged one
+            return {}
+
+
+def _in_csa(header: Any) -> int:
+    items = _csa(header).get("tags", {}).get("NumberOfImagesInMosaic", {}).get("items") or [0]
+    return _count(items[0])
+
+
+def _vframes(header: Any) -> list[Any]:
+    """UIH's items of the tiles, each with its own position."""
+    for element in header.group_dataset(0x0065):
+        if element.VR == "SQ" and element.value and "ImagePositionPatient" in element.value[0]:
+            return list(element.value)
+    return []
+
+
+def _tiles(path: Path, header: Any, count: int) -> Iterator[DicomSlice]:
+    whole_image = _one(path, header)
+    side = math.ceil(math.sqrt(count))
+    rows, columns = (n // side for n in whole_image.size)
+    if (rows * side, columns * side) != whole_image.size or not rows or not columns:
+        raise FormatError(
+            f"{path.name}: a mosaic of {count} slices in {whole_image.size} pixels, expected tiles of one size; export "
+            "the series as single slices"
+        )
+    places = _tile_positions(whole_image, count, (rows, columns))
+    for k in range(count):
+        top, left = k // side * rows, k % side * columns
+        yield DicomSlice(
+            path,
+            None,
+            header,
+            places[k],
+            whole_image.orientation,
+            whole_image.spacing,
+            (rows, columns),
+            tile=(slice(top, top + rows), slice(left, left + columns)),
+            assumed=whole_image.assumed,
+            remarks=(*whole_image.remarks, f"a mosaic, taken apart into {count} slices"),
+            kind=whole_image.kind,
+            marks=whole_image.marks,
+            order=(whole_image.order or 0) * count + k if places[k] is None else whole_image.order,
+        )
+
+
+def _tile_positions(image: DicomSlice, count: int, size: tuple[int, int]) -> list[np.ndarray | None]:
+    """Siemens: the header's position is that of the whole picture around the first tile's middle."""
+    header = image.header
+    if vframes := _vframes(header):
+        found = [numbers(item, "ImagePositionPatient", 3) for item in vframes]
+        if len(found) == count and all(found):
+            return [np.asarray(p) for p in found]
+        return [None] * count
+    step = number(header, "SpacingBetweenSlices") or number(header, "SliceThickness")
+    if "VFRAME" in image.kind or image.position is None or image.orientation is None or not step:
+        return [None] * count
+    along_row, along_column = image.orientation[:3], image.orientation[3:]
+    normal = np.cross(along_row, along_column)
+    stated = _csa(header).get("tags", {}).get("SliceNormalVector", {}).get("items") or []
+    if len(stated) == 3 and float(normal @ np.asarray(stated, float)) < 0:
+        normal = -normal
+    dy, dx = image.spacing or (1.0, 1.0)
+    border = (image.size[0] - size[0]) / 2 * dy * along_column + (
+        image.size[1] - size[1]
+    ) / 2 * dx * along_row
+    return [image.position + border + k * step * normal for k in range(count)]

@@ -51,7 +51,7 @@ def examine(path: Path, **reader: Any) -> dict[str, Any]:
     from ..formats.read import read, sniff
     from ..formats.scan import FormatError, Scan, problems
 
-    name = sniff(path)
+    name = sniff(path, **reader)
     found: dict[str, Any] = {
         "file": path.name,
         "format": name,

@@ -23,7 +23,7 @@ from .dicom_frames import classic, slices_of, stated_mm
 from .dicom_header import ASSUMED_MM, numbers, value, whole
 from .dicom_kind import Finding, findings
 from .dicom_pixels import DicomSlice, opened, pixels, pydicom_quietly
-from .dicom_volumes import Stack, choose_stack, place_of, stacks, table, without_copies
+from .dicom_volumes import Stack, choose_stack, places_of, stacks, table, without_copies
 from .reader import Slices, choose, told_pixel
 from .scan import FormatError, Header, Volume
 
@@ -328,7 +328,7 @@ def _pixel_size(
         return (side, side), False, []
     if image.spacing is None:
         return None, True, [f"the pixel size is not stored; {ASSUMED_MM:g} mm assumed (--pixel-mm says it)"]
-    return image.spacing, image.assumed, []
+    return image.spacing, image.assumed, [image.pixel_remark] if image.pixel_remark else []
 
 
 def _slice_distance(images: list[DicomSlice]) -> tuple[float, list[str]]:
@@ -338,13 +338,13 @@ def _slice_distance(images: list[DicomSlice]) -> tuple[float, list[str]]:
         (abs(mm) for key in ("SpacingBetweenSlices", "SliceThickness") if (mm := stated_mm(header, key))), 0.0
     )
     unknown = [] if stated else [f"the slice thickness is not stored; {ASSUMED_MM:g} mm assumed"]
-    places = [place_of(image) for image in images]
+    places = places_of(images)
     if len(images) == 1:
         return stated or ASSUMED_MM, unknown
-    if any(place is None for place in places):
+    if places is None:
         order = "no slice positions are stored; sorted by instance number"
         return stated or ASSUMED_MM, [*unknown, order]
-    steps = np.diff(np.asarray(places, float))
+    steps = np.diff(places)
     dz = float(np.median(steps))
     if np.ptp(steps) > _EVEN * dz:
         return dz, [f"slices {steps.min():.4g} to {steps.max():.4g} mm apart; slices may be missing"]

@@ -54,22 +54,22 @@ _SIEMENS_TILES, _UIH_TILES, _CSA_GROUP = 0x0019100A, 0x00651050, 0x0029
 
 def slices_of(path: Path, header: Any) -> list[DicomSlice]:
     """The slices in a file. Raises FormatError for a mosaic whose tiles cannot be told."""
-    repair(header)
     frames = whole(header, "NumberOfFrames", 1)
     if frames > path.stat().st_size:
         raise FormatError(f"{path.name}: got {frames} frames in a file of fewer bytes; copy it again")
     if value(header, "PerFrameFunctionalGroupsSequence"):
         return list(_enhanced(path, header))
     if frames > 1:
-        return [_one(path, header, frame=i) for i in range(frames)]
+        return [one_slice(path, header, frame=i) for i in range(frames)]
     if tiles := _tile_count(path, header):
         return list(_tiles(path, header, tiles))
-    return [_one(path, header)]
+    return [one_slice(path, header)]
 
 
 def classic(image: DicomSlice) -> Any:
     """The slice's header in the classic form. Of a frame, ReferencedFrameNumber says which it was."""
     if image.frame is None and image.tile is None:
+        repair(image.header)
         return image.header
     with pydicom_quietly() as pydicom:
         plain = pydicom.Dataset()
@@ -107,7 +107,7 @@ def stated_mm(image: DicomSlice, keyword: str) -> float | None:
 
 
 # --- frames
-def _one(path: Path, header: Any, frame: int | None = None) -> DicomSlice:
+def one_slice(path: Path, header: Any, frame: int | None = None) -> DicomSlice:
     """A classic image, or one of several frames that say nothing of themselves."""
     position = None if frame is not None else numbers(header, "ImagePositionPatient", 3)
     instance = number(header, "InstanceNumber")
@@ -190,7 +190,8 @@ def _slice(
         size.spacing,
         (whole(header, "Rows"), whole(header, "Columns")),
         assumed=size.assumed,
-        remarks=tuple(words for words in (size.remark, *remarks) if words),
+        pixel_remark=size.remark,
+        remarks=tuple(remarks),
         kind=kind,
         marks=marks,
         order=order,
@@ -258,7 +259,7 @@ def _vframes(header: Any) -> list[Any]:
 
 
 def _tiles(path: Path, header: Any, count: int) -> Iterator[DicomSlice]:
-    whole_image = _one(path, header)
+    whole_image = one_slice(path, header)
     side = math.ceil(math.sqrt(count))
     rows, columns = (n // side for n in whole_image.size)
     if (rows * side, columns * side) != whole_image.size or not rows or not columns:
@@ -279,6 +280,7 @@ def _tiles(path: Path, header: Any, count: int) -> Iterator[DicomSlice]:
             (rows, columns),
             tile=(slice(top, top + rows), slice(left, left + columns)),
             assumed=whole_image.assumed,
+            pixel_remark=whole_image.pixel_remark,
             remarks=(*whole_image.remarks, f"a mosaic, taken apart into {count} slices"),
             kind=whole_image.kind,
             marks=whole_image.marks,

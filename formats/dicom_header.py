@@ -77,10 +77,11 @@ def pixel_size(header: Any) -> PixelSize:
 
 
 def repair(header: Any) -> None:
-    """Geometry that is stored as text (a wrong VR, a decimal comma) becomes numbers, for whoever writes it again."""
+    """Geometry that is stored as text (a wrong VR, a decimal comma), or one value for two, becomes the numbers it
+    means, for whoever writes it again."""
     for key, count in _GEOMETRY.items():
         raw = _raw(header, key)
-        if not isinstance(raw, str):
+        if raw is None or (not isinstance(raw, str) and numbers(header, key, count)):
             continue
         found = numbers(header, key, count) or numbers(header, key, 1)
         del header[key]
@@ -93,22 +94,24 @@ def _mm(found: tuple[float, ...]) -> str:
 
 
 def _raw(header: Any, key: str) -> Any:
-    """The value, or the text that pydicom could make no number of."""
+    """The value: numbers, or the text that pydicom could make no numbers of."""
     found = value(header, key)
-    if found is not None or key not in header:
-        return found
-    raw = header.get_item(key).value
-    return raw.decode("ascii", "replace").strip(" \0") if isinstance(raw, bytes) else raw
+    if found is None and key in header:
+        found = header.get_item(key).value
+    if isinstance(found, bytes):
+        return found.decode("ascii", "replace").strip(" \0")
+    if not isinstance(found, str) and hasattr(found, "__iter__"):
+        parts = list(found)
+        return "\\".join(map(str, parts)) if any(type(part) is str for part in parts) else parts
+    return found
 
 
 def _split(found: Any) -> list[Any]:
     if found is None:
         return []
-    if isinstance(found, bytes):
-        found = found.decode("ascii", "replace")
     if isinstance(found, str):
         parts = found.strip(" \0").split("\\")
         if len(parts) == 1 and "." in found:  # 0.5,0.5: a comma between numbers with points
             parts = found.split(",")
         return [part.strip().replace(",", ".") for part in parts]
-    return list(found) if hasattr(found, "__iter__") else [found]
+    return found if isinstance(found, list) else [found]

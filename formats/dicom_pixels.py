@@ -54,7 +54,8 @@ class DicomSlice:
         frame: in its file; None for classic objects.
         header: pydicom Dataset without pixels; of an enhanced object, that of the whole file.
         position, orientation: ImagePositionPatient, ImageOrientationPatient, None where not stored.
-        spacing: (between rows, between columns) [mm], None where not stored; `assumed`: not measured in the patient.
+        spacing: (between rows, between columns) [mm], None where not stored; `assumed`: not measured in the patient;
+            `pixel_remark`: what is odd about it.
         size: (rows, columns).
         tile: where in the frame, of a mosaic.
         groups: functional groups of an enhanced frame.
@@ -74,6 +75,7 @@ class DicomSlice:
     tile: tuple[slice, slice] | None = None
     groups: tuple[Any, ...] = ()
     assumed: bool = False
+    pixel_remark: str = ""
     kind: list[str] = field(default_factory=list)
     marks: dict[str, float | str] = field(default_factory=dict)
     order: float | None = None

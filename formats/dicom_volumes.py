@@ -148,11 +148,13 @@ def _same(a: DicomSlice, b: DicomSlice) -> bool:
     )
 
 
-def place_of(image: DicomSlice) -> float | None:
-    """Where along the slices' normal an image lies [mm]; None where its header does not say."""
-    if image.position is None or image.orientation is None:
+def places_of(images: list[DicomSlice]) -> np.ndarray | None:
+    """Where along the first one's normal parallel images lie [mm]; None where their headers do not say."""
+    direction = images[0].orientation
+    if direction is None or any(image.position is None for image in images):
         return None
-    return float(np.cross(image.orientation[:3], image.orientation[3:]) @ image.position)
+    normal = np.cross(direction[:3], direction[3:])
+    return np.asarray([float(normal @ np.asarray(image.position)) for image in images])
 
 
 def _order(image: DicomSlice, i: int) -> float:
@@ -161,11 +163,9 @@ def _order(image: DicomSlice, i: int) -> float:
 
 def _places(group: list[DicomSlice]) -> np.ndarray:
     """A number a place, growing along the slices' normal; where positions are missing, along the instance numbers."""
-    along = [place_of(image) for image in group]
-    if any(z is None for z in along):
+    values, tolerance = places_of(group), _SAME_PLACE * min(group[0].spacing or (1.0, 1.0))
+    if values is None:
         values, tolerance = np.asarray([_order(image, i) for i, image in enumerate(group)]), 0.0
-    else:
-        values, tolerance = np.asarray(along, float), _SAME_PLACE * min(group[0].spacing or (1.0, 1.0))
     order = np.argsort(values, kind="stable")
     places = np.zeros(len(group), int)
     places[order[1:]] = np.cumsum(np.diff(values[order]) > tolerance)

@@ -28,6 +28,7 @@ _INTENTS = {  # what is no image of intensities (nifti1.h)
     range(2002, 2019): "values on a surface, or a deformation",
     range(3000, 3100): "CIFTI, values on surfaces and in voxels",
 }
+_LONGEST_HEADER = 540  # bytes, NIfTI-2's
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -74,7 +75,7 @@ def read_nifti(
         remarks.append("complex numbers: their magnitude is taken, the phase is left out")
     data = np.ascontiguousarray(data[::-1, ::-1].transpose(2, 1, 0), np.float32)
     data = data[choose(len(data), slices, path.name)]
-    spacing, assumed, more = _spacing(image.header, path.name, pixel_mm)
+    spacing, assumed, more = _spacing(image.header, _unsized(path), path.name, pixel_mm)
     if modality is None:
         modality = "CT" if data.min() < _CT_BELOW else "MR"
         sign = "go" if modality == "CT" else "do not go"
@@ -111,7 +112,7 @@ def describe_nifti(
         facts["volumes"] = count
     elif volume is not None or time is not None:
         facts["shape"] = _one_volume(image, path.name, {"volume": volume, "time": time}).shape
-    (dz, dy, dx), _, remarks = _spacing(image.header, path.name, pixel_mm)
+    (dz, dy, dx), _, remarks = _spacing(image.header, _unsized(path), path.name, pixel_mm)
     facts |= {"voxel_mm": tuple(round(s, 5) for s in (dx, dy, dz)), "type": str(image.get_data_dtype())}
     return facts | ({"remarks": remarks} if remarks else {})
 
@@ -143,8 +144,7 @@ def _load(path: Path) -> Any:
     from nibabel.filebasedimages import ImageFileError
 
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
+        packed = _is_gzip(path)
         with gzip.open(path) if packed else path.open("rb") as file:
             start = file.read(348)
         if start[344:347] == b"ni1" or start[4:7] == b"ni2":  # the voxels lie in a second file
@@ -229,15 +229,31 @@ def _one_volume(image: Any, name: str, chosen: dict[str, int | None]) -> Any:
     return out
 
 
+def _unsized(path: Path) -> bool:
+    """Whether a size within the slices is not stored; nibabel takes 1 for it and does not say so."""
+    import nibabel
+
+    with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
+    kind = nibabel.Nifti2Header if start[4:6] in (b"n+", b"ni") else nibabel.Nifti1Header
+    sizes = np.asarray(kind(start[: kind.template_dtype.itemsize], check=False)["pixdim"])[1:3]
+    return not bool(np.all(np.isfinite(sizes) & (sizes != 0)))
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def _spacing(
-    header: Any, name: str, pixel_mm: float | None
+    header: Any, unsized: bool, name: str, pixel_mm: float | None
 ) -> tuple[tuple[float, float, float], bool, list[str]]:
     """(dz, dy, dx) [mm], whether the pixels' size is a guess, and the words for what was assumed."""
     sizes = [abs(float(s)) for s in header.get_zooms()[:3]]
     sizes += [0.0] * (3 - len(sizes))
     unit = header.get_xyzt_units()[0]
     scale, remarks = _MM.get(unit), []
-    known = [np.isfinite(s) and s > 0 for s in sizes]
+    known = [bool(np.isfinite(s)) and s > 0 and not unsized for s in sizes]
     if scale is None and pixel_mm is None and all(known[:2]):
         remarks.append("the unit of the voxel size is not stored; mm assumed (--pixel-mm says it)")
     dx, dy, dz = (s * (scale or 1.0) if ok else 0.0 for s, ok in zip(sizes, known, strict=True))

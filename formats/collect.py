@@ -33,7 +33,8 @@ KSPACE = ("fastmri", "ismrmrd", "simple-kspace")
 _UPRIGHT = 0.82  # cosine of 35 degrees: a gantry may tilt by 30
 _TAGS = [
     "ComplexImageComponent", "LossyImageCompression", "Manufacturer", "Modality", "PatientBirthDate", "PatientID",
-    "PatientName", "PhotometricInterpretation", "SOPClassUID", "SamplesPerPixel", "SeriesInstanceUID", "StudyInstanceUID",
+    "PatientName", "PhotometricInterpretation", "SOPClassUID", "SamplesPerPixel", "SeriesInstanceUID",
+    "StudyInstanceUID",
     *TAGS, *PROJECTION_TAGS, GE_COMPONENT,
 ]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """DICOM images in: single files, classic series, enhanced multi-frame objects, mosaics -> Volume.
 
-Files are grouped into series here, a file's slices come from `dicom_frames`, `dicom_kind` says which of them are
-images of intensities, `dicom_volumes` which make a volume. Slices are sorted by their position along the slice
+`dicom_series` finds the files of one series, `dicom_frames` the slices of a file, `dicom_kind` says which of them
+are images of intensities, `dicom_volumes` which make a volume. Slices are sorted by their position along the slice
 normal, n = row x column direction (PS3.3 C.7.6.2.1.1), z = n . IPP; where positions are missing, by
 InstanceNumber. Stored values become HU (CT) or magnitude (MR) by each slice's own RescaleSlope and
 RescaleIntercept. Patients' data never reach `Volume.header`; the source datasets stay in `Volume.dicom`, for the
@@ -10,8 +10,6 @@ writer only.
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,21 +17,26 @@ from typing import Any
 
 import numpy as np
 
-from .dicom_frames import classic, slices_of, stated_mm
-from .dicom_header import ASSUMED_MM, numbers, value, whole
-from .dicom_kind import Finding, findings
-from .dicom_pixels import DicomSlice, opened, pixels, pydicom_quietly
-from .dicom_volumes import Stack, choose_stack, places_of, stacks, table, without_copies
+from .dicom_frames import classic, stated_mm
+from .dicom_header import ASSUMED_MM, value, whole
+from .dicom_pixels import DicomSlice, pixels, pydicom_quietly
+from .dicom_series import (
+    headers_of,
+    images_of,
+    is_dicom,
+    looks_like_dicom,
+    series_of,
+    series_table,
+    usable_series,
+)
+from .dicom_volumes import Stack, choose_stack, places_of, stacks, table
 from .reader import Slices, choose, told_pixel
 from .scan import FormatError, Header, Volume
 
+__all__ = ["describe_dicom", "example_ct", "is_dicom", "looks_like_dicom", "read_dicom", "read_volumes"]
+
 _ENOUGH = 40  # headers for `describe`: at 5 ms each
 _EVEN = 0.02  # relative difference of slice distances that rounding makes
-_SAME_SERIES = ("StudyInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "Rows", "Columns")
-_DIRECTORY = "1.2.840.10008.1.3.10"
-_NO_PREAMBLE = tuple(
-    bytes((group, 0, element, 0)) for group, element in ((2, 0), (8, 0), (8, 1), (8, 5), (8, 8), (8, 22))
-)
 _HEADER = {  # what may leave the file: nothing typed in by hand
     "Modality": "modality",
     "Manufacturer": "manufacturer",
@@ -50,21 +53,6 @@ _HEADER = {  # what may leave the file: nothing typed in by hand
     "EchoTime": "echo_time_ms",
     "FlipAngle": "flip_angle_deg",
 }
-
-
-def looks_like_dicom(start: bytes) -> bool:
-    """Whether a file that begins so is DICOM (with its preamble, or with the first tags of one that lost
-    it)."""
-    return start[128:132] == b"DICM" or start[:4] in _NO_PREAMBLE
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file holds DICOM, gzipped or not."""
-    try:
-        with opened(path) as file:
-            return looks_like_dicom(file.read(132))
-    except (OSError, EOFError, zlib.error):  # a damaged gzip file is none
-        return False
 
 
 def read_dicom(
@@ -90,14 +78,14 @@ def read_dicom(
             volumes, or a compression nobody here can decode.
     """
     path = Path(path)
-    images, remarks = _chosen(path, _headers(path), series)
+    images, remarks = images_of(path, headers_of(path), series)
     stack = choose_stack(stacks(images), path.name, echo=echo, time=time, volume=volume)
     return _volume(stack, path, remarks, slices, pixel_mm)
 
 
 def read_volumes(path: Path) -> Iterator[tuple[Stack, Callable[[], Volume]]]:
     """Every volume of a file, and what reads it."""
-    images, remarks = _chosen(path, _headers(path), None)
+    images, remarks = images_of(path, headers_of(path), None)
     for stack in stacks(images):
         yield stack, partial(_volume, stack, path, remarks)
 
@@ -115,7 +103,7 @@ def describe_dicom(
     is_chosen = any(option is not None for option in (series, echo, time, volume))
     count = 1 if path.is_file() else sum(1 for p in path.iterdir() if p.is_file() and is_dicom(p))
     step = 1 if is_chosen else -(-count // _ENOUGH)
-    files = _headers(path, step)
+    files = headers_of(path, step)
     first = files[0][1]
     facts: dict[str, Any] = {"kind": "images", "modality": str(value(first, "Modality") or "")}
     facts["frames"] = sum(whole(header, "NumberOfFrames", 1) for _, header in files)
@@ -124,9 +112,9 @@ def describe_dicom(
         facts["headers_read"] = f"{len(files)} of {count}"
     facts["matrix"] = (whole(first, "Rows"), whole(first, "Columns"))
     groups, _ = series_of(files)
-    if series is None and len(groups) > 1 and len(_usable(groups)) != 1:
-        return facts | {"series": _table(groups)}
-    images, remarks = _chosen(path, files, series)
+    if series is None and len(groups) > 1 and len(usable_series(groups)) != 1:
+        return facts | {"series": series_table(groups)}
+    images, remarks = images_of(path, files, series)
     found = stacks(images)
     if len(found) > 1 and step == 1 and not is_chosen:
         facts["volumes"] = table(found)
@@ -151,137 +139,6 @@ def example_ct() -> Path:
             "CT_small.dcm: this pydicom ships no example CT slice; pip install --force-reinstall pydicom"
         )
     return Path(path)
-
-
-# --- files and series
-def _headers(path: Path, step: int = 1) -> list[tuple[Path, Any]]:
-    """(file, dataset without pixels) of the DICOM files with images; DICOMDIR and other files of a folder are
-    passed over, as is all but every `step`-th file."""
-    with pydicom_quietly() as pydicom:
-        found: list[tuple[Path, Any]] = []
-        names = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and is_dicom(p))
-        for name in names[::step]:
-            try:
-                with opened(name) as file:
-                    header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-            except Exception as error:  # pydicom raises a dozen types on damaged files
-                raise FormatError(f"{name.name}: damaged DICOM ({error}); copy it again") from error
-            kind = header.file_meta.get("MediaStorageSOPClassUID", "") if hasattr(header, "file_meta") else ""
-            if path.is_file() or (kind != _DIRECTORY and "Rows" in header):
-                found.append((name, header))
-    if not found:
-        raise FormatError(
-            f"{path.name}: no DICOM image in this folder, only other DICOM objects; pass a folder of images"
-        )
-    return found
-
-
-Files = list[tuple[Path, Any]]
-
-
-def series_of(files: Files) -> tuple[dict[str, Files], str]:
-    """The files by series, and what was repaired: slices with a series UID each are one series."""
-    groups: dict[str, Files] = {}
-    for file, header in files:
-        groups.setdefault(str(value(header, "SeriesInstanceUID") or ""), []).append((file, header))
-    if len(groups) > 1 and all(len(group) == 1 for group in groups.values()):
-        alike = {tuple(str(value(header, key)) for key in _SAME_SERIES) for _, header in files}
-        places = {numbers(header, "ImagePositionPatient", 3) for _, header in files}
-        if len(alike) == 1 and None not in places and len(places) == len(files):
-            uid = next(iter(groups))
-            return {uid: files}, "every slice has a series UID of its own; taken together as one series"
-    return groups, ""
-
-
-def _usable(groups: dict[str, Files]) -> dict[str, Files]:
-    """The series that hold an image to read."""
-    return {uid: group for uid, group in groups.items() if not all(_refusal(header) for _, header in group)}
-
-
-def _refusal(header: Any, kind: list[str] | None = None) -> Finding | None:
-    return next((finding for finding in findings(header, kind) if finding.refused), None)
-
-
-def _table(groups: dict[str, Files]) -> list[str]:
-    names = [
-        (
-            str(value(files[0][1], "SeriesNumber") or "?"),
-            str(value(files[0][1], "SeriesDescription") or "no description"),
-        )
-        for files in groups.values()
-    ]
-    rows = []
-    for (uid, files), (number, words) in zip(groups.items(), names, strict=True):
-        number = number if [n for n, _ in names].count(number) == 1 and number != "?" else f"…{uid[-12:]}"
-        odd = _refusal(files[0][1])
-        rows.append(
-            f"{number}: {words} ({value(files[0][1], 'Modality') or '?'}, {len(files)} files"
-            f"{f', {odd.reason}' if odd else ''})"
-        )
-    return rows
-
-
-def _one_series(path: Path, files: Files, series: str | int | None) -> tuple[Files, list[str]]:
-    groups, joined = series_of(files)
-    if series is not None:
-        wanted = str(series)
-        exact = {u: g for u, g in groups.items() if wanted in (u, str(value(g[0][1], "SeriesNumber")))}
-        ending = {u: g for u, g in groups.items() if wanted.startswith("…") and u.endswith(wanted[1:])}
-        chosen = (
-            exact
-            or ending
-            or {
-                u: g
-                for u, g in groups.items()
-                if wanted.lower() in str(value(g[0][1], "SeriesDescription") or "").lower()
-            }
-        )
-        if not chosen:
-            raise FormatError(
-                f"{path.name}: got series {wanted!r}, which is none of {'; '.join(_table(groups))}; choose one "
-                "of them"
-            )
-        groups = chosen
-    remarks = [joined] if joined else []
-    usable = _usable(groups)
-    if len(groups) > 1 and len(usable) == 1:
-        others = {uid: group for uid, group in groups.items() if uid not in usable}
-        remarks.append(f"left out, no images of the scan: series {'; '.join(_table(others))}")
-        groups = usable
-    if len(groups) > 1:
-        raise FormatError(
-            f"{path.name}: holds {len(groups)} series, expected one: {'; '.join(_table(groups))}; choose with "
-            "--series and its number or a part of its description"
-        )
-    return next(iter(groups.values())), remarks
-
-
-def _chosen(path: Path, files: Files, series: str | int | None) -> tuple[list[DicomSlice], list[str]]:
-    """The images of the one series that are to be read, and what was left out, or is to be known of them."""
-    files, remarks = _one_series(path, files, series)
-    if len(files) == 1 and (
-        finding := _refusal(files[0][1], [])
-    ):  # before a damaged header is looked at closely
-        raise FormatError(f"{files[0][0].name}: {finding.sentence}")
-    images, copies = without_copies([image for file, header in files for image in slices_of(file, header)])
-    if copies:
-        remarks.append(
-            f"{copies} {'copies' if copies > 1 else 'copy'} of images counted once (same SOPInstanceUID)"
-        )
-    kept, left, noted = [], Counter[str](), Counter[str]()
-    for image in images:
-        odd = list(findings(image.header, image.kind))
-        if refused := [finding for finding in odd if finding.refused]:
-            left[refused[0].reason] += 1
-            continue
-        kept.append(image)
-        noted.update(finding.sentence for finding in odd)
-    if not kept:
-        finding = _refusal(images[0].header, images[0].kind)
-        raise FormatError(f"{images[0].path.name}: {finding.sentence if finding else 'no image'}")
-    remarks += [f"{n} image{'s' * (n > 1)} left out: {reason}" for reason, n in left.items()]
-    remarks += [text if n == len(kept) else f"{n} of {len(kept)} images: {text}" for text, n in noted.items()]
-    return kept, remarks
 
 
 # --- one volume

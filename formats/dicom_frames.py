@@ -1,14 +1,9 @@
-"""A DICOM file -> its slices: classic images, the frames of multi-frame objects, the tiles of mosaics.
-
-A mosaic (Siemens, UIH) shows the slices of a volume beside each other in one image. Whether an image is one is
-decided by its tiles, not by the word: enhanced objects say MOSAIC of frames that are no mosaic.
-"""
+"""A DICOM file -> its slices: classic images, the frames of multi-frame objects, the tiles of mosaics; and the classic
+header of each."""
 
 from __future__ import annotations
 
 import copy
-import math
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .dicom_header import image_type, number, numbers, pixel_size, repair, value, whole
+from .dicom_mosaic import taken_apart
 from .dicom_pixels import DicomSlice, pydicom_quietly
 from .scan import FormatError
 
@@ -49,7 +45,6 @@ TAGS = (
 )  # fmt: skip
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence")
 _MULTIFRAME = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "NumberOfFrames")
-_SIEMENS_TILES, _UIH_TILES, _CSA_GROUP = 0x0019100A, 0x00651050, 0x0029
 
 
 def slices_of(path: Path, header: Any) -> list[DicomSlice]:
@@ -61,9 +56,7 @@ def slices_of(path: Path, header: Any) -> list[DicomSlice]:
         return list(_enhanced(path, header))
     if frames > 1:
         return [one_slice(path, header, frame=i) for i in range(frames)]
-    if tiles := _tile_count(path, header):
-        return list(_tiles(path, header, tiles))
-    return [one_slice(path, header)]
+    return taken_apart(one_slice(path, header))
 
 
 def classic(image: DicomSlice) -> Any:
@@ -197,115 +190,3 @@ def _slice(
         order=order,
         groups=groups,
     )
-
-
-# --- mosaics
-def _tile_count(path: Path, header: Any) -> int:
-    """How many slices an image shows beside each other; 0 for a plain one."""
-    kind = image_type(header)
-    if not {"MOSAIC", "VFRAME"} & set(kind):
-        return 0
-    tag = _SIEMENS_TILES if "MOSAIC" in kind else _UIH_TILES
-    found = _count(value(header, tag)) or len(_vframes(header)) or _in_csa(header)
-    if found > 1:
-        return found
-    acquired = numbers(header, "AcquisitionMatrix", 4)
-    rows, columns = whole(header, "Rows"), whole(header, "Columns")
-    if found == 1 or (acquired and max(rows, columns) < 2 * max(acquired)):
-        return 0  # no room for two tiles
-    raise FormatError(
-        f"{path.name}: a mosaic of slices that does not say how many; export the series as single slices "
-        "(or as enhanced DICOM)"
-    )
-
-
-def _count(found: Any) -> int:
-    if isinstance(found, bytes):
-        try:
-            return int(found) if found.strip().isdigit() else int.from_bytes(found[:2], "little")
-        except ValueError:
-            return 0
-    try:
-        return int(found)
-    except (TypeError, ValueError):
-        return 0
-
-
-def _csa(header: Any) -> dict[str, Any]:
-    """Siemens' own header, {} where there is none."""
-    if not any(tag.group == _CSA_GROUP for tag in header.keys()):  # noqa: SIM118  iterating a dataset parses its values
-        return {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nibabel says of every import that this is experimental
-        from nibabel.nicom import csareader
-
-        try:
-            return csareader.get_csa_header(header, "image") or {}
-        except Exception:  # many types, on a damaged one
-            return {}
-
-
-def _in_csa(header: Any) -> int:
-    items = _csa(header).get("tags", {}).get("NumberOfImagesInMosaic", {}).get("items") or [0]
-    return _count(items[0])
-
-
-def _vframes(header: Any) -> list[Any]:
-    """UIH's items of the tiles, each with its own position."""
-    for element in header.group_dataset(0x0065):
-        if element.VR == "SQ" and element.value and "ImagePositionPatient" in element.value[0]:
-            return list(element.value)
-    return []
-
-
-def _tiles(path: Path, header: Any, count: int) -> Iterator[DicomSlice]:
-    whole_image = one_slice(path, header)
-    side = math.ceil(math.sqrt(count))
-    rows, columns = (n // side for n in whole_image.size)
-    if (rows * side, columns * side) != whole_image.size or not rows or not columns:
-        raise FormatError(
-            f"{path.name}: a mosaic of {count} slices in {whole_image.size} pixels, expected tiles of one size; export "
-            "the series as single slices"
-        )
-    places = _tile_positions(whole_image, count, (rows, columns))
-    for k in range(count):
-        top, left = k // side * rows, k % side * columns
-        yield DicomSlice(
-            path,
-            None,
-            header,
-            places[k],
-            whole_image.orientation,
-            whole_image.spacing,
-            (rows, columns),
-            tile=(slice(top, top + rows), slice(left, left + columns)),
-            assumed=whole_image.assumed,
-            pixel_remark=whole_image.pixel_remark,
-            remarks=(*whole_image.remarks, f"a mosaic, taken apart into {count} slices"),
-            kind=whole_image.kind,
-            marks=whole_image.marks,
-            order=(whole_image.order or 0) * count + k if places[k] is None else whole_image.order,
-        )
-
-
-def _tile_positions(image: DicomSlice, count: int, size: tuple[int, int]) -> list[np.ndarray | None]:
-    """Siemens: the header's position is that of the whole picture around the first tile's middle."""
-    header = image.header
-    if vframes := _vframes(header):
-        found = [numbers(item, "ImagePositionPatient", 3) for item in vframes]
-        if len(found) == count and all(found):
-            return [np.asarray(p) for p in found]
-        return [None] * count
-    step = number(header, "SpacingBetweenSlices") or number(header, "SliceThickness")
-    if "VFRAME" in image.kind or image.position is None or image.orientation is None or not step:
-        return [None] * count
-    along_row, along_column = image.orientation[:3], image.orientation[3:]
-    normal = np.cross(along_row, along_column)
-    stated = _csa(header).get("tags", {}).get("SliceNormalVector", {}).get("items") or []
-    if len(stated) == 3 and float(normal @ np.asarray(stated, float)) < 0:
-        normal = -normal
-    dy, dx = image.spacing or (1.0, 1.0)
-    border = (image.size[0] - size[0]) / 2 * dy * along_column + (
-        image.size[1] - size[1]
-    ) / 2 * dx * along_row
-    return [image.position + border + k * step * normal for k in range(count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 ASSUMED_MM = 1.0
@@ -27,7 +28,7 @@ def value(header: Any, key: Any) -> Any:
         element = header.get(key)
     except Exception:  # a value that is no number where one is expected: half a dozen types
         return None
-    return getattr(element, "value", element) if not isinstance(key, str) else element
+    return element if isinstance(key, str) else getattr(element, "value", element)
 
 
 def numbers(header: Any, key: str, count: int) -> tuple[float, ...] | None:
@@ -100,7 +101,7 @@ def _raw(header: Any, key: str) -> Any:
         found = header.get_item(key).value
     if isinstance(found, bytes):
         return found.decode("ascii", "replace").strip(" \0")
-    if not isinstance(found, str) and hasattr(found, "__iter__"):
+    if isinstance(found, Iterable) and not isinstance(found, str):
         parts = list(found)
         return "\\".join(map(str, parts)) if any(type(part) is str for part in parts) else parts
     return found

@@ -165,14 +165,16 @@ def _affine(volume: Volume) -> np.ndarray:
     affine = np.diag([dx, dy, dz, 1.0])
     depth, rows, columns = volume.data.shape
     affine[:3, 3] = [-(columns - 1) * dx / 2, -(rows - 1) * dy / 2, -(depth - 1) * dz / 2]
-    headers = volume.dicom or ()
-    places = [numbers(header, "ImagePositionPatient", 3) for header in headers]
-    directions = numbers(headers[0], "ImageOrientationPatient", 6) if headers else None
+    if not volume.dicom:
+        return affine
+    source = volume.dicom[0]
+    places = [numbers(header, "ImagePositionPatient", 3) for header in volume.dicom]
+    directions = numbers(source, "ImageOrientationPatient", 6)
     if directions is None or any(place is None for place in places):
         return affine
     first, last = np.asarray(places[0], float), np.asarray(places[-1], float)
-    scale_y, scale_x = int(headers[0].Rows) / rows, int(headers[0].Columns) / columns
-    dy, dx = numbers(headers[0], "PixelSpacing", 2) or (dy / scale_y, dx / scale_x)
+    scale_y, scale_x = int(source.Rows) / rows, int(source.Columns) / columns
+    dy, dx = numbers(source, "PixelSpacing", 2) or (dy / scale_y, dx / scale_x)
     dy, dx = dy * scale_y, dx * scale_x
     along_row, along_column = np.split(np.asarray(directions), 2)
     shift = along_row * dx * (1 - 1 / scale_x) / 2 + along_column * dy * (1 - 1 / scale_y) / 2

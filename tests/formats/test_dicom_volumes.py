@@ -118,7 +118,7 @@ def test_frames_without_groups(tmp_path):
     assert "the frames' positions are not stored; taken in their order" in volume.remarks
     assert all("ImagePositionPatient" not in header for header in volume.dicom)
     cut = image(pixels[:2], NumberOfFrames=3)
-    with pytest.raises(FormatError, match="damaged|frames"):
+    with pytest.raises(FormatError, match=r"damaged|frames"):
         read(save(tmp_path / "cut.dcm", cut))
     with pytest.raises(FormatError, match="got 2000000000 frames in a file of fewer bytes"):
         read(save(tmp_path / "many.dcm", image(pixels, NumberOfFrames=2000000000)))

@@ -41,7 +41,7 @@ def test_refusals(tmp_path):
     with pytest.raises(FormatError, match=r"cut\.nii\.gz"):
         read(tmp_path / "cut.nii.gz")
     nibabel.save(nibabel.Nifti1Image(np.zeros((2, 2, 2, 3), np.float32), np.eye(4)), tmp_path / "4d.nii")
-    with pytest.raises(FormatError, match="holds 3 volumes.*--volume 0 to 2"):
+    with pytest.raises(FormatError, match=r"holds 3 volumes.*--volume 0 to 2"):
         read(tmp_path / "4d.nii")
     with pytest.raises(FormatError, match="ends with"):
         write_nifti(tmp_path / "v.dcm", volume)

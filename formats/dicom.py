@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .dicom_frames import classic, stated_mm
-from .dicom_header import ASSUMED_MM, value, whole
+from .dicom_header import ASSUMED_MM, put, value, whole
 from .dicom_pixels import DicomSlice, pixels, pydicom_quietly
 from .dicom_series import (
     headers_of,
@@ -152,7 +152,7 @@ def _volume(
     spacing, assumed, more = _pixel_size(images[0], path.name, pixel_mm)
     if pixel_mm is not None:
         for header in headers:
-            header.PixelSpacing = [pixel_mm, pixel_mm]
+            put(header, "PixelSpacing", (pixel_mm, pixel_mm))
     dy, dx = spacing or (ASSUMED_MM, ASSUMED_MM)
     header = _facts(headers[0])
     if any(str(value(h, "LossyImageCompression") or "") == "01" for h in headers):

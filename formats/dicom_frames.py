@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .dicom_header import image_type, number, numbers, pixel_size, repair, value, whole
+from .dicom_header import image_type, number, numbers, pixel_size, put, repair, value, whole
 from .dicom_mosaic import taken_apart
 from .dicom_pixels import DicomSlice, pydicom_quietly
 from .scan import FormatError
@@ -65,10 +65,7 @@ def classic(image: DicomSlice) -> Any:
         repair(image.header)
         return image.header
     with pydicom_quietly() as pydicom:
-        plain = pydicom.Dataset()
-        for element in image.header:
-            if element.keyword not in _MULTIFRAME and not element.keyword.startswith("Dimension"):
-                plain[element.tag] = copy.copy(element)
+        plain = pydicom.Dataset(dict(_of_all_frames(image.header)))
         for sequence, keywords in _FUNCTIONAL.items():
             for group in image.groups:
                 if group.get(sequence):
@@ -78,20 +75,24 @@ def classic(image: DicomSlice) -> Any:
                     break
         repair(plain)
         if image.frame is not None:
-            plain.ReferencedFrameNumber = image.frame + 1
+            put(plain, "ReferencedFrameNumber", image.frame + 1)
         if image.tile is not None:
-            plain.Rows, plain.Columns = image.size
-            for keyword, found in (
-                ("ImagePositionPatient", image.position),
-                ("ImageOrientationPatient", image.orientation),
-            ):
-                if found is not None:
-                    setattr(plain, keyword, [f"{v:.10g}" for v in found])
-                elif keyword in plain:
-                    del plain[keyword]
-        if image.frame is not None and image.position is None and "ImagePositionPatient" in plain:
-            del plain["ImagePositionPatient"]  # the first frame's, of a file that says one for all
+            put(plain, "Rows", image.size[0])
+            put(plain, "Columns", image.size[1])
+        if image.tile is not None or not image.groups:  # else the position is the first frame's
+            put(plain, "ImagePositionPatient", image.position)
     return plain
+
+
+def _of_all_frames(header: Any) -> Iterator[tuple[Any, Any]]:
+    """The elements that are no frame's own; shared between the frames' headers, never changed in place."""
+    for tag in list(header.keys()):
+        try:
+            element = header[tag]
+        except Exception:  # a value that pydicom cannot make sense of
+            continue
+        if element.keyword not in _MULTIFRAME and not element.keyword.startswith("Dimension"):
+            yield tag, element
 
 
 def stated_mm(image: DicomSlice, keyword: str) -> float | None:

@@ -85,9 +85,15 @@ def repair(header: Any) -> None:
         if raw is None or (not isinstance(raw, str) and numbers(header, key, count)):
             continue
         found = numbers(header, key, count) or numbers(header, key, 1)
+        put(header, key, found if found is None or len(found) == count else found * count)
+
+
+def put(header: Any, key: str, found: Any) -> None:
+    """Replace an element (headers may share them); no value, no element. Of lengths as many digits as fit."""
+    if key in header:
         del header[key]
-        if found:
-            setattr(header, key, [f"{v:.10g}" for v in (found if len(found) == count else found * count)])
+    if found is not None:
+        setattr(header, key, found if isinstance(found, int) else [f"{v:.10g}" for v in found])
 
 
 def _mm(found: tuple[float, ...]) -> str:

@@ -1,8 +1,10 @@
 """What looks like a scanner's slices and is something else: refused or said by `read`, left out by `prepare`."""
 
 import gzip
+import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -13,6 +15,10 @@ from scanprior.formats.collect import collect, find_files
 from scanprior.formats.dicom_kind import findings
 from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # nibabel says of every import that this is experimental
+    from nibabel.nicom import dicomwrappers
 
 
 def left_out(path, modality):
@@ -156,6 +162,18 @@ def test_mosaics_of_several_times(tmp_path):
     with pytest.raises(FormatError, match=r"2 volumes.*7 slices of 8 x 8.*--volume 0 to 1"):
         read(folder)
     assert read(folder, time=1).data.shape == (7, SIDE, SIDE)
+
+
+def test_a_real_mosaic_lies_where_nibabel_puts_it():
+    path = Path(nibabel.__file__).parent / "nicom/tests/data/siemens_dwi_0.dcm.gz"
+    if not path.exists():
+        pytest.skip("this nibabel comes without its test data")
+    volume = read(path)
+    with gzip.open(path) as file:
+        affine = dicomwrappers.wrapper_from_data(pydicom.dcmread(file)).affine
+    assert volume.data.shape == (48, 128, 128)
+    for k, header in enumerate(volume.dicom):
+        assert list(header.ImagePositionPatient) == pytest.approx((affine @ [0, 0, k, 1])[:3], abs=1e-5)
 
 
 def uih():

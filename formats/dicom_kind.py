@@ -52,6 +52,12 @@ def findings(header: Any, kind: list[str] | None = None) -> Iterator[Finding]:
     kind = image_type(header) if kind is None else kind
     modality, words = str(value(header, "Modality") or ""), _sop_class(header)
     later = set(kind[2:])
+    if "DirectoryRecordSequence" in header:
+        yield Finding(
+            "no image (other DICOM object)",
+            "an index of DICOM files (DICOMDIR), expected images; pass the folder of one series that lies beside it",
+        )
+        return
     if "Rows" not in header or "Columns" not in header:
         yield Finding(
             "no image (other DICOM object)",

@@ -148,12 +148,10 @@ def _decode(path: Path) -> np.ndarray:
 
 
 def _syntax(path: Path) -> str | None:
-    """The name of the compression, None where there is none."""
-    with pydicom_quietly() as pydicom:
-        with opened(path) as file:
-            meta = pydicom.dcmread(file, stop_before_pixels=True, force=True).file_meta
-        uid = meta.get("TransferSyntaxUID")
-        return uid.name if uid is not None and uid.is_compressed else None
+    """The name of the compression, None where there is none, or none that is known."""
+    with pydicom_quietly() as pydicom, opened(path) as file:
+        uid = pydicom.dcmread(file, stop_before_pixels=True, force=True).file_meta.get("TransferSyntaxUID")
+        return uid.name if uid is not None and uid.is_transfer_syntax and uid.is_compressed else None
 
 
 def _rescaled(stored: np.ndarray, name: str, header: Any, modality: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from .dicom_frames import slices_of
 from .dicom_header import numbers, value
 from .dicom_kind import Finding, findings
 from .dicom_pixels import DicomSlice, opened, pydicom_quietly
-from .dicom_volumes import without_copies
+from .dicom_volumes import listed, without_copies
 from .scan import FormatError
 
 Files = list[tuple[Path, Any]]  # with their headers
@@ -118,7 +118,7 @@ def _one_series(path: Path, files: Files, series: str | int | None) -> tuple[Fil
         )
         if not chosen:
             raise FormatError(
-                f"{path.name}: got series {wanted!r}, which is none of {'; '.join(series_table(groups))}; choose one "
+                f"{path.name}: got series {wanted!r}, which is none of {listed(series_table(groups))}; choose one "
                 "of them"
             )
         groups = chosen
@@ -126,11 +126,11 @@ def _one_series(path: Path, files: Files, series: str | int | None) -> tuple[Fil
     usable = usable_series(groups)
     if len(groups) > 1 and len(usable) == 1:
         others = {uid: group for uid, group in groups.items() if uid not in usable}
-        remarks.append(f"left out, no images of the scan: series {'; '.join(series_table(others))}")
+        remarks.append(f"left out, no images of the scan: series {listed(series_table(others))}")
         groups = usable
     if len(groups) > 1:
         raise FormatError(
-            f"{path.name}: holds {len(groups)} series, expected one: {'; '.join(series_table(groups))}; choose with "
+            f"{path.name}: holds {len(groups)} series, expected one: {listed(series_table(groups))}; choose with "
             "--series and its number or a part of its description"
         )
     return next(iter(groups.values())), remarks

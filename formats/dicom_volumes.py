@@ -21,7 +21,7 @@ _SAME_SIZE = 1e-3  # relative difference of pixel sizes, and of the directions' 
 _TIMES = ("temporal position", "trigger time", "acquisition")
 _MARKS = ("kernel", "echo", "b value", "inversion time", "flip angle", "type", "stack", *_TIMES)
 _UNITS = {"echo": " ms", "inversion time": " ms", "trigger time": " ms", "flip angle": "°"}
-_SHOWN = 12  # volumes that a message lists
+_SHOWN = 12  # rows of a table that a message shows
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,15 @@ def choose_stack(found: list[Stack], name: str, **chosen: int | None) -> Stack:
         if (k := chosen.get(option)) is not None:
             if not 0 <= k < len(values):
                 raise FormatError(
-                    f"{name}: got --{option} {k}, expected 0 to {len(values) - 1}: {listed(found)}"
+                    f"{name}: got --{option} {k}, expected 0 to {len(values) - 1}: {listed(table(found))}"
                 )
             left = [stack for stack in left if key(stack) == values[k]]
     k = chosen.get("volume")
     if k is not None:
         if not 0 <= k < len(left):
-            raise FormatError(f"{name}: got --volume {k}, expected 0 to {len(left) - 1}: {listed(left)}")
+            raise FormatError(
+                f"{name}: got --volume {k}, expected 0 to {len(left) - 1}: {listed(table(left))}"
+            )
         return left[k]
     if len(left) == 1:
         return left[0]
@@ -107,19 +109,19 @@ def choose_stack(found: list[Stack], name: str, **chosen: int | None) -> Stack:
         if count > 1:
             ways.append(f"--{option} 0 to {count - 1}")
     raise FormatError(
-        f"{name}: holds {len(left)} volumes, expected one: {listed(left)}; choose with {' or '.join(ways)}"
+        f"{name}: holds {len(left)} volumes, expected one: {listed(table(left))}; choose with {' or '.join(ways)}"
     )
 
 
-def listed(found: list[Stack]) -> str:
-    """The volumes in words, the first of many."""
-    return "; ".join(table(found))
-
-
 def table(found: list[Stack]) -> list[str]:
-    """A line a volume, of the first of many."""
-    rows = [f"{k}: {stack.words()}" for k, stack in enumerate(found[:_SHOWN])]
-    return rows if len(found) <= _SHOWN else [*rows, f"… ({len(found)} in all)"]
+    """A line a volume."""
+    return [f"{k}: {stack.words()}" for k, stack in enumerate(found)]
+
+
+def listed(rows: list[str]) -> str:
+    """The rows of a table in one line, the first of many."""
+    more = [f"… ({len(rows)} in all; `scanprior info` lists them)"] if len(rows) > _SHOWN else []
+    return "; ".join([*rows[:_SHOWN], *more])
 
 
 # --- how

@@ -148,6 +148,10 @@ def _load(path: Path) -> Any:
         with gzip.open(path) if packed else path.open("rb") as file:
             start = file.read(348)
         if start[344:347] == b"ni1" or start[4:7] == b"ni2":  # the voxels lie in a second file
+            if not any(path.with_suffix(f".img{more}").exists() for more in ("", ".gz")):
+                raise FormatError(
+                    f"{path.name}: holds no voxels, only a header; copy {path.stem}.img beside it"
+                )
             return nibabel.load(path)
         kind = nibabel.Nifti2Image if start[4:6] == b"n+" else nibabel.Nifti1Image
         if path.name.endswith(".nii.gz" if packed else ".nii"):

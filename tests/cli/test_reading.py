@@ -36,7 +36,7 @@ def test_one_of_two_echoes(scanprior, tmp_path) -> None:
         assert scanprior(verb, folder, *more, "--echo", 1).code == 0
     assert np.abs(read(scan).truth).max() == pytest.approx(2001 + SIDE, rel=0.05)
     outcome = scanprior("info", folder)
-    assert outcome.code == 0 and "echo 5.0 ms" in outcome.out
+    assert outcome.code == 0 and "\n  1: 2 slices of 32 x 32 pixels of 0.8 mm, echo 5.0 ms\n" in outcome.out
     assert json.loads(scanprior("info", folder, "--json", "--echo", 1).out)["echo_time_ms"] == 5
     outcome = scanprior("info", folder, "--echo", 2)
     assert outcome.code == 2 and "got --echo 2, expected 0 to 1" in outcome.err

@@ -38,6 +38,15 @@ def test_echoes_and_times(tmp_path):
     assert len(describe(folder)["volumes"]) == 6 and "volumes" not in describe(folder, echo=1, time=1)
 
 
+def test_a_long_list_is_cut_and_info_lists_all(tmp_path):
+    folder = series(tmp_path / "s", [image(TemporalPositionIdentifier=k) for k in range(20)])
+    with pytest.raises(
+        FormatError, match=r"11: .*; … \(20 in all; `scanprior info` lists them\); choose with"
+    ):
+        read(folder)
+    assert len(describe(folder)["volumes"]) == 20
+
+
 def test_one_enhanced_file_with_several_volumes(tmp_path):
     frames = [{"z": z, "echo": e, "time": t} for e in (5, 10) for t in (1, 2) for z in (2, 0)]
     path = save(tmp_path / "e.dcm", enhanced(frames))

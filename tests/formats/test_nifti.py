@@ -98,6 +98,14 @@ def test_a_guessed_modality_is_said_and_can_be_told(tmp_path):
     assert read(path, modality="CT").units == "HU" and describe(path, modality="CT")["modality"] == "CT"
 
 
+def test_a_pair_of_files(tmp_path):
+    nibabel.save(nibabel.Nifti1Pair(np.full((3, 4, 5), 7, np.float32), np.eye(4)), tmp_path / "a.img")
+    assert (read(tmp_path / "a.hdr").data == 7).all()
+    (tmp_path / "a.img").unlink()
+    with pytest.raises(FormatError, match=r"a\.hdr: holds no voxels, only a header; copy a\.img beside it"):
+        read(tmp_path / "a.hdr")
+
+
 def cifti(path):
     axes = (
         nibabel.cifti2.ScalarAxis(["a"]),

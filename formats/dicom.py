@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from .dicom_frames import classic, stated_mm
-from .dicom_header import ASSUMED_MM, put, value, whole
+from .dicom_header import ASSUMED_MM, number, put, value, whole
 from .dicom_pixels import DicomSlice, pixels, pydicom_quietly
 from .dicom_series import (
+    Files,
     headers_of,
     images_of,
     is_dicom,
@@ -36,6 +37,7 @@ from .scan import FormatError, Header, Volume
 __all__ = ["describe_dicom", "example_ct", "is_dicom", "looks_like_dicom", "read_dicom", "read_volumes"]
 
 _ENOUGH = 40  # headers for `describe`: at 5 ms each
+_PRIME = 11  # no folder has so many echoes in turn
 _EVEN = 0.02  # relative difference of slice distances that rounding makes
 _HEADER = {  # what may leave the file: nothing typed in by hand
     "Modality": "modality",
@@ -98,36 +100,53 @@ def describe_dicom(
     volume: int | None = None,
     pixel_mm: float | None = None,
 ) -> dict[str, Any]:
-    """Headers only; of several series or volumes a table, unless one is chosen. Of a large folder from which nothing is
-    chosen only every n-th header is read, which the answer says."""
+    """Headers only; of several series or volumes a table, unless one is chosen."""
     is_chosen = any(option is not None for option in (series, echo, time, volume))
     count = 1 if path.is_file() else sum(1 for p in path.iterdir() if p.is_file() and is_dicom(p))
-    step = 1 if is_chosen else -(-count // _ENOUGH)
-    files = headers_of(path, step)
-    first = files[0][1]
-    facts: dict[str, Any] = {"kind": "images", "modality": str(value(first, "Modality") or "")}
-    facts["frames"] = sum(whole(header, "NumberOfFrames", 1) for _, header in files)
-    if step > 1:
-        facts["frames"] = count
-        facts["headers_read"] = f"{len(files)} of {count}"
-    facts["matrix"] = (whole(first, "Rows"), whole(first, "Columns"))
+    files = headers_of(path) if is_chosen else _some_headers(path, count)
+    first, frames = files[0][1], sum(whole(header, "NumberOfFrames", 1) for _, header in files)
+    facts: dict[str, Any] = {
+        "kind": "images",
+        "modality": str(value(first, "Modality") or ""),
+        "frames": frames,
+    }
+    if len(files) < count and not is_chosen:
+        facts |= {"frames": count, "headers_read": f"{len(files)} of {count}"}
     groups, _ = series_of(files)
     if series is None and len(groups) > 1 and len(usable_series(groups)) != 1:
+        facts["matrix"] = (whole(first, "Rows"), whole(first, "Columns"))
         return facts | {"series": series_table(groups)}
     images, remarks = images_of(path, files, series)
     found = stacks(images)
-    if len(found) > 1 and step == 1 and not is_chosen:
+    stack = found[0]
+    if is_chosen:
+        stack = choose_stack(found, path.name, echo=echo, time=time, volume=volume)
+        facts["frames"] = len(stack.images)
+    elif len(found) > 1:
         facts["volumes"] = table(found)
-    stack = choose_stack(found, path.name, echo=echo, time=time, volume=volume) if is_chosen else found[0]
     image = stack.images[0]
     spacing, _, more = _pixel_size(image, path.name, pixel_mm)
     facts |= {"matrix": image.size, "pixel_mm": spacing and tuple(round(s, 5) for s in spacing)}
-    if is_chosen:
-        facts["frames"] = len(stack.images)
     facts |= _facts(classic(image))
     if remarks := _once((*remarks, *image.remarks, *more)):
         facts["remarks"] = list(remarks)
     return facts
+
+
+def _some_headers(path: Path, count: int) -> Files:
+    """The headers of a folder; of a large one every n-th, unless these show several series, echoes or times."""
+    step = 1 if count <= _ENOUGH else max(_PRIME, count // _ENOUGH)
+    while any(step % n == 0 for n in range(2, step)):  # no prime: echoes that take turns would hide behind it
+        step += 1
+    files = headers_of(path, step)
+    groups, _ = series_of(files)
+    if step == 1 or (len(groups) == 1 and len(_variants(files)) == 1):
+        return files
+    return headers_of(path)
+
+
+def _variants(files: Files) -> set[Any]:
+    return {(number(header, "EchoTime"), number(header, "TemporalPositionIdentifier")) for _, header in files}
 
 
 def example_ct() -> Path:

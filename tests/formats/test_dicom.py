@@ -111,7 +111,11 @@ def test_large_folder_is_described_quickly(ct_small, tmp_path):
     for i in range(81):
         ct_small.save_as(tmp_path / "s" / f"{i:03d}.dcm")
     facts = describe(tmp_path / "s")
-    assert facts["frames"] == 81 and facts["headers_read"] == "27 of 81"
+    assert facts["frames"] == 81 and facts["headers_read"] == "8 of 81" and "series" not in facts
+    ct_small.SeriesInstanceUID, ct_small.SeriesNumber = "1.9.2", 7
+    for i in range(81, 95):
+        ct_small.save_as(tmp_path / "s" / f"{i:03d}.dcm")
+    assert [row.split(",")[1] for row in describe(tmp_path / "s")["series"]] == [" 81 files)", " 14 files)"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,11 @@ def test_a_long_list_is_cut_and_info_lists_all(tmp_path):
     assert len(describe(folder)["volumes"]) == 20
 
 
+def test_echoes_that_take_turns_in_a_large_folder_are_listed(tmp_path):
+    folder = series(tmp_path / "s", [image(z=k // 3, EchoTime=k % 3) for k in range(3 * 28)])
+    assert len(describe(folder)["volumes"]) == 3 and "headers_read" not in describe(folder)
+
+
 def test_one_enhanced_file_with_several_volumes(tmp_path):
     frames = [{"z": z, "echo": e, "time": t} for e in (5, 10) for t in (1, 2) for z in (2, 0)]
     path = save(tmp_path / "e.dcm", enhanced(frames))

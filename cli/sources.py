@@ -18,6 +18,7 @@ from ..formats.dicom import read_volumes
 from ..formats.dicom_frames import classic
 from ..formats.grid import middle
 from ..formats.read import describe, read
+from ..formats.reader import negative
 from ..formats.scan import FormatError, Scan, Volume
 from ..formats.store import read_images
 
@@ -55,6 +56,9 @@ def _dicom(path: Path, name: str, source: Source, modality: str) -> Iterator[Pic
             yield LeftOut(name, reason, images=len(stack.images))
             continue
         volume = read_stack()
+        if modality == "MR" and (odd := negative(volume.data)):
+            yield LeftOut(name, "no magnitude (negative values)", odd, len(volume.data))
+            continue
         for image in volume.data:
             yield Picture(image, volume.spacing[1:], name)
 
@@ -69,6 +73,9 @@ def _nifti(path: Path, name: str, source: Source, modality: str) -> Iterator[Pic
         yield LeftOut(name, "no pixel size", images=len(volume.data))
         return
     data, spacing = volume.data, volume.spacing
+    if modality == "MR" and (odd := negative(data)):
+        yield LeftOut(name, "no magnitude (negative values)", odd, len(data))
+        return
     if further:
         yield LeftOut(name, "further volumes of one place", images=further * len(data))
     across = int(np.argmax(spacing)) if max(spacing) > _THICK * min(spacing) else 0

@@ -31,7 +31,7 @@ from .dicom_series import (
     usable_series,
 )
 from .dicom_volumes import Stack, choose_stack, places_of, stacks, table
-from .reader import Slices, choose, told_pixel
+from .reader import Slices, choose, negative, told_pixel
 from .scan import FormatError, Header, Volume
 
 __all__ = ["describe_dicom", "example_ct", "is_dicom", "looks_like_dicom", "read_dicom", "read_volumes"]
@@ -176,9 +176,14 @@ def _volume(
     header = _facts(headers[0])
     if any(str(value(h, "LossyImageCompression") or "") == "01" for h in headers):
         header["lossy_compressed"] = "yes"
+    data = pixels(images, headers, modality)
     told = [*remarks, *(words for image in stack.images for words in image.remarks), *more, *spaced]
+    if modality == "MR" and (odd := negative(data)):
+        told.append(odd)
+    if modality == "CT" and not any(key in headers[0] for key in ("RescaleIntercept", "ModalityLUTSequence")):
+        told.append("how values become HU is not stored (RescaleIntercept); taken as HU as they are")
     return Volume(
-        data=pixels(images, headers, modality),
+        data=data,
         units="HU" if modality == "CT" else "magnitude",
         modality="CT" if modality == "CT" else "MR",
         spacing=(dz, dy, dx),

@@ -43,6 +43,7 @@ TAGS = (
     "ImagerPixelSpacing", "NominalScannedPixelSpacing", "SliceThickness", "SOPInstanceUID", "NumberOfFrames",
     *(keyword for keyword, (_, group) in _MARKS.items() if not group or keyword in ("ConvolutionKernel", "FlipAngle")),
 )  # fmt: skip
+_PLANE = 0.5  # row and column direction span one: the length of their product
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence")
 _MULTIFRAME = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "NumberOfFrames")
 
@@ -168,7 +169,8 @@ def _slice(
     groups: tuple[Any, ...] = (),
 ) -> DicomSlice:
     size = pixel_size(found)
-    orientation = numbers(found, "ImageOrientationPatient", 6)
+    orientation = np.asarray(numbers(found, "ImageOrientationPatient", 6) or np.zeros(6))
+    is_known = np.linalg.norm(np.cross(orientation[:3], orientation[3:])) > _PLANE
     kind = image_type(header) if kind is None else kind
     marks: dict[str, float | str] = {"type": "/".join(kind[2:])}
     for keyword, (mark, _) in _MARKS.items():
@@ -180,7 +182,7 @@ def _slice(
         frame,
         header,
         None if position is None else np.asarray(position),
-        None if orientation is None else np.asarray(orientation),
+        orientation if is_known else None,
         size.spacing,
         (whole(header, "Rows"), whole(header, "Columns")),
         assumed=size.assumed,

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .dicom_header import ASSUMED_MM, numbers
-from .reader import Slices, choose, told_pixel
+from .reader import Slices, choose, negative, told_pixel
 from .scan import FormatError, Volume
 from .write import atomic
 
@@ -85,6 +85,7 @@ def read_nifti(
         )
     if modality not in ("CT", "MR"):
         raise FormatError(f"{path.name}: got modality {modality!r}, expected 'CT' or 'MR'")
+    odd = [words] if modality == "MR" and (words := negative(data)) else []
     return Volume(
         data=np.maximum(data, -1024) if modality == "CT" else data,
         units="HU" if modality == "CT" else "magnitude",
@@ -92,7 +93,7 @@ def read_nifti(
         spacing=spacing,
         source=path.name,
         pixel_assumed=assumed,
-        remarks=(*remarks, *more),
+        remarks=(*remarks, *more, *odd),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from .scan import FormatError, Scan, Volume
 
 Slices = slice | list[int] | None
+_RINGING = 0.02  # of the largest value
 IN_COLOUR = (
     "holds pictures in colour, expected a scan or its images; they are for `train`, `likelihood`, `evaluate`"
 )
@@ -58,3 +59,12 @@ def told_pixel(source: str, pixel_mm: float, stated: tuple[float, ...] | None) -
             "do not say it"
         )
     return float(pixel_mm)
+
+
+def negative(data: np.ndarray) -> str:
+    """What speaks against magnitudes in MR images: values below zero, beyond what interpolation makes of an edge; ""
+    for nothing."""
+    low, high = float(data.min(initial=0)), float(np.abs(data).max(initial=0))
+    if low >= -_RINGING * high:
+        return ""
+    return f"values go down to {low:.4g}: no magnitudes, but phase, a map, or images that were normalised"

@@ -105,8 +105,10 @@ def test_what_read_refuses_is_left_out(scanprior, tmp_path) -> None:
     data = np.tile(disc(300).astype(np.float32)[..., None, None], (1, 1, 2, 3))
     data += np.random.default_rng(0).random(data.shape, np.float32)
     nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), folder / "4d.nii.gz")
+    save(folder / "map.dcm", image(disc(800), RescaleSlope=2, RescaleIntercept=-900))
     pack, left = prepared(scanprior, folder)
     assert left == {
+        "map.dcm": "no magnitude (negative values)",
         "phase.dcm": "no magnitude (phase)",
         "unsized.dcm": "no pixel size",
         "4d.nii.gz": "further volumes of one place",

@@ -101,6 +101,17 @@ def test_magnitude_images_have_nothing_to_note(kind, tmp_path):
     assert read(path).remarks == () and not left_out(path, "MR")
 
 
+def test_negative_magnitudes_are_said(tmp_path):
+    """A map that does not say what it is."""
+    path = save(tmp_path / "a.dcm", image(np.arange(64).reshape(8, 8), RescaleSlope=2, RescaleIntercept=-60))
+    assert any("values go down to -60: no magnitudes" in remark for remark in read(path).remarks)
+
+
+def test_a_ct_without_its_rescaling_is_said(tmp_path):
+    path = save(tmp_path / "a.dcm", image(40, "CT", RescaleIntercept=None, RescaleSlope=None))
+    assert (read(path).data == 40).all() and "taken as HU as they are" in read(path).remarks[0]
+
+
 def test_ge_says_magnitude(tmp_path):
     assert read(save(tmp_path / "a.dcm", ge(0))).remarks == ()
 

@@ -147,6 +147,11 @@ def test_slices_without_positions_are_sorted_by_their_numbers(tmp_path):
     )
 
 
+def test_a_direction_of_zeros_says_nothing(tmp_path):
+    made = [image(p, z=p, ImageOrientationPatient=[0] * 6) for p in range(3)]
+    assert values(read(series(tmp_path / "s", made))) == [0, 1, 2]
+
+
 # --- tolerances
 def test_float_noise_of_headers_is_no_difference(tmp_path):
     made = [

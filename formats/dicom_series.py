@@ -82,58 +82,74 @@ def _refusal(header: Any, kind: list[str] | None = None) -> Finding | None:
     return next((finding for finding in findings(header, kind) if finding.refused), None)
 
 
-def series_table(groups: dict[str, Files]) -> list[str]:
-    names = [
-        (
-            str(value(files[0][1], "SeriesNumber") or "?"),
-            str(value(files[0][1], "SeriesDescription") or "no description"),
-        )
-        for files in groups.values()
-    ]
+def series_table(groups: dict[str, Files], among: dict[str, Files] | None = None) -> list[str]:
+    """A line a series: what `--series` takes for it (`among` all of these), its description, what it holds."""
+    names = _names(among or groups)
     rows = []
-    for (uid, files), (number, words) in zip(groups.items(), names, strict=True):
-        number = number if [n for n, _ in names].count(number) == 1 and number != "?" else f"…{uid[-12:]}"
-        odd = _refusal(files[0][1])
-        rows.append(
-            f"{number}: {words} ({value(files[0][1], 'Modality') or '?'}, {len(files)} files"
-            f"{f', {odd.reason}' if odd else ''})"
-        )
+    for uid, files in groups.items():
+        header = files[0][1]
+        words, odd = str(value(header, "SeriesDescription") or "no description"), _refusal(header)
+        held = [str(value(header, "Modality") or "?"), f"{len(files)} files", *([odd.reason] if odd else [])]
+        rows.append(f"{names[uid]}: {words} ({', '.join(held)})")
     return rows
 
 
+def _names(groups: dict[str, Files]) -> dict[str, str]:
+    """By UID: the series' number, where no other has it, else the end of its UID."""
+    numbers_of = {uid: str(value(files[0][1], "SeriesNumber") or "") for uid, files in groups.items()}
+    counts = Counter(numbers_of.values())
+    ends = {
+        uid: next((uid[-n:] for n in range(8, 65) if _ends(groups, uid[-n:]) == 1), uid) for uid in groups
+    }
+    return {
+        uid: number if number and counts[number] == 1 else ends[uid] or "no UID"
+        for uid, number in numbers_of.items()
+    }
+
+
+def _ends(groups: dict[str, Files], words: str) -> int:
+    return sum(uid.endswith(words) for uid in groups)
+
+
 def _one_series(path: Path, files: Files, series: str | int | None) -> tuple[Files, list[str]]:
-    groups, joined = series_of(files)
+    everything, joined = series_of(files)
+    groups = everything
     if series is not None:
-        wanted = str(series)
-        exact = {u: g for u, g in groups.items() if wanted in (u, str(value(g[0][1], "SeriesNumber")))}
-        ending = {u: g for u, g in groups.items() if wanted.startswith("…") and u.endswith(wanted[1:])}
-        chosen = (
-            exact
-            or ending
-            or {
-                u: g
-                for u, g in groups.items()
-                if wanted.lower() in str(value(g[0][1], "SeriesDescription") or "").lower()
-            }
-        )
-        if not chosen:
+        groups = _matching(groups, str(series))
+        if not groups:
             raise FormatError(
-                f"{path.name}: got series {wanted!r}, which is none of {listed(series_table(groups))}; choose one "
-                "of them"
+                f"{path.name}: got series {str(series)!r}, which is none of {listed(series_table(everything))}; "
+                "choose one of them"
             )
-        groups = chosen
     remarks = [joined] if joined else []
     usable = usable_series(groups)
     if len(groups) > 1 and len(usable) == 1:
         others = {uid: group for uid, group in groups.items() if uid not in usable}
-        remarks.append(f"left out, no images of the scan: series {listed(series_table(others))}")
+        remarks.append(f"left out, no images of the scan: series {listed(series_table(others, everything))}")
         groups = usable
     if len(groups) > 1:
+        rows = listed(series_table(groups, everything))
         raise FormatError(
-            f"{path.name}: holds {len(groups)} series, expected one: {listed(series_table(groups))}; choose with "
-            "--series and its number or a part of its description"
+            f"{path.name}: holds {len(groups)} series, expected one: {rows}; choose with --series and what "
+            " stands before the colon, or a part of the description"
         )
     return next(iter(groups.values())), remarks
+
+
+def _matching(groups: dict[str, Files], wanted: str) -> dict[str, Files]:
+    """The series of this UID, number or name in the table; where there is none, with these words in its description."""
+    names = _names(groups)
+    headers = {uid: files[0][1] for uid, files in groups.items()}
+    exact = {
+        uid: groups[uid]
+        for uid, header in headers.items()
+        if wanted in (uid, names[uid], str(value(header, "SeriesNumber")))
+    }
+    return exact or {
+        uid: groups[uid]
+        for uid, header in headers.items()
+        if wanted.lower() in str(value(header, "SeriesDescription") or "").lower()
+    }
 
 
 def images_of(path: Path, files: Files, series: str | int | None) -> tuple[list[DicomSlice], list[str]]:

@@ -112,16 +112,31 @@ def test_a_series_uid_for_every_slice(tmp_path):
 
 
 def test_series_without_numbers_can_be_chosen(tmp_path):
-    for k in range(2):
-        made = [image(10 * k + p, z=p, SeriesInstanceUID=f"1.2.77{k}", SeriesNumber=None) for p in range(2)]
-        for p, item in enumerate(made):
-            save(tmp_path / "s" / f"{k}{p}.dcm", item)
-    with pytest.raises(
-        FormatError, match=r"2 series, expected one: …1\.2\.770: .*; …1\.2\.771: .*choose with --series"
-    ):
+    for k, uid in enumerate(("1.2.771", "1.2.772", None)):
+        for p in range(2):
+            made = image(10 * k + p, z=p, SeriesInstanceUID=uid, SeriesNumber=None)
+            save(tmp_path / "s" / f"{k}{p}.dcm", made)
+    with pytest.raises(FormatError) as refused:
         read(tmp_path / "s")
-    assert values(read(tmp_path / "s", series="…1.2.771")) == [10, 11]
-    assert describe(tmp_path / "s", series="1.2.770")["frames"] == 2
+    rows = str(refused.value).partition("expected one: ")[2].split("; ")
+    assert rows[-1] == "choose with --series and what stands before the colon, or a part of the description"
+    found = [values(read(tmp_path / "s", series=row.partition(":")[0])) for row in rows[:-1]]
+    assert found == [[0, 1], [10, 11], [20, 21]]
+    assert describe(tmp_path / "s", series="1.2.771")["frames"] == 2
+
+
+def test_every_name_in_a_table_of_series_chooses_that_series(tmp_path):
+    """Numbers that occur twice, descriptions that contain numbers, one series that is chosen by its words."""
+    stated = [(1, "head 2"), (1, "neck"), (2, "head"), (None, "1")]
+    for k, (number, words) in enumerate(stated):
+        made = image(10 * k, SeriesInstanceUID=f"1.2.3.{k}.99", SeriesNumber=number, SeriesDescription=words)
+        save(tmp_path / "s" / f"{k}.dcm", made)
+    for said in (None, "head"):
+        with pytest.raises(FormatError) as refused:
+            read(tmp_path / "s", series=said)
+        rows = str(refused.value).partition("expected one: ")[2].split("; ")[:-1]
+        found = [values(read(tmp_path / "s", series=row.partition(":")[0])) for row in rows]
+        assert found == ([[0], [10], [20], [30]] if said is None else [[0], [20]])
 
 
 def test_frames_without_groups(tmp_path):

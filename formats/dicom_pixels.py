@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from .dicom_header import number
 from .scan import FormatError
 
 AIR_HU = -1024.0
+_LARGEST = 2 << 30  # bytes of a gzipped file, unpacked
 
 
 @contextmanager
@@ -84,15 +86,23 @@ class DicomSlice:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A DICOM file's bytes, unpacked where it was gzipped."""
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        if not packed:
+    """A DICOM file's bytes, unpacked where it was gzipped. Raises FormatError where that takes too much memory."""
+    if not is_gzip(path):
+        with path.open("rb") as file:
             yield file
-            return
-        with gzip.open(file) as unpacked:
-            yield unpacked
+        return
+    with gzip.open(path) as packed:
+        unpacked = packed.read(_LARGEST + 1)
+    if len(unpacked) > _LARGEST:
+        raise FormatError(
+            f"{path.name}: would take more than {_LARGEST / 1e9:.3g} GB unpacked; unpack it (gunzip)"
+        )
+    yield io.BytesIO(unpacked)
+
+
+def is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def pixels(images: list[DicomSlice], headers: list[Any], modality: str) -> np.ndarray:

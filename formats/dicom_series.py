@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from .dicom_frames import slices_of
 from .dicom_header import numbers, value
 from .dicom_kind import Finding, findings
-from .dicom_pixels import DicomSlice, opened, pydicom_quietly
+from .dicom_pixels import DicomSlice, is_gzip, opened, pydicom_quietly
 from .dicom_volumes import listed, without_copies
 from .scan import FormatError
 
@@ -31,7 +32,7 @@ def looks_like_dicom(start: bytes) -> bool:
 def is_dicom(path: Path) -> bool:
     """Whether a file holds DICOM, gzipped or not."""
     try:
-        with opened(path) as file:
+        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
             return looks_like_dicom(file.read(132))
     except (OSError, EOFError, zlib.error):  # a damaged gzip file is none
         return False
@@ -47,6 +48,8 @@ def headers_of(path: Path, step: int = 1) -> list[tuple[Path, Any]]:
             try:
                 with opened(name) as file:
                     header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+            except FormatError:
+                raise
             except Exception as error:  # pydicom raises a dozen types on damaged files
                 raise FormatError(f"{name.name}: damaged DICOM ({error}); copy it again") from error
             kind = header.file_meta.get("MediaStorageSOPClassUID", "") if hasattr(header, "file_meta") else ""
@@ -131,7 +134,7 @@ def _one_series(path: Path, files: Files, series: str | int | None) -> tuple[Fil
         rows = listed(series_table(groups, everything))
         raise FormatError(
             f"{path.name}: holds {len(groups)} series, expected one: {rows}; choose with --series and what "
-            " stands before the colon, or a part of the description"
+            "stands before the colon, or a part of the description"
         )
     return next(iter(groups.values())), remarks
 

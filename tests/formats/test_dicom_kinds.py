@@ -11,6 +11,7 @@ import pytest
 from dicom_files import CT, SIDE, enhanced, image, save, series
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from scanprior.formats import dicom_pixels
 from scanprior.formats.collect import collect, find_files
 from scanprior.formats.dicom_kind import findings
 from scanprior.formats.read import describe, read
@@ -226,6 +227,17 @@ def test_a_gzipped_file_is_read(tmp_path):
     for path in (folder, folder / "a.dcm.gz"):
         assert np.array_equal(read(path).data, read(plain).data)
         assert describe(path)["format"] == "dicom"
+
+
+def test_a_gzipped_file_is_unpacked_up_to_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(dicom_pixels, "_LARGEST", 10000)
+    for size in (1000, 100000):
+        (tmp_path / "a.dcm.gz").write_bytes(gzip.compress(bytes(128) + b"DICM" + bytes(size)))
+        with pytest.raises(FormatError, match=r"a\.dcm\.gz: (.*without pixel data|would take more than)"):
+            read(tmp_path / "a.dcm.gz")
+    (tmp_path / "a.dcm.gz").write_bytes(gzip.compress(bytes(128) + b"DICM" + bytes(100000))[:-20])
+    with pytest.raises(FormatError, match=r"a\.dcm\.gz: "):
+        read(tmp_path / "a.dcm.gz")
 
 
 @pytest.mark.filterwarnings("ignore")

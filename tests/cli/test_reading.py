@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from dicom_files import image, save, series
 from scanprior.formats.read import read
-from scanprior.formats.store import read_images
+from scanprior.formats.store import read_images, write_scan
 
 SIDE = 32
 
@@ -75,6 +76,23 @@ def test_the_modality_of_nifti_is_said_and_told(scanprior, tmp_path) -> None:
     assert (
         scanprior("simulate", path, "--ct", "views=8", "-o", tmp_path / "x.h5", "--modality", "CT").code == 0
     )
+
+
+def test_a_reconstruction_says_no_pixel_size_that_nobody_knows(scanprior, mri_scan, tmp_path) -> None:
+    for name, assumed in (("a", True), ("b", False)):
+        write_scan(tmp_path / f"{name}.h5", replace(mri_scan, pixel_assumed=assumed))
+        outcome = scanprior(
+            "reconstruct",
+            tmp_path / f"{name}.h5",
+            "--method",
+            "zero-filled",
+            "-o",
+            tmp_path / name,
+            "--no-baselines",
+        )
+        assert outcome.code == 0, outcome.err
+        image = read(tmp_path / name / "dicom")
+        assert image.pixel_assumed == assumed and ("PixelSpacing" in image.dicom[0]) != assumed
 
 
 # --- prepare

@@ -28,6 +28,15 @@ def looks_like_nifti(start: bytes) -> bool:
     return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
 
 
+def is_nifti(path: Path) -> bool:
+    """Whether a file is NIfTI, gzipped or not."""
+    try:
+        with unpacked(path) as file:
+            return looks_like_nifti(file.read(348))
+    except (OSError, EOFError, zlib.error):  # a damaged gzip file is none
+        return False
+
+
 def read_nifti(
     path: str | Path,
     slices: Slices = None,

@@ -32,7 +32,7 @@ def read(path: str | Path, *, check_data: bool = True, **options: Any) -> Scan |
     """Read a file or folder.
 
     Args:
-        path: a file of any known format, or a folder with one DICOM series or one HDF5 file.
+        path: a file of any known format, or a folder with one DICOM series or one other file of a scan.
         check_data: raise for the first defect of the data; False to list them all with `scan.problems`.
         options: slices (slice or list of int; DXchange: detector rows), and what only some formats have
             (docs/formats.md): series, echo, time, volume (DICOM, NIfTI: one of several), modality (NIfTI), pixel_mm
@@ -132,13 +132,13 @@ def _folder(path: Path) -> tuple[Path, Reader]:
         return path, _DICOM
     if cifar.training_batches(path):
         return path, _CIFAR
-    inside = [item for item in files if _is_hdf5(item)]
+    inside = [item for item in files if _is_hdf5(item) or nifti.is_nifti(item)]
     if len(inside) == 1:
         return _resolve(inside[0])
     if inside:
-        names = ", ".join(item.name for item in inside[:8])
+        names = ", ".join([item.name for item in inside[:8]] + ["…"] * (len(inside) > 8))
         raise FormatError(
-            f"{path.name}: is a folder of {len(inside)} HDF5 files ({names}, …); pass one of them"
+            f"{path.name}: is a folder of {len(inside)} scans, a file each ({names}); pass one of them"
         )
     below = sorted(item.name for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
     advice = (
@@ -149,7 +149,7 @@ def _folder(path: Path) -> tuple[Path, Reader]:
     what = (
         "is an empty folder"
         if not files
-        else f"is a folder of {len(files)} files, none of them DICOM or HDF5"
+        else f"is a folder of {len(files)} files, none of them DICOM, NIfTI or HDF5"
     )
     raise FormatError(f"{path.name}: {what}{advice}")
 

@@ -99,6 +99,17 @@ def test_a_guessed_modality_is_said_and_can_be_told(tmp_path):
     assert read(path, modality="CT").units == "HU" and describe(path, modality="CT")["modality"] == "CT"
 
 
+def test_a_folder(tmp_path):
+    save(tmp_path / "a.nii.gz", np.full((3, 4, 5), 7, np.float32))
+    (tmp_path / "a.json").write_text("{}")
+    assert (read(tmp_path).data == 7).all()
+    save(tmp_path / "b.nii", np.ones((3, 4, 5), np.float32))
+    with pytest.raises(
+        FormatError, match=r"a folder of 2 scans, a file each \(a\.nii\.gz, b\.nii\); pass one"
+    ):
+        read(tmp_path)
+
+
 def test_a_pair_of_files(tmp_path):
     nibabel.save(nibabel.Nifti1Pair(np.full((3, 4, 5), 7, np.float32), np.eye(4)), tmp_path / "a.img")
     assert (read(tmp_path / "a.hdr").data == 7).all()

@@ -69,10 +69,10 @@ def classic(image: DicomSlice) -> Any:
         plain = pydicom.Dataset(dict(_of_all_frames(image.header)))
         for sequence, keywords in _FUNCTIONAL.items():
             for group in image.groups:
-                if group.get(sequence):
+                if items := value(group, sequence):
                     for keyword in keywords:
-                        if keyword in group[sequence][0]:
-                            plain[keyword] = copy.copy(group[sequence][0][keyword])
+                        if keyword in items[0]:
+                            plain[keyword] = copy.copy(items[0][keyword])
                     break
         repair(plain)
         if image.frame is not None:
@@ -133,7 +133,7 @@ class _Groups:
     def _item(self, keyword: str) -> Any:
         sequence = self._GROUP.get(keyword)
         for group in self.groups[:-1]:
-            items = group.get(sequence) if sequence else None
+            items = value(group, sequence) if sequence else None
             if items and keyword in items[0]:
                 return items[0]
         return self.groups[-1]
@@ -151,7 +151,7 @@ class _Groups:
         """FrameType, and what of magnitude and phase the frame is."""
         for group in self.groups[:-1]:
             for sequence in _FRAME_TYPES:
-                if items := group.get(sequence):
+                if items := value(group, sequence):
                     stated = [items[0].get("ComplexImageComponent")]
                     return [*(items[0].get("FrameType") or []), *(word for word in stated if word)]
         return []

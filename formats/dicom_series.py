@@ -48,11 +48,12 @@ def headers_of(path: Path, step: int = 1) -> list[tuple[Path, Any]]:
             try:
                 with opened(name) as file:
                     header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+                meta = getattr(header, "file_meta", {})
+                kind = meta.get("MediaStorageSOPClassUID", "")
             except FormatError:
                 raise
             except Exception as error:  # pydicom raises a dozen types on damaged files
                 raise FormatError(f"{name.name}: damaged DICOM ({error}); copy it again") from error
-            kind = header.file_meta.get("MediaStorageSOPClassUID", "") if hasattr(header, "file_meta") else ""
             if path.is_file() or (kind != _DIRECTORY and "Rows" in header):
                 found.append((name, header))
     if not found:

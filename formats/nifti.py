@@ -58,6 +58,7 @@ def read_nifti(
     """
     import nibabel
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
 
     path = Path(path)
     header, is_sized = header_of(path)
@@ -69,7 +70,7 @@ def read_nifti(
         data = np.asanyarray(image.dataobj)
     except FormatError:
         raise
-    except (OSError, EOFError, ValueError, TypeError, zlib.error, ImageFileError) as error:
+    except (OSError, EOFError, ValueError, TypeError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise FormatError(f"{path.name}: the NIfTI file cannot be read ({error}); copy it again") from error
     if np.iscomplexobj(data):
         data = np.abs(data)

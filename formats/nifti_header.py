@@ -41,14 +41,21 @@ def header_of(path: Path) -> tuple[Any, bool]:
     """nibabel's header, of the first bytes and whatever the name, and whether it states the pixels' size (nibabel takes
     1 where it does not)."""
     import nibabel
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
     with unpacked(path) as file:
         start = file.read(_LARGEST_HEADER)
     kind = nibabel.Nifti2Header if start[4:6] in (b"n+", b"ni") else nibabel.Nifti1Header
-    with quietly():
-        block = start[: kind.template_dtype.itemsize]
-        sizes = np.asarray(kind(block, check=False)["pixdim"])[1:3]
-        return kind(block), bool(np.all(np.isfinite(sizes) & (sizes != 0)))
+    try:
+        with quietly():
+            block = start[: kind.template_dtype.itemsize]
+            sizes = np.asarray(kind(block, check=False)["pixdim"])[1:3]
+            return kind(block), bool(np.all(np.isfinite(sizes) & (sizes != 0)))
+    except (HeaderDataError, WrapStructError) as error:
+        raise FormatError(
+            f"{path.name}: the NIfTI header is damaged ({error}); copy the file again"
+        ) from error
 
 
 def is_gzip(path: Path) -> bool:

@@ -104,7 +104,10 @@ def _raw(header: Any, key: str) -> Any:
     """The value: numbers, or the text that pydicom could make no numbers of."""
     found = value(header, key)
     if found is None and key in header:
-        found = header.get_item(key).value
+        try:
+            found = header.get_item(key).value
+        except Exception:  # of a VR that there is none of
+            return None
     if isinstance(found, bytes):
         return found.decode("ascii", "replace").strip(" \0")
     if isinstance(found, Iterable) and not isinstance(found, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from .dicom_header import number
 from .scan import FormatError
 
 AIR_HU = -1024.0
+_PATIENCE = 60.0  # s for a header; those of thousands of frames take a few
 _LARGEST = 2 << 30  # bytes of a gzipped file, unpacked
 
 
@@ -98,6 +100,21 @@ def opened(path: Path) -> Iterator[Any]:
             f"{path.name}: would take more than {_LARGEST / 1e9:.3g} GB unpacked; unpack it (gunzip)"
         )
     yield io.BytesIO(unpacked)
+
+
+class Hurried:
+    """An open file that is read for a while only: pixels that are taken for a sequence can hold millions of items."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._end = file, time.monotonic() + _PATIENCE
+
+    def read(self, size: int = -1) -> bytes:
+        if time.monotonic() > self._end:
+            raise TimeoutError(f"its header was not read within {_PATIENCE:g} s")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def is_gzip(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from .dicom_frames import slices_of
 from .dicom_header import numbers, value
 from .dicom_kind import Finding, findings
-from .dicom_pixels import DicomSlice, is_gzip, opened, pydicom_quietly
+from .dicom_pixels import DicomSlice, Hurried, is_gzip, opened, pydicom_quietly
 from .dicom_volumes import listed, without_copies
 from .scan import FormatError
 
@@ -47,7 +47,7 @@ def headers_of(path: Path, step: int = 1) -> list[tuple[Path, Any]]:
         for name in names[::step]:
             try:
                 with opened(name) as file:
-                    header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+                    header = pydicom.dcmread(Hurried(file), stop_before_pixels=True, force=True)
                 meta = getattr(header, "file_meta", {})
                 kind = meta.get("MediaStorageSOPClassUID", "")
             except FormatError:

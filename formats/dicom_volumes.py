@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .dicom_header import value
 from .dicom_pixels import DicomSlice
 from .scan import FormatError
 
@@ -49,7 +50,7 @@ def without_copies(images: list[DicomSlice]) -> tuple[list[DicomSlice], int]:
     seen: set[Any] = set()
     kept = []
     for image in images:
-        uid = str(image.header.get("SOPInstanceUID", "")) if image.header is not None else ""
+        uid = str(value(image.header, "SOPInstanceUID") or "")
         place = None if image.position is None else tuple(image.position)
         key = (uid or image.path, image.frame, str(image.tile), place, image.order if uid else None)
         if key not in seen:

@@ -240,6 +240,19 @@ def test_a_gzipped_file_is_unpacked_up_to_a_limit(tmp_path, monkeypatch):
         read(tmp_path / "a.dcm.gz")
 
 
+def test_a_header_is_not_read_for_ever(tmp_path, monkeypatch):
+    """Empty items of a sequence in place of pixels, as damaged files have them: pydicom takes a second for 25000."""
+    path = save(tmp_path / "a.dcm", image())
+    raw = path.read_bytes().replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x5f\x10\x00OW")  # no pixels to stop at
+    path.write_bytes(raw + b"\x00\x70\x01\x00SQ\0\0\xff\xff\xff\xff" + bytes(8 * 200000))
+    monkeypatch.setattr(dicom_pixels, "_PATIENCE", 0.1)
+    with pytest.raises(
+        FormatError, match=r"a\.dcm: damaged DICOM \(No tag to read at file position"
+    ) as refused:
+        read(path)
+    assert int(str(refused.value).partition("position ")[2].partition(")")[0], 16) < 800000
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_every_file_that_pydicom_ships_is_read_or_refused():
     read_of, refused = 0, 0

@@ -119,6 +119,8 @@ def describe_dicom(
     images, remarks = images_of(path, files, series)
     found = stacks(images)
     stack = found[0]
+    if "headers_read" not in facts:
+        facts["frames"] = len(images)
     if is_chosen:
         stack = choose_stack(found, path.name, echo=echo, time=time, volume=volume)
         facts["frames"] = len(stack.images)

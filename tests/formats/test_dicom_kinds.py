@@ -160,7 +160,9 @@ def siemens(count=7, **changes):
 
 
 def test_a_mosaic_is_taken_apart(tmp_path):
-    volume = read(save(tmp_path / "a.dcm", siemens(SpacingBetweenSlices=6)))
+    path = save(tmp_path / "a.dcm", siemens(SpacingBetweenSlices=6))
+    volume = read(path)
+    assert describe(path)["frames"] == 7 and describe(path)["matrix"] == (SIDE, SIDE)
     assert volume.data.shape == (7, SIDE, SIDE) and volume.spacing == (6, 0.8, 0.8)
     for k, (data, header) in enumerate(zip(volume.data, volume.dicom, strict=True)):
         assert (data == 100 * (k + 1)).all() and (header.Rows, header.Columns) == (SIDE, SIDE)

@@ -51,6 +51,9 @@ def lines(facts: dict[str, Any], indent: int = 0) -> Iterator[str]:
             for number, entry in enumerate(value, 1):
                 yield f"{label} {number}"
                 yield from lines(entry, indent + 2)
+        elif isinstance(value, list) and len(value) > 1 and all(isinstance(row, str) for row in value):
+            yield label  # a table: in full, a line a row
+            yield from (f"{' ' * (indent + 2)}{row}" for row in value)
         else:
             yield f"{label:<{width + indent}}{words(value, LONGEST)}"
 

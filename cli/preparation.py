@@ -58,9 +58,14 @@ class Settings:
 
 
 def run_preparation(
-    sources: list[Path], output: Path, preset: dict[str, Any], settings: Settings, overwrite: bool = False
+    sources: list[Path],
+    output: Path,
+    preset: dict[str, Any],
+    settings: Settings,
+    overwrite: bool = False,
+    told: str | None = None,
 ) -> None:
-    """Write the pack `output` and print its summary.
+    """Write the pack `output` and print its summary. `told`: the modality of files that do not say it.
 
     Raises:
         ValueError: nothing usable in the sources (with the reasons), or no patient left to train on.
@@ -74,7 +79,7 @@ def run_preparation(
     with whole_folder(output, overwrite, OURS) as folder, counting() as progress:
         files = find_files(sources, skip=output.resolve())
         task = progress.add_task("headers", total=len(files))
-        found, left = collect(files, modality, lambda: progress.advance(task))
+        found, left = collect(files, modality, lambda: progress.advance(task), told)
         units = "HU" if modality == "CT" else "magnitude"
         if prior["channels"] == 2 and any(
             s.format in (*KSPACE, "scanprior-scan") or _is_complex(s) for s in found

@@ -17,6 +17,7 @@ import click
     type=float,
     help="Side of the pixels. By default the finest with which the field of view fits, never finer than measured.",
 )
+@click.option("--modality", type=click.Choice(["CT", "MR"]), help="Of images that do not say it (NIfTI).")
 @click.option("--val", default=0.1, help="Part of the patients for validation.")
 @click.option("--test", default=0.1, help="Part of the patients for tests.")
 @click.option("--seed", default=0, help="Of the split.")
@@ -27,6 +28,7 @@ def prepare(
     preset: str,
     matrix: int | None,
     pixel_mm: float | None,
+    modality: str | None,
     val: float,
     test: float,
     seed: int,
@@ -46,6 +48,5 @@ def prepare(
 
     table = read_preset(preset)
     matrix = matrix or max(table["prior"].get("matrix", [256]))
-    run_preparation(
-        list(sources), output, table, Settings(matrix, pixel_mm, val, test, seed), overwrite=overwrite
-    )
+    settings = Settings(matrix, pixel_mm, val, test, seed)
+    run_preparation(list(sources), output, table, settings, overwrite=overwrite, told=modality)

@@ -304,6 +304,7 @@ def _write(
         modality=modality,
         spacing=spacing,
         thickness=scan.thickness,
+        pixel_assumed=scan.pixel_assumed,
     )
     middle = len(mean) // 2
     captions = {row.name: _caption(row) for row in rows}

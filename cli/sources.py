@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from ..formats.collect import LeftOut, Source, one_line, refuse_image
-from ..formats.dicom import read_dicom
+from ..formats.dicom import read_volumes
+from ..formats.dicom_frames import classic
 from ..formats.grid import middle
 from ..formats.read import describe, read
+from ..formats.reader import negative
 from ..formats.scan import FormatError, Scan, Volume
 from ..formats.store import read_images
 
@@ -46,21 +48,36 @@ def pictures(source: Source, modality: str) -> Iterator[Picture | LeftOut]:
 
 
 def _dicom(path: Path, name: str, source: Source, modality: str) -> Iterator[Picture | LeftOut]:
-    volume = read_dicom(path)
-    reason = refuse_image((volume.dicom or ({},))[0], modality)
-    if reason:
-        yield LeftOut(name, reason, images=len(volume.data))
-        return
-    for image in volume.data:
-        yield Picture(image, volume.spacing[1:], name)
+    for stack, read_stack in read_volumes(path):
+        first = stack.images[0]
+        reason = refuse_image(classic(first), modality, first.kind)
+        reason = reason or ("no pixel size" if first.assumed else "")
+        if reason:
+            yield LeftOut(name, reason, images=len(stack.images))
+            continue
+        volume = read_stack()
+        if modality == "MR" and (odd := negative(volume.data)):
+            yield LeftOut(name, "no magnitude (negative values)", odd, len(volume.data))
+            continue
+        for image in volume.data:
+            yield Picture(image, volume.spacing[1:], name)
 
 
 def _nifti(path: Path, name: str, source: Source, modality: str) -> Iterator[Picture | LeftOut]:
-    volume = read(path)
+    further = describe(path).get("volumes", 1) - 1
+    volume = read(path, modality=source.modality, volume=0)
     if not isinstance(volume, Volume) or volume.modality != modality:
-        yield LeftOut(name, "other modality", "by its values")
+        yield LeftOut(name, "other modality", "" if source.modality else "by its values (--modality says it)")
+        return
+    if volume.pixel_assumed:
+        yield LeftOut(name, "no pixel size", images=len(volume.data))
         return
     data, spacing = volume.data, volume.spacing
+    if modality == "MR" and (odd := negative(data)):
+        yield LeftOut(name, "no magnitude (negative values)", odd, len(data))
+        return
+    if further:
+        yield LeftOut(name, "further volumes of one place", images=further * len(data))
     across = int(np.argmax(spacing)) if max(spacing) > _THICK * min(spacing) else 0
     if modality == "CT" and across:
         yield LeftOut(name, "not axial", images=data.shape[across])

@@ -12,14 +12,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from .dicom_pixels import pydicom_quietly
+from .dicom_frames import TAGS, one_slice
+from .dicom_header import numbers, pixel_size, value, whole
+from .dicom_kind import GE_COMPONENT, PROJECTION_TAGS, findings
+from .dicom_pixels import DicomSlice, opened, pydicom_quietly
+from .dicom_volumes import stacks
 from .hdf5 import open_hdf5, text
 from .isolated import isolated
 from .read import sniff
@@ -28,16 +32,12 @@ from .store import read_images
 
 KSPACE = ("fastmri", "ismrmrd", "simple-kspace")
 _UPRIGHT = 0.82  # cosine of 35 degrees: a gantry may tilt by 30
-_DERIVED = {  # words of ImageType that name no scanner image
-    "MIP", "MINIP", "MPR", "REFORMATTED", "PROJECTION IMAGE", "SCREEN SAVE", "VRT", "3D RENDERING",
-    "SUBTRACTION", "ADC", "FA", "PHASE", "PHASE MAP", "P", "REAL", "R", "IMAGINARY", "I",
-}  # fmt: skip
 _TAGS = [
-    "ImageOrientationPatient", "ImagePositionPatient", "ImageType", "InstanceNumber", "LossyImageCompression",
-    "Modality", "NumberOfFrames", "PatientBirthDate", "PatientID", "PatientName", "PixelSpacing", "Rows",
-    "SOPClassUID", "SOPInstanceUID", "SamplesPerPixel", "SeriesInstanceUID", "StudyInstanceUID",
+    "ComplexImageComponent", "LossyImageCompression", "Manufacturer", "Modality", "PatientBirthDate", "PatientID",
+    "PatientName", "PhotometricInterpretation", "SOPClassUID", "SamplesPerPixel", "SeriesInstanceUID",
+    "StudyInstanceUID",
+    *TAGS, *PROJECTION_TAGS, GE_COMPONENT,
 ]  # fmt: skip
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,14 @@ class Source:
         files: of a DICOM series in the order of its slices, otherwise one file (of an image set, the images
             of this patient).
         names: the files from the folder that was given on, for the list of what is left out.
+        modality: what was told of files that do not say it.
     """
 
     format: str
     patient: str
     files: tuple[Path, ...]
     names: tuple[str, ...]
+    modality: str | None = None
 
 
 def find_files(sources: list[Path], skip: Path | None = None) -> list[tuple[Path, str]]:
@@ -92,15 +94,20 @@ def find_files(sources: list[Path], skip: Path | None = None) -> list[tuple[Path
 
 
 def collect(
-    files: list[tuple[Path, str]], modality: str, advance: Callable[[], None] = lambda: None
+    files: list[tuple[Path, str]],
+    modality: str,
+    advance: Callable[[], None] = lambda: None,
+    told: str | None = None,
 ) -> tuple[list[Source], list[LeftOut]]:
-    """What the files hold for a prior of `modality` ("CT" or "MR"), and what is left out.
+    """What the files hold for a prior of `modality` ("CT" or "MR"), and what is left out. Where a series has several
+    images at one place (echoes, times), each of its volumes is a source.
 
     Args:
         files: of `find_files`.
         advance: called after each file.
+        told: the modality of files that do not say it (NIfTI).
     """
-    found = _Collection(modality)
+    found = _Collection(modality, told)
     for path, name in files:
         try:
             found.add(path, name)
@@ -111,32 +118,28 @@ def collect(
             found.left.append(LeftOut(name, reason, "" if unknown else words))
         advance()
     for (patient, _), images in found.series.items():
-        ordered = sorted(images, key=lambda image: image[0])
-        paths, names = tuple(image[1] for image in ordered), tuple(image[2] for image in ordered)
-        found.sources.append(Source("dicom", patient, paths, names))
+        for stack in stacks(list(images)):
+            paths, names = tuple(i.path for i in stack.images), tuple(images[i] for i in stack.images)
+            found.sources.append(Source("dicom", patient, paths, names))
     return found.sources, found.left
 
 
-def refuse_image(header: Any, modality: str) -> str:
-    """Why a DICOM image is not to be learnt from, "" for none. `header`: a classic one, without pixels."""
-    kind = [str(word).upper() for word in header.get("ImageType") or []]
-    orientation = _floats(header, "ImageOrientationPatient", 6)
-    if "Rows" not in header:
-        return "no image (other DICOM object)"
-    if str(header.get("Modality", "")) != modality:
+def refuse_image(header: Any, modality: str, kind: list[str] | None = None) -> str:
+    """Why a DICOM image is not to be learnt from, "" for none: what `read` refuses or remarks on, and what only matters
+    to a prior.
+
+    Args:
+        header: a classic one, without pixels.
+        kind: the frame's own words, in place of ImageType.
+    """
+    odd = next(findings(header, kind), None)
+    if "Rows" in header and str(value(header, "Modality") or "") != modality:
         return "other modality"
-    if str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE):
-        return "screenshot (secondary capture)"
-    if int(header.get("SamplesPerPixel", 1) or 1) != 1:
-        return "colour image"
-    if "LOCALIZER" in kind:
-        return "localizer"
-    if kind[1:2] == ["SECONDARY"] or _DERIVED & set(kind[2:]):
-        return "derived image"
-    if str(header.get("LossyImageCompression", "")) == "01":
-        return "lossy compression"
-    if "NumberOfFrames" not in header and _floats(header, "PixelSpacing", 2) is None:
+    if odd is not None:
+        return odd.reason
+    if "NumberOfFrames" not in header and pixel_size(header).assumed:
         return "no pixel size"
+    orientation = numbers(header, "ImageOrientationPatient", 6)
     if modality == "CT" and orientation is not None:
         normal = np.cross(orientation[:3], orientation[3:])
         if abs(normal[2]) < _UPRIGHT * np.linalg.norm(normal):
@@ -155,11 +158,13 @@ def one_line(error: Exception, path: Path) -> str:
 class _Collection:
     """What was found so far."""
 
-    def __init__(self, modality: str) -> None:
-        self.modality = modality
+    def __init__(self, modality: str, told: str | None) -> None:
+        self.modality, self.told = modality, told
         self.sources: list[Source] = []
         self.left: list[LeftOut] = []
-        self.series: dict[tuple[str, str], list[tuple[float, Path, str]]] = {}  # patient, series -> images
+        self.series: dict[
+            tuple[str, str], dict[DicomSlice, str]
+        ] = {}  # patient, series -> images and their names
         self.seen: set[str] = set()  # SOPInstanceUIDs
 
     def add(self, path: Path, name: str) -> None:
@@ -167,7 +172,8 @@ class _Collection:
         kind = sniff(path)
         if kind == "dicom":
             with pydicom_quietly() as pydicom:
-                header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+                with opened(path) as file:
+                    header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
                 self._add_dicom(header, path, name)
         elif kind == "image-set":
             images = read_images(path)
@@ -178,13 +184,14 @@ class _Collection:
         elif reason := _unusable(kind, path, self.modality):
             self.left.append(LeftOut(name, reason))
         else:
-            self.sources.append(Source(kind, _patient(kind, path, name), (path,), (name,)))
+            told = self.told if kind == "nifti" else None
+            self.sources.append(Source(kind, _patient(kind, path, name), (path,), (name,), told))
 
     def _add_dicom(self, header: Any, path: Path, name: str) -> None:
-        uid = str(header.get("SOPInstanceUID", ""))
+        uid, frames = str(header.get("SOPInstanceUID", "")), whole(header, "NumberOfFrames", 1)
         reason = refuse_image(header, self.modality) or ("duplicate" if uid and uid in self.seen else "")
         if reason:
-            self.left.append(LeftOut(name, reason, images=int(header.get("NumberOfFrames", 1) or 1)))
+            self.left.append(LeftOut(name, reason, images=frames))
             return
         self.seen.add(uid)
         patient = str(header.get("PatientID", "") or "").strip()
@@ -193,23 +200,10 @@ class _Collection:
         folder = path.parent.as_posix()
         patient = patient or str(header.get("StudyInstanceUID", "")) or folder
         key = (patient, str(header.get("SeriesInstanceUID", "")) or folder)
-        self.series.setdefault(key, []).append((_place(header), path, name))
-
-
-def _place(header: Any) -> float:
-    """Where along its series an image stands."""
-    position = _floats(header, "ImagePositionPatient", 3)
-    orientation = _floats(header, "ImageOrientationPatient", 6)
-    if position is None or orientation is None:
-        return float(header.get("InstanceNumber") or 0)
-    return float(np.cross(orientation[:3], orientation[3:]) @ position)
-
-
-def _floats(header: Any, keyword: str, count: int) -> np.ndarray | None:
-    value = header.get(keyword)
-    if value is None or isinstance(value, str) or len(value) != count:
-        return None
-    return np.asarray([float(v) for v in value])
+        if frames > 1:  # whose volumes are told when it is read
+            self.sources.append(Source("dicom", patient, (path,), (name,)))
+        else:
+            self.series.setdefault(key, {})[replace(one_slice(path, header), header=None)] = name
 
 
 # --- other files

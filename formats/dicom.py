@@ -1,30 +1,44 @@
-"""DICOM images in: single files, classic series, enhanced multi-frame objects -> Volume.
+"""DICOM images in: single files, classic series, enhanced multi-frame objects, mosaics -> Volume.
 
-Slices are sorted by their position along the slice normal, n = row x column direction (PS3.3 C.7.6.2.1.1), z
-= n . IPP; where positions are missing, by InstanceNumber. Stored values become HU (CT) or magnitude (MR) by
-each slice's own RescaleSlope and RescaleIntercept. Patients' data never reach `Volume.header`; the source
-datasets stay in `Volume.dicom`, for the writer only.
+`dicom_series` finds the files of one series, `dicom_frames` the slices of a file, `dicom_kind` says which of them
+are images of intensities, `dicom_volumes` which make a volume. Slices are sorted by their position along the slice
+normal, n = row x column direction (PS3.3 C.7.6.2.1.1), z = n . IPP; where positions are missing, by
+InstanceNumber. Stored values become HU (CT) or magnitude (MR) by each slice's own RescaleSlope and
+RescaleIntercept. Patients' data never reach `Volume.header`; the source datasets stay in `Volume.dicom`, for the
+writer only.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .dicom_frames import classic, stated_mm
+from .dicom_header import ASSUMED_MM, number, put, value, whole
 from .dicom_pixels import DicomSlice, pixels, pydicom_quietly
-from .reader import Slices, choose
+from .dicom_series import (
+    Files,
+    headers_of,
+    images_of,
+    is_dicom,
+    looks_like_dicom,
+    series_of,
+    series_table,
+    usable_series,
+)
+from .dicom_volumes import Stack, choose_stack, places_of, stacks, table
+from .reader import Slices, choose, negative, told_pixel
 from .scan import FormatError, Header, Volume
 
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+__all__ = ["describe_dicom", "example_ct", "is_dicom", "looks_like_dicom", "read_dicom", "read_volumes"]
+
 _ENOUGH = 40  # headers for `describe`: at 5 ms each
-_DIRECTORY = "1.2.840.10008.1.3.10"
-_NO_PREAMBLE = tuple(
-    bytes((group, 0, element, 0)) for group, element in ((2, 0), (8, 0), (8, 1), (8, 5), (8, 8), (8, 22))
-)
+_PRIME = 11  # no folder has so many echoes in turn
+_EVEN = 0.02  # relative difference of slice distances that rounding makes
 _HEADER = {  # what may leave the file: nothing typed in by hand
     "Modality": "modality",
     "Manufacturer": "manufacturer",
@@ -43,84 +57,98 @@ _HEADER = {  # what may leave the file: nothing typed in by hand
 }
 
 
-def looks_like_dicom(start: bytes) -> bool:
-    """Whether a file that begins so is DICOM (with its preamble, or with the first tags of one that lost
-    it)."""
-    return start[128:132] == b"DICM" or start[:4] in _NO_PREAMBLE
-
-
-def is_dicom(path: Path) -> bool:
-    with path.open("rb") as file:
-        return looks_like_dicom(file.read(132))
-
-
-def read_dicom(path: str | Path, slices: Slices = None, series: str | int | None = None) -> Volume:
-    """Read a DICOM file or a folder with one series.
+def read_dicom(
+    path: str | Path,
+    slices: Slices = None,
+    series: str | int | None = None,
+    echo: int | None = None,
+    time: int | None = None,
+    volume: int | None = None,
+    pixel_mm: float | None = None,
+) -> Volume:
+    """Read one volume of a DICOM file or folder.
 
     Args:
         slices: of the sorted volume.
-        series: which one, where the folder holds several: SeriesInstanceUID, SeriesNumber or a part of
+        series: which one, where there are several: SeriesInstanceUID or its end, SeriesNumber or a part of
             SeriesDescription.
+        echo, time, volume: which one (from 0), where several images lie at one place.
+        pixel_mm: side of the pixels, where the file does not say it.
 
     Raises:
-        FormatError: no pixel data, no CT or MR, colour, several series, differing sizes or directions,
-            several images at one position, or a compression nobody here can decode.
+        FormatError: no pixel data, no CT or MR, no images of intensities (`dicom_kind`), several series or
+            volumes, or a compression nobody here can decode.
     """
     path = Path(path)
-    files = _one_series(path, _headers(path), series)
-    images = [image for file, header in files for image in _images(file, header)]
-    for image in images:
-        _refuse(image)
-    images, facts, dz = _sorted(images, path.name)
-    images = [images[i] for i in choose(len(images), slices, path.name)]
-    first = images[0].header
-    modality = str(first.Modality)
-    header: Header = facts | {
-        name: _plain(first[keyword].value)
-        for keyword, name in _HEADER.items()
-        if first.get(keyword) not in (None, "")
-    }
-    if str(first.get("LossyImageCompression", "")) == "01":
-        header["lossy_compressed"] = "yes"
-    if images[0].spacing is None:
-        header["pixel_size"] = "not stored; 1 mm assumed"
-    dy, dx = images[0].spacing or (1.0, 1.0)
-    return Volume(
-        data=pixels(images, modality),
-        units="HU" if modality == "CT" else "magnitude",
-        modality="CT" if modality == "CT" else "MR",
-        spacing=(dz, dy, dx),
-        header=header,
-        source=path.name if path.is_file() else f"DICOM series, {len(images)} slices",
-        dicom=tuple(image.header for image in images),
-    )
+    images, remarks = images_of(path, headers_of(path), series)
+    stack = choose_stack(stacks(images), path.name, echo=echo, time=time, volume=volume)
+    return _volume(stack, path, remarks, slices, pixel_mm)
 
 
-def describe_dicom(path: Path) -> dict[str, Any]:
-    """Headers only; for a folder also its series. Of a large folder only every n-th header is read, which the
-    answer says."""
+def read_volumes(path: Path) -> Iterator[tuple[Stack, Callable[[], Volume]]]:
+    """Every volume of a file, and what reads it."""
+    images, remarks = images_of(path, headers_of(path), None)
+    for stack in stacks(images):
+        yield stack, partial(_volume, stack, path, remarks)
+
+
+def describe_dicom(
+    path: Path,
+    series: str | int | None = None,
+    echo: int | None = None,
+    time: int | None = None,
+    volume: int | None = None,
+    pixel_mm: float | None = None,
+) -> dict[str, Any]:
+    """Headers only; of several series or volumes a table, unless one is chosen."""
+    is_chosen = any(option is not None for option in (series, echo, time, volume))
     count = 1 if path.is_file() else sum(1 for p in path.iterdir() if p.is_file() and is_dicom(p))
-    step = -(-count // _ENOUGH)
-    files = _headers(path, step)
-    groups = _series(files)
-    first = files[0][1]
-    facts: dict[str, Any] = {"kind": "images", "modality": str(first.get("Modality", ""))}
-    facts["frames"] = sum(int(header.get("NumberOfFrames", 1) or 1) for _, header in files)
-    if step > 1:
-        facts["frames"] = count
-        facts["headers_read"] = f"{len(files)} of {count}"
-    facts["matrix"] = (int(first.get("Rows", 0)), int(first.get("Columns", 0)))
-    if len(groups) > 1:
-        facts["series"] = _table(groups)
-        return facts
-    image = next(_images(*files[0]))
-    _refuse(image)
-    facts["pixel_mm"] = image.spacing and tuple(round(s, 5) for s in image.spacing)
-    return facts | {
-        name: _plain(first[keyword].value)
-        for keyword, name in _HEADER.items()
-        if first.get(keyword) not in (None, "")
+    files = headers_of(path) if is_chosen else _some_headers(path, count)
+    first, frames = files[0][1], sum(whole(header, "NumberOfFrames", 1) for _, header in files)
+    facts: dict[str, Any] = {
+        "kind": "images",
+        "modality": str(value(first, "Modality") or ""),
+        "frames": frames,
     }
+    if len(files) < count and not is_chosen:
+        facts |= {"frames": count, "headers_read": f"{len(files)} of {count}"}
+    groups, _ = series_of(files)
+    if series is None and len(groups) > 1 and len(usable_series(groups)) != 1:
+        facts["matrix"] = (whole(first, "Rows"), whole(first, "Columns"))
+        return facts | {"series": series_table(groups)}
+    images, remarks = images_of(path, files, series)
+    found = stacks(images)
+    stack = found[0]
+    if "headers_read" not in facts:
+        facts["frames"] = len(images)
+    if is_chosen:
+        stack = choose_stack(found, path.name, echo=echo, time=time, volume=volume)
+        facts["frames"] = len(stack.images)
+    elif len(found) > 1:
+        facts["volumes"] = table(found)
+    image = stack.images[0]
+    spacing, _, more = _pixel_size(image, path.name, pixel_mm)
+    facts |= {"matrix": image.size, "pixel_mm": spacing and tuple(round(s, 5) for s in spacing)}
+    facts |= _facts(classic(image))
+    if remarks := _once((*remarks, *image.remarks, *more)):
+        facts["remarks"] = list(remarks)
+    return facts
+
+
+def _some_headers(path: Path, count: int) -> Files:
+    """The headers of a folder; of a large one every n-th, unless these show several series, echoes or times."""
+    step = 1 if count <= _ENOUGH else max(_PRIME, count // _ENOUGH)
+    while any(step % n == 0 for n in range(2, step)):  # no prime: echoes that take turns would hide behind it
+        step += 1
+    files = headers_of(path, step)
+    groups, _ = series_of(files)
+    if step == 1 or (len(groups) == 1 and len(_variants(files)) == 1):
+        return files
+    return headers_of(path)
+
+
+def _variants(files: Files) -> set[Any]:
+    return {(number(header, "EchoTime"), number(header, "TemporalPositionIdentifier")) for _, header in files}
 
 
 def example_ct() -> Path:
@@ -134,202 +162,82 @@ def example_ct() -> Path:
     return Path(path)
 
 
-# --- files and series
-def _headers(path: Path, step: int = 1) -> list[tuple[Path, Any]]:
-    """(file, dataset without pixels) of the DICOM files with images; DICOMDIR and other files of a folder are
-    passed over, as is all but every `step`-th file."""
-    with pydicom_quietly() as pydicom:
-        found: list[tuple[Path, Any]] = []
-        names = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and is_dicom(p))
-        for name in names[::step]:
-            try:
-                header = pydicom.dcmread(name, stop_before_pixels=True, force=True)
-            except Exception as error:  # pydicom raises a dozen types on damaged files
-                raise FormatError(f"{name.name}: damaged DICOM ({error}); copy it again") from error
-            kind = header.file_meta.get("MediaStorageSOPClassUID", "") if hasattr(header, "file_meta") else ""
-            if path.is_file() or (kind != _DIRECTORY and "Rows" in header):
-                found.append((name, header))
-    if not found:
-        raise FormatError(
-            f"{path.name}: no DICOM image in this folder, only other DICOM objects; pass a folder of images"
-        )
-    return found
-
-
-def _series(files: list[tuple[Path, Any]]) -> dict[str, list[tuple[Path, Any]]]:
-    groups: dict[str, list[tuple[Path, Any]]] = {}
-    for file, header in files:
-        groups.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
-    return groups
-
-
-def _table(groups: dict[str, list[tuple[Path, Any]]]) -> list[str]:
-    rows = []
-    for files in groups.values():
-        header = files[0][1]
-        number, words = (
-            header.get("SeriesNumber", "?"),
-            header.get("SeriesDescription", "") or "no description",
-        )
-        rows.append(f"{number}: {words} ({header.get('Modality', '?')}, {len(files)} files)")
-    return rows
-
-
-def _one_series(
-    path: Path, files: list[tuple[Path, Any]], series: str | int | None
-) -> list[tuple[Path, Any]]:
-    groups = _series(files)
-    if series is not None:
-        wanted = str(series)
-        exact = {u: g for u, g in groups.items() if wanted in (u, str(g[0][1].get("SeriesNumber", "")))}
-        groups = exact or {
-            u: g
-            for u, g in groups.items()
-            if wanted.lower() in str(g[0][1].get("SeriesDescription", "")).lower()
-        }
-        if not groups:
-            raise FormatError(
-                f"{path.name}: got series {wanted!r}, which is none of {'; '.join(_table(_series(files)))}; "
-                "choose one of them"
-            )
-    if len(groups) > 1:
-        raise FormatError(
-            f"{path.name}: holds {len(groups)} series: {'; '.join(_table(groups))}. Pass a sub-folder with "
-            "one of them, or "
-            "choose with --series and its number or a part of its description"
-        )
-    return next(iter(groups.values()))
-
-
-def _refuse(image: DicomSlice) -> None:
-    header, name = image.header, image.path.name
-    kind = str(header.get("SOPClassUID", ""))
-    with pydicom_quietly() as pydicom:
-        words = pydicom.uid.UID(kind).name or "no SOP class"
-    if "Rows" not in header or "Columns" not in header:
-        raise FormatError(
-            f"{name}: DICOM without pixel data ({words}), expected CT or MR images; export the images themselves"
-        )
-    if kind.startswith(_SECONDARY_CAPTURE):
-        raise FormatError(
-            f"{name}: a secondary capture ({words}), not a scanner's image; pass the original series"
-        )
-    if int(header.get("SamplesPerPixel", 1)) != 1:
-        raise FormatError(
-            f"{name}: a colour image ({header.get('PhotometricInterpretation', 'RGB')}), expected grey values"
-        )
-    if header.get("Modality", "") not in ("CT", "MR"):
-        raise FormatError(f"{name}: modality {header.get('Modality', '')!r} ({words}), expected CT or MR")
-
-
-# --- frames
-def _images(path: Path, header: Any) -> Iterator[DicomSlice]:
-    if "PerFrameFunctionalGroupsSequence" not in header:
-        yield DicomSlice(
-            path,
-            None,
-            header,
-            _vector(header, "ImagePositionPatient", 3),
-            _vector(header, "ImageOrientationPatient", 6),
-            _pair(header),
-        )
-        return
-    shared = header.get("SharedFunctionalGroupsSequence") or [None]
-    for i, frame in enumerate(header.PerFrameFunctionalGroupsSequence):
-        groups = [group for group in (frame, shared[0], header) if group is not None]
-        classic = _classic(header, groups, i + 1)
-        yield DicomSlice(
-            path,
-            i,
-            classic,
-            _vector(classic, "ImagePositionPatient", 3),
-            _vector(classic, "ImageOrientationPatient", 6),
-            _pair(classic),
-        )
-
-
-_FUNCTIONAL = {
-    "PlanePositionSequence": ("ImagePositionPatient",),
-    "PlaneOrientationSequence": ("ImageOrientationPatient",),
-    "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
-    "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
-    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth"),
-}
-_MULTIFRAME = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", "NumberOfFrames")
-
-
-def _classic(header: Any, groups: list[Any], number: int) -> Any:
-    """One frame's header in the classic form; ReferencedFrameNumber says which frame it was."""
-    with pydicom_quietly() as pydicom:
-        plain = pydicom.Dataset()
-        for element in header:
-            if element.keyword not in _MULTIFRAME and not element.keyword.startswith("Dimension"):
-                plain[element.tag] = copy.copy(element)
-        for sequence, keywords in _FUNCTIONAL.items():
-            for group in groups:
-                if group.get(sequence):
-                    for keyword in keywords:
-                        if keyword in group[sequence][0]:
-                            plain[keyword] = copy.copy(group[sequence][0][keyword])
-                    break
-        plain.ReferencedFrameNumber = number
-    return plain
-
-
-def _vector(header: Any, keyword: str, count: int) -> np.ndarray | None:
-    value = header.get(keyword)
-    if value is None or isinstance(value, str) or len(value) != count:
-        return None
-    return np.asarray([float(v) for v in value])
-
-
-def _pair(header: Any) -> tuple[float, float] | None:
-    spacing = _vector(header, "PixelSpacing", 2)
-    return None if spacing is None else (float(spacing[0]), float(spacing[1]))
-
-
-def _sorted(images: list[DicomSlice], name: str) -> tuple[list[DicomSlice], Header, float]:
-    """Images along the slice normal, remarks for the header, and the slice spacing [mm]."""
-    sizes = sorted({(int(image.header.Rows), int(image.header.Columns)) for image in images})
-    if len(sizes) > 1:
-        raise FormatError(
-            f"{name}: slices of the sizes {sizes}, expected one size; remove localisers and other images"
-        )
-    thickness = float(
-        images[0].header.get("SpacingBetweenSlices") or images[0].header.get("SliceThickness") or 0
+# --- one volume
+def _volume(
+    stack: Stack, path: Path, remarks: list[str], slices: Slices = None, pixel_mm: float | None = None
+) -> Volume:
+    dz, spaced = _slice_distance(stack.images)
+    images = [stack.images[i] for i in choose(len(stack.images), slices, path.name)]
+    headers = [classic(image) for image in images]
+    modality = str(headers[0].Modality)
+    spacing, assumed, more = _pixel_size(images[0], path.name, pixel_mm)
+    if pixel_mm is not None:
+        for header in headers:
+            put(header, "PixelSpacing", (pixel_mm, pixel_mm))
+    dy, dx = spacing or (ASSUMED_MM, ASSUMED_MM)
+    header = _facts(headers[0])
+    if any(str(value(h, "LossyImageCompression") or "") == "01" for h in headers):
+        header["lossy_compressed"] = "yes"
+    data = pixels(images, headers, modality)
+    told = [*remarks, *(words for image in stack.images for words in image.remarks), *more, *spaced]
+    if modality == "MR" and (odd := negative(data)):
+        told.append(odd)
+    if modality == "CT" and not any(key in headers[0] for key in ("RescaleIntercept", "ModalityLUTSequence")):
+        told.append("how values become HU is not stored (RescaleIntercept); taken as HU as they are")
+    return Volume(
+        data=data,
+        units="HU" if modality == "CT" else "magnitude",
+        modality="CT" if modality == "CT" else "MR",
+        spacing=(dz, dy, dx),
+        header=header,
+        source=path.name if path.is_file() else f"DICOM series, {len(images)} slices",
+        dicom=tuple(headers),
+        pixel_assumed=assumed,
+        remarks=_once(told),
     )
-    thickness = abs(thickness) or 1.0
+
+
+def _once(remarks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(remarks))
+
+
+def _pixel_size(
+    image: DicomSlice, name: str, pixel_mm: float | None
+) -> tuple[tuple[float, float] | None, bool, list[str]]:
+    """(dy, dx), whether it is a guess, and the words for it."""
+    if pixel_mm is not None:
+        stated = None if image.assumed else image.spacing
+        side = told_pixel(name, pixel_mm, stated)
+        return (side, side), False, []
+    if image.spacing is None:
+        return None, True, [f"the pixel size is not stored; {ASSUMED_MM:g} mm assumed (--pixel-mm says it)"]
+    return image.spacing, image.assumed, [image.pixel_remark] if image.pixel_remark else []
+
+
+def _slice_distance(images: list[DicomSlice]) -> tuple[float, list[str]]:
+    """The distance of the slices [mm], and what is odd about it."""
+    header = images[0]
+    stated = next(
+        (abs(mm) for key in ("SpacingBetweenSlices", "SliceThickness") if (mm := stated_mm(header, key))), 0.0
+    )
+    unknown = [] if stated else [f"the slice thickness is not stored; {ASSUMED_MM:g} mm assumed"]
+    places = places_of(images)
     if len(images) == 1:
-        return images, {}, thickness
-    if len({image.spacing for image in images}) > 1:
-        raise FormatError(
-            f"{name}: slices of different pixel spacing, expected one; remove what is not of the volume"
-        )
-    directions = [image.orientation for image in images]
-    if any(image.position is None for image in images) or any(d is None for d in directions):
-        ordered = sorted(images, key=lambda image: int(image.header.get("InstanceNumber") or 0))
-        return ordered, {"sorted_by": "instance number (no positions stored)"}, thickness
-    first = np.asarray(directions[0])
-    if max(float(np.abs(np.asarray(d) - first).max()) for d in directions) > 1e-3:
-        raise FormatError(
-            f"{name}: slices of different directions, expected parallel ones; remove localisers"
-        )
-    normal = np.cross(first[:3], first[3:])
-    places = np.asarray([float(normal @ np.asarray(image.position)) for image in images])
-    order = np.argsort(places, kind="stable")
-    steps = np.diff(places[order])
-    if steps.min() < 1e-3:
-        distinct = 1 + int((steps >= 1e-3).sum())
-        raise FormatError(
-            f"{name}: {len(images)} images at {distinct} positions (echoes, phases, or doubled files), "
-            "expected one image "
-            "at each; put one set into a folder of its own"
-        )
+        return stated or ASSUMED_MM, unknown
+    if places is None:
+        order = "no slice positions are stored; sorted by instance number"
+        return stated or ASSUMED_MM, [*unknown, order]
+    steps = np.diff(places)
     dz = float(np.median(steps))
-    facts: Header = {}
-    if np.ptp(steps) > max(0.01 * dz, 0.02):
-        facts["slice_gap"] = f"slices {steps.min():.4g} to {steps.max():.4g} mm apart; slices may be missing"
-    return [images[i] for i in order], facts, dz
+    if np.ptp(steps) > _EVEN * dz:
+        return dz, [f"slices {steps.min():.4g} to {steps.max():.4g} mm apart; slices may be missing"]
+    return dz, []
+
+
+def _facts(header: Any) -> Header:
+    """What may leave the file."""
+    found = {name: value(header, keyword) for keyword, name in _HEADER.items()}
+    return {name: _plain(v) for name, v in found.items() if v not in (None, "")}
 
 
 def _plain(value: Any) -> str | float | int:

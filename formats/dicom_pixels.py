@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import sys
+import time
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import limits
+from .dicom_header import number
 from .isolated import isolated
 from .scan import FormatError
 
 AIR_HU = -1024.0
+_PATIENCE = 60.0  # s for a header; those of thousands of frames take a few
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
 _BLOCK = 1 << 20  # bytes
@@ -65,34 +70,98 @@ def check_deflated(path: Path) -> None:
                 limits.check_size(2.0 * size, path.name, "what it unpacks to")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DicomSlice:
-    """One image: its file, its frame in it (None for classic objects) and what the header says of it."""
+    """One image and what its header says of it.
+
+    Attributes:
+        frame: in its file; None for classic objects.
+        header: pydicom Dataset without pixels; of an enhanced object, that of the whole file.
+        position, orientation: ImagePositionPatient, ImageOrientationPatient, None where not stored.
+        spacing: (between rows, between columns) [mm], None where not stored; `assumed`: not measured in the patient;
+            `pixel_remark`: what is odd about it.
+        size: (rows, columns).
+        tile: where in the frame, of a mosaic.
+        groups: functional groups of an enhanced frame.
+        kind: words of ImageType (of the frame).
+        marks: what tells images at one place apart: echo, temporal position, b value, …
+        order: where the image stands where positions are missing: instance number, frame.
+        remarks: what was assumed or repaired.
+    """
 
     path: Path
     frame: int | None
-    header: Any  # classic pydicom Dataset without pixels
+    header: Any
     position: np.ndarray | None
     orientation: np.ndarray | None
     spacing: tuple[float, float] | None
+    size: tuple[int, int]
+    tile: tuple[slice, slice] | None = None
+    groups: tuple[Any, ...] = ()
+    assumed: bool = False
+    pixel_remark: str = ""
+    kind: list[str] = field(default_factory=list)
+    marks: dict[str, float | str] = field(default_factory=dict)
+    order: float | None = None
+    remarks: tuple[str, ...] = ()
 
 
-def pixels(images: list[DicomSlice], modality: str) -> np.ndarray:
-    """(Z, H, W) float32, HU (CT) or magnitude (MR), of sorted slices of one size."""
-    rows, columns = int(images[0].header.Rows), int(images[0].header.Columns)
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A DICOM file's bytes, unpacked where it was gzipped. Raises FormatError where that takes too much memory."""
+    if not is_gzip(path):
+        with path.open("rb") as file:
+            yield file
+        return
+    most = limits.memory() // 4  # pydicom copies it
+    with gzip.open(path) as packed:
+        unpacked = packed.read(most + 1)
+    limits.check_size(4.0 * len(unpacked), path.name, "what it unpacks to")
+    yield io.BytesIO(unpacked)
+
+
+class Hurried:
+    """An open file that is read for a while only: pixels that are taken for a sequence can hold millions of items."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._end = file, time.monotonic() + _PATIENCE
+
+    def read(self, size: int = -1) -> bytes:
+        if time.monotonic() > self._end:
+            raise TimeoutError(f"its header was not read within {_PATIENCE:g} s")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def pixels(images: list[DicomSlice], headers: list[Any], modality: str) -> np.ndarray:
+    """(Z, H, W) float32, HU (CT) or magnitude (MR), of sorted slices of one size and their classic headers."""
+    rows, columns = images[0].size
     limits.check_size(4.0 * len(images) * rows * columns, images[0].path.name, f"{len(images)} images")
     out = np.empty((len(images), rows, columns), dtype=np.float32)
-    opened, decoded = None, np.empty(0)
-    for i, image in enumerate(images):
-        if opened != image.path:
-            opened, decoded = image.path, _decoded(image)
-        stored = decoded if image.frame is None else decoded.reshape(-1, rows, columns)[image.frame]
+    at, decoded = None, np.empty(0)
+    for i, (image, header) in enumerate(zip(images, headers, strict=True)):
+        if at != image.path:
+            at, decoded = image.path, _decoded(image)
+        stored = decoded
+        if image.frame is not None:
+            frames = decoded[None] if decoded.ndim == 2 else decoded
+            stored = frames[image.frame] if image.frame < len(frames) else np.empty(0)
+        stored = stored if image.tile is None or stored.ndim != 2 else stored[image.tile]
         if stored.shape != (rows, columns):
             raise FormatError(
-                f"{image.path.name}: pixels of shape {stored.shape}, expected {(rows, columns)} from its "
+                f"{image.path.name}: pixels of shape {decoded.shape}, expected {(rows, columns)} from its "
                 "header"
+                + ("" if image.frame is None else f", and more than {image.frame} frames")
+                + "; export it again"
             )
-        out[i] = _rescaled(stored, image, modality)
+        out[i] = _rescaled(stored, image.path.name, header, modality)
     return out
 
 
@@ -105,7 +174,8 @@ def _decoded(image: DicomSlice) -> np.ndarray:
 def _decode(path: Path) -> np.ndarray:
     with pydicom_quietly() as pydicom:
         try:
-            dataset = pydicom.dcmread(path, force=True)
+            with opened(path) as file:
+                dataset = pydicom.dcmread(file, force=True)
             if not any(
                 keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
             ):
@@ -132,31 +202,26 @@ def _decode(path: Path) -> np.ndarray:
 
 
 def _syntax(path: Path) -> str | None:
-    """The name of the compression, None where there is none."""
-    with pydicom_quietly() as pydicom:
-        meta = pydicom.dcmread(path, stop_before_pixels=True, force=True).file_meta
-        uid = meta.get("TransferSyntaxUID")
-        return uid.name if uid is not None and uid.is_compressed else None
+    """The name of the compression, None where there is none, or none that is known."""
+    with pydicom_quietly() as pydicom, opened(path) as file:
+        uid = pydicom.dcmread(file, stop_before_pixels=True, force=True).file_meta.get("TransferSyntaxUID")
+        return uid.name if uid is not None and uid.is_transfer_syntax and uid.is_compressed else None
 
 
-def _rescaled(stored: np.ndarray, image: DicomSlice, modality: str) -> np.ndarray:
-    header = image.header
+def _rescaled(stored: np.ndarray, name: str, header: Any, modality: str) -> np.ndarray:
     if "ModalityLUTSequence" in header:
         with pydicom_quietly() as pydicom:
             values = np.asarray(pydicom.pixels.apply_modality_lut(stored, header), dtype=np.float64)
     else:
-        slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
-        slope, intercept = (
-            (1.0 if slope is None else float(slope)),
-            (0.0 if intercept is None else float(intercept)),
-        )
+        slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
+        slope, intercept = (1.0 if slope is None else slope), (0.0 if intercept is None else intercept)
         values = slope * stored.astype(np.float64) + intercept
     if modality != "CT":
         return values.astype(np.float32)
     kind = str(header.get("RescaleType", "HU") or "HU")
     if kind not in ("HU", "US"):
         raise FormatError(
-            f"{image.path.name}: CT with values in {kind!r}, expected HU; pass the standard reconstruction"
+            f"{name}: CT with values in {kind!r}, expected HU; pass the standard reconstruction"
         )
     if "PixelPaddingValue" in header:
         edges = [_padding(header, k) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit") if k in header]

@@ -4,6 +4,7 @@ docs/formats.md).
 Every image gets a new SOPInstanceUID, the run one new SeriesInstanceUID; study, patient, frame of reference
 and geometry are the source's where there is one. ImageType is DERIVED\\SECONDARY always: a prior adds
 content, so the result is never an original. CT is stored as HU + 1024 (slope 1), MR with its own slope.
+Pixel sizes that were assumed are not written: an image without PixelSpacing says that nobody knows.
 Nothing of the source that describes its pixels (padding, LUTs, smallest and largest value), no private tag
 and no signature is taken over.
 """
@@ -39,6 +40,7 @@ _STALE = (  # noqa: SIM905  describes the source's pixels or frames, or signs th
     "ReferencedImageEvidenceSequence SourceImageEvidenceSequence ConversionSourceAttributesSequence "
     "UnassignedSharedConvertedAttributesSequence UnassignedPerFrameConvertedAttributesSequence "
     "DigitalSignaturesSequence MACParametersSequence EncryptedAttributesSequence DataSetTrailingPadding "
+    "ImagerPixelSpacing NominalScannedPixelSpacing PixelSpacingCalibrationType PixelSpacingCalibrationDescription "
     "InstanceCreatorUID SeriesDate SeriesTime ImageComments SpatialLocationsPreserved"
 ).split()
 
@@ -70,6 +72,7 @@ def write_dicom(
     modality: Literal["CT", "MR"] = "CT",
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
     thickness: float | None = None,
+    pixel_assumed: bool = False,
 ) -> DicomSeries:
     """Write slices as a new series in a new (or empty) folder.
 
@@ -82,8 +85,9 @@ def write_dicom(
         derivation: what DerivationDescription says, as key=value pairs (at most 1024 characters).
         uid_seed: makes all UIDs a function of it (and the source), so that a repeated run writes the same
             ones; random by default.
-        modality, spacing, thickness: without a source only: what the data are, (dz, dy, dx) [mm]; slices are dz
-            apart and, where that is another number, `thickness` mm thick.
+        modality, spacing, thickness, pixel_assumed: without a source only: what the data are, (dz, dy, dx) [mm];
+            slices are dz apart and, where that is another number, `thickness` mm thick; whether these lengths are a
+            guess.
 
     Raises:
         FormatError: wrong shape, NaN or Inf, a source without DICOM headers or with another number of slices,
@@ -99,25 +103,31 @@ def write_dicom(
             f"{out_dir}: got NaN or Inf in the images, expected finite numbers; the reconstruction diverged"
         )
     if source is not None and not source.dicom:
-        (dz, dy, dx), (_, H, W) = (
-            source.spacing,
-            source.data.shape,
-        )  # another matrix covers the same field of view
-        spacing = (dz, dy * H / data.shape[1], dx * W / data.shape[2])
-        source, modality = None, source.modality
+        (dz, dy, dx), (_, H, W) = source.spacing, source.data.shape
+        spacing = (
+            dz,
+            dy * H / data.shape[1],
+            dx * W / data.shape[2],
+        )  # another matrix, the same field of view
+        modality, pixel_assumed, source = source.modality, source.pixel_assumed, None
     if source is not None and len(source.dicom or ()) != len(data):
         raise FormatError(
             f"{out_dir}: got {len(data)} slices for a source of {len(source.dicom or ())}; read the same "
             "slices of it"
         )
-    modality = source.modality if source is not None else modality
+    if source is not None:
+        modality, pixel_assumed = source.modality, source.pixel_assumed
+    if pixel_assumed:
+        derivation = {"pixel size": "not known", **derivation}
     with pydicom_quietly() as pydicom:
         uids = _Uids(pydicom, uid_seed, source)
         series, now = uids("series"), datetime.datetime.now(tz=datetime.UTC).astimezone()
         templates = (
             source.dicom
             if source is not None and source.dicom
-            else _anonymous(pydicom, uids, data.shape, modality, spacing, thickness)
+            else _anonymous(
+                pydicom, uids, data.shape, modality, None if pixel_assumed else spacing, thickness
+            )
         )
         stored, slope, clipped = _quantised(data, modality)
         with atomic(out_dir, directory=True) as folder:
@@ -270,12 +280,12 @@ def _anonymous(
     uids: _Uids,
     shape: tuple[int, ...],
     modality: str,
-    spacing: tuple[float, float, float],
+    spacing: tuple[float, float, float] | None,
     thickness: float | None,
 ) -> list[Any]:
-    """Headers of a new study of nobody: raw data carry no patient. The volume's middle is the origin."""
+    """Headers of a new study of nobody: raw data carry no patient. The volume's middle is the origin; without a
+    spacing, nothing is said of lengths and places."""
     depth, rows, columns = shape
-    dz, dy, dx = spacing
     study, frame = uids("study"), uids("frame of reference")
     headers = []
     for i in range(depth):
@@ -300,13 +310,17 @@ def _anonymous(
         for keyword, value in types[modality].items():
             setattr(header, keyword, value)
         header.Rows, header.Columns = rows, columns
-        header.PixelSpacing = [_decimal(dy), _decimal(dx)]
-        header.SliceThickness, header.SpacingBetweenSlices = _decimal(thickness or dz), _decimal(dz)
-        origin = (-(columns - 1) * dx / 2, -(rows - 1) * dy / 2, (i - (depth - 1) / 2) * dz)
-        header.ImagePositionPatient = [_decimal(v) for v in origin]
-        header.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+        if spacing is None:
+            header.SliceThickness = None
+        else:
+            dz, dy, dx = spacing
+            header.PixelSpacing = [_decimal(dy), _decimal(dx)]
+            header.SliceThickness, header.SpacingBetweenSlices = _decimal(thickness or dz), _decimal(dz)
+            origin = (-(columns - 1) * dx / 2, -(rows - 1) * dy / 2, (i - (depth - 1) / 2) * dz)
+            header.ImagePositionPatient = [_decimal(v) for v in origin]
+            header.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
         headers.append(header)
-    if modality == "CT":
+    if modality == "CT" and spacing is not None:
         for header in headers:
             del header["SpacingBetweenSlices"]
     return headers

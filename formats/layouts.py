@@ -10,7 +10,7 @@ import numpy as np
 
 from . import dxchange, fastmri, ismrmrd_file, shown, simple, store
 from .hdf5 import datasets, open_hdf5, text
-from .reader import Reader, Slices, choose
+from .reader import Reader, Slices, choose, told_pixel
 from .scan import FormatError, Volume
 
 _KNOWN = (
@@ -50,17 +50,25 @@ def _read_images(path: Path, slices: Slices = None) -> Volume:
     return store.read_images(path).volume(slices)
 
 
-def _read_reconstruction(path: Path, slices: Slices = None) -> Volume:
+def _read_reconstruction(path: Path, slices: Slices = None, pixel_mm: float | None = None) -> Volume:
     stored = store.read_reconstruction(path)
+    spacing, assumed = stored.pixel_mm, bool(stored.attrs.get("pixel_assumed", False))
+    if pixel_mm is not None:
+        side = told_pixel(path.name, pixel_mm, None if assumed else spacing[1:])
+        spacing, assumed = (spacing[0], side, side), False
     mean = np.abs(stored.mean) if np.iscomplexobj(stored.mean) else stored.mean
     units = stored.units if stored.units in ("HU", "1/mm") else "magnitude"
     return Volume(
         data=mean[choose(len(mean), slices, path.name)].astype(np.float32),
         units=units,  # pyright: ignore[reportArgumentType]
         modality="MR" if units == "magnitude" else "CT",
-        spacing=stored.pixel_mm,
+        spacing=spacing,
         header={"content": "mean of a reconstruction"},
         source=path.name,
+        pixel_assumed=assumed,
+        remarks=("the pixel size was assumed when it was reconstructed (--pixel-mm says it)",)
+        if assumed
+        else (),
     )
 
 
@@ -106,7 +114,7 @@ _READERS = {
     reader.name: reader
     for reader in (
         Reader("scanprior-scan", store.read_scan, _describe_hdf5),
-        Reader("scanprior-reconstruction", _read_reconstruction, _describe_hdf5),
+        Reader("scanprior-reconstruction", _read_reconstruction, _describe_hdf5, ("pixel_mm",)),
         Reader("image-set", _read_images, _describe_images),
         Reader("simple-sinogram", simple.read_sinogram, _describe_hdf5, ("angle_sign",)),
         Reader("simple-kspace", simple.read_kspace, _describe_hdf5),

@@ -23,8 +23,10 @@ from .isolated import guarded, isolated
 from .reader import Reader
 from .scan import FormatError, Scan, Volume, check
 
-_DICOM = Reader("dicom", dicom.read_dicom, dicom.describe_dicom, ("series",))
-_NIFTI = Reader("nifti", nifti.read_nifti, nifti.describe_nifti, ("modality",))
+_SEVERAL = ("series", "echo", "time", "volume", "pixel_mm")
+_ONE_OF = ("time", "volume", "modality", "pixel_mm")
+_DICOM = Reader("dicom", dicom.read_dicom, dicom.describe_dicom, _SEVERAL, describes=_SEVERAL)
+_NIFTI = Reader("nifti", nifti.read_nifti, nifti.describe_nifti, _ONE_OF, describes=_ONE_OF)
 _CIFAR = Reader("cifar-10", cifar.refuse, cifar.describe_cifar)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CONVERT = (
@@ -37,12 +39,13 @@ def read(path: str | Path, *, check_data: bool = True, **options: Any) -> Scan |
     """Read a file or folder.
 
     Args:
-        path: a file of any known format, or a folder with one DICOM series or one HDF5 file.
+        path: a file of any known format, or a folder with one DICOM series or one other file of a scan.
         check_data: raise for the first defect of the data; False to list them all with `scan.problems`.
-        options: slices (slice or list of int; DXchange: detector rows), and for some formats only: series
-            (DICOM: UID, number or description), angle_sign (simple sinogram: -1 for clockwise), center,
-            drop_columns, pixel_mm (DXchange). For all: max_memory (GB that reading may take; by default a share of
-            what is free), allow_external (HDF5 may refer to files of its folder).
+        options: slices (slice or list of int; DXchange: detector rows), and what only some formats have
+            (docs/formats.md): series, echo, time, volume (DICOM, NIfTI: one of several), modality (NIfTI), pixel_mm
+            (files that do not say it), angle_sign (simple sinogram: -1 for clockwise), center, drop_columns
+            (DXchange). For all: max_memory (GB that reading may take; by default a share of what is free),
+            allow_external (HDF5 may refer to files of its folder).
 
     Raises:
         FormatError: missing, truncated, unknown or defective, or an option that the format does not have; one
@@ -56,13 +59,16 @@ def read(path: str | Path, *, check_data: bool = True, **options: Any) -> Scan |
 
 
 def sniff(path: str | Path, **options: Any) -> str:
-    """The name of the format. Raises FormatError where there is none."""
+    """The name of the format. Raises FormatError where there is none, or one without such options."""
     return _through_door(_sniff, path, options)
 
 
 def describe(path: str | Path, **options: Any) -> dict[str, Any]:
     """What the headers say, for `scanprior info`: format, kind, shape, units and the like; no bulk data are
     read.
+
+    Args:
+        options: as of `read`, without slices; one that does not change what the headers say has no effect.
 
     Raises:
         FormatError: as in `read`.
@@ -85,25 +91,34 @@ def _through_door(function: Callable[..., Any], path: str | Path, options: dict[
 
 def _read(path: Path, options: dict[str, Any]) -> Scan | Volume:
     reader = _reader(path)
-    allowed = ("slices", *reader.options)
-    if unknown := sorted(set(options) - set(allowed)):
-        raise FormatError(
-            f"{path.name}: is {reader.name}, which has no option {', '.join(unknown)}, only {', '.join(allowed)}; "
-            "leave out what it does not have"
-        )
-    return reader.read(path, **options)
+    return reader.read(path, **_understood(path, reader, options, ("slices", *reader.options)))
 
 
-def _sniff(path: Path, _: dict[str, Any]) -> str:
-    return _reader(path).name
-
-
-def _describe(path: Path, _: dict[str, Any]) -> dict[str, Any]:
+def _sniff(path: Path, options: dict[str, Any]) -> str:
     reader = _reader(path)
+    _understood(path, reader, options, reader.options)
+    return reader.name
+
+
+def _describe(path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    reader = _reader(path)
+    chosen = _understood(path, reader, options, reader.options)
     facts: dict[str, Any] = {"file": path.name, "format": reader.name}
     if path.is_file():
         facts["size_mb"] = round(path.stat().st_size / 1e6, 3)
-    return facts | reader.describe(path)
+    return facts | reader.describe(path, **{key: chosen[key] for key in reader.describes if key in chosen})
+
+
+def _understood(
+    path: Path, reader: Reader, options: dict[str, Any], allowed: tuple[str, ...]
+) -> dict[str, Any]:
+    """The options. Raises FormatError for one that is not among the allowed."""
+    if unknown := sorted(set(options) - set(allowed)):
+        raise FormatError(
+            f"{path.name}: is {reader.name}, which has no option {', '.join(unknown)}, only "
+            f"{', '.join(allowed) or 'none'}; leave out what it does not have"
+        )
+    return options
 
 
 def _place(path: Path) -> Path:
@@ -139,10 +154,16 @@ def _reader(path: Path) -> Reader:
         return _DICOM
     if start[:2] == b"\x1f\x8b":
         start = _unzip(path)
+        if dicom.looks_like_dicom(start):
+            return _DICOM
     if nifti.looks_like_nifti(start):
         return _NIFTI
     if cifar.is_batch(path):
         return _CIFAR
+    if b"<GIFTI" in start:
+        raise FormatError(
+            f"{path.name}: is GIFTI, values on a surface; expected images on a grid, such as NIfTI"
+        )
     kind = "a text file" if _is_text(start) else "an unknown binary file"
     raise FormatError(
         f"{path.name}: is {kind}, expected DICOM, NIfTI or HDF5 (by content, whatever its name ends with). "
@@ -155,17 +176,17 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _in_folder(path: Path) -> Path:
-    """The folder, where it holds DICOM or CIFAR-10, or the one HDF5 file in it."""
+    """The folder, where it holds DICOM or CIFAR-10, or the one other file of a scan in it."""
     files = _files(path)
     if any(dicom.is_dicom(item) for item in files) or cifar.training_batches(path):
         return path
-    inside = [item for item in files if _is_hdf5(item)]
+    inside = [item for item in files if _is_hdf5(item) or nifti.is_nifti(item)]
     if len(inside) == 1:
         return inside[0]
     if inside:
-        names = ", ".join(item.name for item in inside[:8])
+        names = ", ".join([item.name for item in inside[:8]] + ["…"] * (len(inside) > 8))
         raise FormatError(
-            f"{path.name}: is a folder of {len(inside)} HDF5 files ({names}, …); pass one of them"
+            f"{path.name}: is a folder of {len(inside)} scans, a file each ({names}); pass one of them"
         )
     below = sorted(item.name for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
     advice = (
@@ -176,7 +197,7 @@ def _in_folder(path: Path) -> Path:
     what = (
         "is an empty folder"
         if not files
-        else f"is a folder of {len(files)} files, none of them DICOM or HDF5"
+        else f"is a folder of {len(files)} files, none of them DICOM, NIfTI or HDF5"
     )
     raise FormatError(f"{path.name}: {what}{advice}")
 

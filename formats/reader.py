@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from .scan import FormatError, Scan, Volume
 
 Slices = slice | list[int] | None
+_RINGING = 0.02  # of the largest value
 IN_COLOUR = (
     "holds pictures in colour, expected a scan or its images; they are for `train`, `likelihood`, `evaluate`"
 )
@@ -19,12 +19,14 @@ IN_COLOUR = (
 
 @dataclass(frozen=True)
 class Reader:
-    """A format's name, how it is read and described, and the options of `read` it understands besides `slices`."""
+    """A format's name, how it is read and described, the options of `read` it understands besides `slices`, and those
+    of them that change what `describe` says."""
 
     name: str
     read: Callable[..., Scan | Volume]
-    describe: Callable[[Path], dict[str, Any]]
+    describe: Callable[..., dict[str, Any]]
     options: tuple[str, ...] = ()
+    describes: tuple[str, ...] = ()
 
 
 def choose(count: int, slices: Slices, source: str) -> np.ndarray:
@@ -43,3 +45,26 @@ def choose(count: int, slices: Slices, source: str) -> np.ndarray:
             f"{source}: got slices {slices}, which choose none of the {count}; expected 0 to {count - 1}"
         )
     return index
+
+
+def told_pixel(source: str, pixel_mm: float, stated: tuple[float, ...] | None) -> float:
+    """The pixel size [mm] that a user told. Raises FormatError where the file states (dy, dx), another one, and for a
+    length that is none."""
+    if not np.isfinite(pixel_mm) or pixel_mm <= 0:
+        raise FormatError(f"{source}: got pixel_mm {pixel_mm}, expected a positive length in mm")
+    if stated is not None and not np.allclose(stated, pixel_mm, rtol=1e-3, atol=0):
+        sides = " x ".join(f"{side:g}" for side in stated)
+        raise FormatError(
+            f"{source}: states pixels of {sides} mm, got --pixel-mm {pixel_mm:g}; leave it out, it is for files that "
+            "do not say it"
+        )
+    return float(pixel_mm)
+
+
+def negative(data: np.ndarray) -> str:
+    """What speaks against magnitudes in MR images: values below zero, beyond what interpolation makes of an edge; ""
+    for nothing."""
+    low, high = float(data.min(initial=0)), float(np.abs(data).max(initial=0))
+    if low >= -_RINGING * high:
+        return ""
+    return f"values go down to {low:.4g}: no magnitudes, but phase, a map, or images that were normalised"

@@ -35,7 +35,7 @@ WIDER = {"recon.study": {"formats"}, "recon.simulate": {"formats"}, "recon.bench
 HEAVY = {"astra", "sigpy", "finufft", "matplotlib", "pydicom", "ismrmrd", "nibabel", "skimage"}
 HEAVY |= {"torchmetrics", "optuna"}
 # Heavy packages are imported in one file of a folder, or in those listed here: folder -> package -> files.
-SHARED: dict[str, dict[str, set[str]]] = {}
+SHARED = {"formats": {"nibabel": {"dicom_mosaic.py", "nifti.py", "nifti_header.py"}}}
 NEVER = {"formats": {"torch"}}  # not even lazily: `scanprior info` must not load it
 LONGEST, AT_ROOT = 400, {"__init__.py", "__main__.py"}
 

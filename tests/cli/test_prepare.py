@@ -206,7 +206,7 @@ def test_everything_left_out_has_its_reason(scanprior, tree) -> None:
         "mr.dcm": "other modality",
         "small.dcm": "small image",
         "cut.dcm": "cannot be read",
-        "number.dcm": "cannot be read",
+        "number.dcm": "no pixel size",
         "notes.txt": "no scan (other file)",
         "k.h5": "other modality",
     }

@@ -67,7 +67,7 @@ def test_series_is_sorted_and_rescaled_slice_by_slice(ct_small, tmp_path):
     volume = read(tmp_path / "s")
     assert volume.spacing[0] == 2.5 and volume.data.shape == (4, 128, 128)
     assert list(volume.data[:, 0, 0]) == [101 * 2 - 1024, 102 * 3 - 1024, 100 - 1024, 103 * 4 - 1024]
-    assert [h.InstanceNumber for h in volume.dicom] == [2, 3, 1, 4] and "slice_gap" not in volume.header
+    assert [h.InstanceNumber for h in volume.dicom] == [2, 3, 1, 4] and volume.remarks == ()
     part = read(tmp_path / "s", slices=[3])
     assert np.array_equal(part.data, volume.data[3:]) and part.dicom[0].InstanceNumber == 4
     assert part.spacing == volume.spacing
@@ -75,7 +75,7 @@ def test_series_is_sorted_and_rescaled_slice_by_slice(ct_small, tmp_path):
 
 def test_gap_is_reported(ct_small, tmp_path):
     series_of(tmp_path / "s", ct_small, [0, 1, 2, 5])
-    assert "1 to 3 mm" in read(tmp_path / "s").header["slice_gap"]
+    assert "1 to 3 mm" in read(tmp_path / "s").remarks[0]
 
 
 def test_padding_and_low_values_are_air(ct_small, tmp_path):
@@ -111,7 +111,11 @@ def test_large_folder_is_described_quickly(ct_small, tmp_path):
     for i in range(81):
         ct_small.save_as(tmp_path / "s" / f"{i:03d}.dcm")
     facts = describe(tmp_path / "s")
-    assert facts["frames"] == 81 and facts["headers_read"] == "27 of 81"
+    assert facts["frames"] == 81 and facts["headers_read"] == "8 of 81" and "series" not in facts
+    ct_small.SeriesInstanceUID, ct_small.SeriesNumber = "1.9.2", 7
+    for i in range(81, 95):
+        ct_small.save_as(tmp_path / "s" / f"{i:03d}.dcm")
+    assert [row.split(",")[1] for row in describe(tmp_path / "s")["series"]] == [" 81 files)", " 14 files)"]
 
 
 @pytest.mark.parametrize(
@@ -134,21 +138,22 @@ def test_refusals(ct_small, change, words, tmp_path):
         read(tmp_path / "a.dcm")
 
 
-def test_refused_series(ct_small, tmp_path):
-    series_of(tmp_path / "double", ct_small, [0, 1, 1])
-    with pytest.raises(FormatError, match="3 images at 2 positions"):
-        read(tmp_path / "double")
+def test_images_of_other_sizes_and_directions_are_volumes_of_their_own(ct_small, tmp_path):
     series_of(tmp_path / "size", ct_small, [0, 1])
     image = pydicom.dcmread(next((tmp_path / "size").iterdir()))
+    image.SOPInstanceUID = "1.2.3.9"
     image.Rows, image.PixelData = 64, image.PixelData[: len(image.PixelData) // 2]
     image.save_as(tmp_path / "size" / "zz.dcm")
-    with pytest.raises(FormatError, match="sizes"):
+    with pytest.raises(FormatError, match=r"2 volumes.*2 slices of 128.*1 slice of 64.*--volume 0 to 1"):
         read(tmp_path / "size")
+    assert read(tmp_path / "size", volume=1).data.shape == (1, 64, 128)
     series_of(tmp_path / "turned", ct_small, [0, 1])
     image.Rows, image.ImageOrientationPatient = 128, [1, 0, 0, 0, 0, -1]
+    image.PixelData = image.PixelData * 2
     image.save_as(tmp_path / "turned" / "zz.dcm")
-    with pytest.raises(FormatError, match="directions"):
+    with pytest.raises(FormatError, match=r"axial.*coronal.*--volume 0 to 1"):
         read(tmp_path / "turned")
+    assert len(read(tmp_path / "turned", volume=0).data) == 2
 
 
 def test_missing_decoder(shared, monkeypatch):
@@ -337,10 +342,13 @@ def test_real_series(shared, tmp_path):
     assert best <= 0.5, best
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["data_store__data__eCT_Supplemental", "data_store__data__explicit_VR-UN", "data__test_files__ct_image"],
-)
+def test_a_real_map_of_blood_flow_is_no_ct_image(shared):
+    """Enhanced CT, 0 to 4095 ml/100ml/s."""
+    with pytest.raises(FormatError, match="a map computed from images \\(RCBF\\)"):
+        read(shared / "ct/dicom/formats/data_store__data__eCT_Supplemental.dcm")
+
+
+@pytest.mark.parametrize("name", ["data_store__data__explicit_VR-UN", "data__test_files__ct_image"])
 def test_other_real_files(shared, name, tmp_path):
     volume = read(shared / f"ct/dicom/formats/{name}.dcm")
     assert volume.units == "HU" and problems(volume) == []

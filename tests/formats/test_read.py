@@ -45,7 +45,7 @@ def unknown_layout(path):
         (lambda p: p.write_bytes(b"\x1f\x8b" + bytes(50)), "gzip"),
         (lambda p: p.mkdir(), "empty folder"),
         (lambda p: (p.mkdir(), (p / "sub").mkdir()), "sub-folders: sub"),
-        (lambda p: (p.mkdir(), text_file(p / "a.txt")), "none of them DICOM or HDF5"),
+        (lambda p: (p.mkdir(), text_file(p / "a.txt")), "none of them DICOM, NIfTI or HDF5"),
         (lambda p: None, "does not exist"),
     ],
 )

@@ -31,7 +31,7 @@ def loop(
             asked = request.agreed(trainer.world)
             if keeper:
                 keeper.after(state, asked)
-            if asked in LEAVING:
+            if asked and asked in LEAVING:
                 trainer.world.greatest(0)  # nobody leaves before the checkpoint is written
                 leave(asked)
     finally:

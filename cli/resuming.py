@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,30 @@ import click
 from ..formats.write import atomic
 from ..pretrained.cache import header_card
 from ..priors.train import Trainer
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """A run folder, made where it is missing, that no other process trains in meanwhile: two would write over each
+    other's checkpoints. The system lets go of the lock however the process ends. Raises ValueError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(
+                    f"{folder}: another process trains in this folder; wait for its end, or give another folder"
+                ) from None
+        yield
+    finally:
+        os.close(file)
 
 
 def resume(trainer: Trainer, output: Path, force: bool) -> None:

@@ -15,8 +15,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from ..priors.parallel import World
+if TYPE_CHECKING:
+    from ..priors.parallel import World
 
 # By urgency. Windows has no SIGUSR1.
 KNOWN = [getattr(signal, name) for name in ("SIGUSR1", "SIGTERM", "SIGINT") if hasattr(signal, name)]

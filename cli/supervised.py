@@ -9,6 +9,7 @@ exact. The run folder is a prior's without pictures; the card says what the netw
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -33,8 +34,8 @@ from ..recon.simulate import CTSimulation, MRISimulation, simulate, simulation_o
 from ..recon.study import problem_of
 from .images import ImageSets
 from .keeping import loop
-from .resuming import Log, resume
-from .signals import Request, listening
+from .resuming import Log, alone_in, resume
+from .signals import Request
 from .spec import device_of
 from .training import card_of, config_of, crops_settings, refuse_other_run, run_facts, write_config
 
@@ -98,8 +99,10 @@ def run_supervised(
     device: str,
     checkpoint_minutes: float,
     force: bool = False,
+    request: Request | None = None,
 ) -> None:
-    """Train, or go on with, the run in `output`; `force`: with other data or settings than it began with.
+    """Train, or go on with, the run in `output`; `force`: with other data or settings than it began with; `request`:
+    what signals ask for.
 
     Raises:
         NotADirectoryError: `output` is a file.
@@ -122,10 +125,9 @@ def run_supervised(
         other = ImageSets(validation, card)
         crops = _whole(other, preset, config.seed, augment=False)
         held_out = Pairs(crops, settings, network, _pixel(other))(0)
-
     facts = run_facts(images, preset, f"a supervised network for {spec}")
 
-    def train(world: World, request: Request) -> None:
+    def train(world: World) -> None:
         def mine(step: int) -> torch.Tensor:
             return pairs(step)[world.share(pairs.crops.batch)]
 
@@ -142,10 +144,11 @@ def run_supervised(
         )
         if world.rank == 0:
             write_config(output, {"preset": preset, "training": asdict(config), "supervised": spec})
-        loop(trainer, output, checkpoint_minutes, partial(_export, trainer, done, held_out, output), request)
+        export = partial(_export, trainer, done, held_out, output)
+        loop(trainer, output, checkpoint_minutes, export, request or Request())
 
-    with listening() as request, joined(device_of(device)) as world:
-        train(world, request)
+    with joined(device_of(device)) as world, alone_in(output) if world.rank == 0 else nullcontext():
+        train(world)
 
 
 def _whole(images: ImageSets, preset: dict[str, Any], seed: int, augment: bool = True) -> Crops:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .signals import listening
+
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -58,17 +60,18 @@ def train(
       scanprior train --data scans.h5 --preset ct-256 --supervised ct:views=23,photons=1e5 -o run/
     """
     run = list(data), output, read_preset(preset), list(validation)
-    rest = device, checkpoint_minutes, force
-    if supervised is None:
-        from .training import run_training
-
-        run_training(*run, steps, start_from, *rest)
-        return
-    if start_from is not None:
+    if supervised is not None and start_from is not None:
         raise ValueError("--start-from is for priors; a --supervised network starts from nothing")
-    from .supervised import run_supervised
+    with listening() as request:
+        how = device, checkpoint_minutes, force, request
+        if supervised is None:
+            from .training import run_training
 
-    run_supervised(*run, supervised, steps, *rest)
+            run_training(*run, steps, start_from, *how)
+        else:
+            from .supervised import run_supervised
+
+            run_supervised(*run, supervised, steps, *how)
 
 
 def read_preset(name: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ export writes, so that one of the last step means a run that is complete.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -35,8 +36,8 @@ from ..priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
 from .figures import sample_grid, training_curves
 from .images import ImageSets
 from .keeping import loop
-from .resuming import Log, kind_before, resume
-from .signals import Request, listening
+from .resuming import Log, alone_in, kind_before, resume
+from .signals import Request
 from .spec import device_of
 
 
@@ -50,8 +51,10 @@ def run_training(
     device: str,
     checkpoint_minutes: float,
     force: bool = False,
+    request: Request | None = None,
 ) -> None:
-    """Train, or go on with, the run in `output`; `force`: with other data or settings than it began with.
+    """Train, or go on with, the run in `output`; `force`: with other data or settings than it began with; `request`:
+    what signals ask for.
 
     Raises:
         NotADirectoryError: `output` is a file.
@@ -62,6 +65,17 @@ def run_training(
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
     refuse_other_run(output, None)
+    runs = _runs(data, output, preset, validation, steps)
+    begun = all(run.checkpoint.is_file() for run in runs)
+    start = store.load(start_from)[0].state_dict() if start_from and not begun else {}
+    with joined(device_of(device)) as world, alone_in(output) if world.rank == 0 else nullcontext():
+        _train(runs, world, start, force, checkpoint_minutes, request or Request())
+
+
+def _runs(
+    data: list[Path], output: Path, preset: dict[str, Any], validation: list[Path], steps: int | None
+) -> list[_Run]:
+    """The run of the preset's network, and before it those of its coarse priors, the coarsest first."""
     card = card_of(preset, config_of(preset, steps))
     images, held_out = ImageSets(data, card), ImageSets(validation, card) if validation else None
     runs = [_Run(preset, output, steps, images, held_out)]
@@ -69,10 +83,7 @@ def run_training(
         preset, output = coarse_preset(preset, table), output / "coarse"
         factor, prefix = runs[0].factor * table["factor"], runs[0].prefix + COARSE
         runs.insert(0, _Run(preset, output, steps, images, held_out, factor, prefix))
-    begun = all(run.checkpoint.is_file() for run in runs)
-    start = store.load(start_from)[0].state_dict() if start_from and not begun else {}
-    with listening() as request, joined(device_of(device)) as world:
-        _train(runs, world, start, force, checkpoint_minutes, request)
+    return runs
 
 
 def _train(

@@ -99,7 +99,7 @@ def test_sigterm_before_the_first_step_leaves_at_once(files, monkeypatch) -> Non
         return images(*arguments, **options)
 
     monkeypatch.setattr(training, "Crops", reading)
-    with training.listening(), pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as left:
         run(files)
     assert left.value.code == 143
 
@@ -122,6 +122,19 @@ def test_a_coarse_run_told_to_stop_goes_on(files, tmp_path, at, capsys) -> None:
     at(4, lambda: None)
     same(whole, run(files))
     same(whole / "coarse", files["run"] / "coarse")
+
+
+def test_two_runs_in_one_folder_do_not_write_over_each_other(files, tmp_path, at) -> None:
+    whole, refused = run(files, tmp_path / "whole"), []
+
+    def second() -> None:
+        with pytest.raises(ValueError, match="another process trains in this folder") as raised:
+            run(files)
+        refused.append(raised.value)
+
+    at(5, second)
+    same(whole, run(files))
+    assert len(refused) == 1
 
 
 # --- going on
@@ -220,18 +233,10 @@ def test_another_run_is_refused_unless_forced(files, capsys, change: str) -> Non
         run(files)
     assert words in str(raised.value) and "--force" in str(raised.value) and "\n" not in str(raised.value)
     assert (files["run"] / "checkpoint.safetensors").read_bytes() == before
-    training.run_training(
-        [files["data"]], files["run"], training_preset(files), [], None, None, "cpu", 5.0, force=True
-    )
+    run(files, None, "--force")
     out = capsys.readouterr().out
     assert f"{files['run']}: goes on with other data or settings (" in out and words in out
     assert saved_step(files["run"]) == 12
-
-
-def training_preset(files) -> dict:
-    from scanprior.cli.train import read_preset
-
-    return read_preset(str(files["preset"]))
 
 
 def test_more_steps_are_no_other_run(files, capsys) -> None:

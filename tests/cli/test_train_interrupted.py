@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (fixtures of another file)
 """`scanprior train` told to stop, killed, called again with something else, given damaged files: nothing is lost, and
 what cannot go on says so in one line."""
 

@@ -35,7 +35,11 @@ def alone_in(folder: Path) -> Iterator[None]:
                 raise ValueError(
                     f"{folder}: another process trains in this folder; wait for its end, or give another folder"
                 ) from None
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # a run that was refused leaves no empty folder
+                folder.rmdir()
     finally:
         os.close(file)
 

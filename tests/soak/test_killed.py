@@ -189,7 +189,7 @@ def same_run(one: Path, other: Path) -> None:
     assert visible[0] == visible[1]
 
 
-@pytest.mark.parametrize(("kind", "minutes"), [("prior", 0.02), ("coarse", 5.0), ("supervised", 5.0)])
+@pytest.mark.parametrize(("kind", "minutes"), [("prior", 0.1), ("coarse", 5.0), ("supervised", 5.0)])
 def test_train(killed, images, tmp_path, kind, minutes) -> None:
     (tmp_path / "tiny.toml").write_text(PRESET + (COARSE if kind == "coarse" else ""))
     options = ["--data", images, "--preset", tmp_path / "tiny.toml", "--device", "cpu"]

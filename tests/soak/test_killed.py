@@ -82,9 +82,9 @@ def killed(context, tmp_path, record_property) -> Callable:
 
     def loop(arguments, check, same, before=lambda out: None) -> None:
         before(tmp_path / "first")
-        to_the_end(arguments(tmp_path / "first"))
+        length = to_the_end(arguments(tmp_path / "first"))
         before(tmp_path / "whole")
-        length = to_the_end(arguments(tmp_path / "whole"))
+        length = min(length, to_the_end(arguments(tmp_path / "whole")))
         check(tmp_path / "whole")
         same(tmp_path / "first", tmp_path / "whole")
         rng, tally = random.Random(0), Tally()
@@ -102,7 +102,7 @@ def killed(context, tmp_path, record_property) -> Callable:
             check(out)
             same(tmp_path / "whole", out)
         print(f"\n{MOMENTS} moments over {length:.1f} s: {tally}")
-        assert tally.killed >= 0.7 * MOMENTS, "most moments came too late"
+        assert tally.killed >= MOMENTS / 2, "most moments came too late"
 
     return loop
 

@@ -93,7 +93,7 @@ def killed(context, tmp_path, record_property) -> Callable:
             before(out)
             process = start(arguments(out))
             process.join(length * (moment + rng.random()) / MOMENTS)
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             process.join()
             tally.killed += process.exitcode == -signal.SIGKILL
             tally.finished += process.exitcode == 0

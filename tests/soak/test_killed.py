@@ -1,7 +1,7 @@
 """`kill -9` at random moments of every run that writes: what is there afterwards is old, whole or absent, and the same
 command then ends with the result of a run that was never killed.
 
-    SCANPRIOR_MOMENTS=50 pytest -m soak tests/soak/test_killed.py      (docs/reliability.md has what came out)
+    SOAK_MOMENTS=50 pytest -m soak tests/soak/test_killed.py      (docs/reliability.md has what came out)
 
 The runs are forked from a process that has imported everything, so that a moment falls into the work and not into the
 imports. Moments are spread evenly over the length of a whole run, at random within their parts.
@@ -36,7 +36,7 @@ from scanprior.priors.checkpoint import read_checkpoint
 from scanprior.recon.simulate import CTSimulation, simulate
 
 pytestmark = pytest.mark.soak
-MOMENTS = int(os.environ.get("SCANPRIOR_MOMENTS", "50"))
+MOMENTS = int(os.environ.get("SOAK_MOMENTS", "50"))
 SECONDS = 600  # in which a run ends, or hangs
 VERBS = ("training", "reconstruction", "preparation", "benchmarking", "tuning", "figures", "report")
 

@@ -259,18 +259,8 @@ def test_reconstruct(killed, tmp_path, ct_prior, overwrite) -> None:
     slices = [-1000 + 1040 * (np.hypot(x, y) < 0.5 + 0.05 * k) for k in range(5)]
     volume = Volume(np.asarray(slices, np.float32), "HU", "CT", (2.0, 4.0, 4.0), source="body")
     write_scan(tmp_path / "scan.h5", simulate(volume, CTSimulation(views=12, photons=1e5)))
-    options = [
-        "--prior",
-        ct_prior,
-        "--method",
-        "dds:steps=6",
-        "--samples",
-        2,
-        "--device",
-        "cpu",
-        "--batch",
-        1,
-    ]
+    options = ["--prior", ct_prior, "--method", "dds", "--options", "steps=6", "--samples", 2]
+    options += ["--device", "cpu", "--batch", 1]
 
     def arguments(out: Path) -> list:
         flags = ["--overwrite"] if overwrite else []

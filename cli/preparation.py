@@ -1,15 +1,16 @@
 """The run behind `scanprior prepare`: folders of scans -> a training pack, with a report of what was left out.
 
-Two passes: headers first (formats/collect.py), then series by series the pixels (cli/sources.py), brought to one grid
-(formats/grid.py) and appended to the pack (formats/pack.py). Memory holds one series at a time.
+Two passes: headers first (formats/collect.py), then series by series the pixels, by all cores (series.py), appended to
+the pack (formats/pack.py) by one process. Memory holds one series a core; finished ones wait on the disk. Twice the
+same files and options are twice the same pack, byte by byte.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,43 +19,16 @@ from rich.table import Table
 
 from .. import __version__
 from ..formats.collect import KSPACE, LeftOut, Source, collect, find_files
-from ..formats.grid import to_grid
-from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, split_of
-from ..formats.scan import FormatError
+from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of, split_of
 from ..formats.store import read_images
 from .figures import sample_grid
 from .output import check_output, whole_folder
 from .progress import counting
-from .sources import Picture, pictures
+from .series import Prepared, Settings, prepare_all
 
 PICTURE = "pack.png"
 OURS = {f"{split}.h5" for split in SPLITS} | {MANIFEST, LEFT_OUT, PICTURE}
-AIR, BODY = -500.0, 0.01  # HU; the least part of a CT slice that is not air
-FAINT = 0.1  # an MR slice whose brightest parts are fainter than this part of its series' holds noise
 SHOWN = {"train": 8, "val": 4, "test": 4}  # slices on the picture
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `scanprior prepare` can be told: side of the matrix [pixels], side of the pixels [mm] (None: the finest
-    with which the field of view fits, never finer than measured), parts of the patients for validation and test, the
-    seed of the split."""
-
-    matrix: int
-    pixel_mm: float | None = None
-    val: float = 0.1
-    test: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.matrix < 16:
-            raise ValueError(f"--matrix: got {self.matrix}, expected at least 16")
-        if self.pixel_mm is not None and not self.pixel_mm > 0:
-            raise ValueError(f"--pixel-mm: got {self.pixel_mm}, expected a positive length")
-        if min(self.val, self.test) < 0 or self.val + self.test >= 1:
-            raise ValueError(
-                f"--val {self.val} --test {self.test}: expected parts of 1 that leave some to train on"
-            )
 
 
 def run_preparation(
@@ -85,12 +59,18 @@ def run_preparation(
             s.format in (*KSPACE, "scanprior-scan") or _is_complex(s) for s in found
         ):
             units = "complex"
+        secret = secret_of(path for path, _ in files)
+        found = sorted(found, key=lambda source: place_of(source.patient, secret))
         task = progress.add_task("images", total=sum(len(s.files) for s in found))
-        with PackWriter(folder, units, settings.matrix) as pack:
-            series = _Series(pack, prior, settings, left)
-            for source in _by_patient(found):
-                series.add(source)
-                progress.advance(task, len(source.files))
+        with (
+            TemporaryDirectory(dir=folder) as waiting,
+            PackWriter(folder, units, settings.matrix, secret) as pack,
+        ):
+            writer = _Writer(pack, settings, left)
+            with closing(prepare_all(found, prior, settings, units, Path(waiting))) as images:
+                for source, own in zip(found, images, strict=True):
+                    writer.add(source, own)
+                    progress.advance(task, len(source.files))
             about = {
                 "scanprior": __version__,
                 "preset": preset["name"],
@@ -105,83 +85,32 @@ def run_preparation(
     _report(console, output, manifest)
 
 
-class _Series:
-    """Series after series into a pack."""
+class _Writer:
+    """Source after source into a pack, each image once."""
 
-    def __init__(
-        self, pack: PackWriter, prior: dict[str, Any], settings: Settings, left: list[LeftOut]
-    ) -> None:
-        self.pack, self.prior, self.settings, self.left = pack, prior, settings, left
-        self.is_ct = prior["modality"] == "CT"
+    def __init__(self, pack: PackWriter, settings: Settings, left: list[LeftOut]) -> None:
+        self.pack, self.settings, self.left = pack, settings, left
         self.seen: set[bytes] = set()
 
-    def add(self, source: Source) -> None:
-        """Read, check and append one series."""
-        taken: list[tuple[np.ndarray, float, tuple[int, int], str]] = []
-        levels = []
-        for item in pictures(source, self.prior["modality"]):
-            if isinstance(item, LeftOut):
-                self.left.append(item)
-                continue
-            reason, detail = _flaw(item.image, self.is_ct), ""
-            try:
-                if not reason:
-                    taken.append((*self._on_grid(item), item.name))
-                    levels.append(float(np.quantile(np.abs(taken[-1][0]), 0.998)))
-            except FormatError as error:
-                reason, _, detail = str(error).partition(": ")
-            if reason:
-                self.left.append(LeftOut(item.name, reason, detail))
-        keep = []
-        for entry, level in zip(taken, levels, strict=True):
-            digest = blake2b(entry[0].tobytes(), digest_size=16).digest()
-            if not self.is_ct and level < FAINT * max(levels):
-                self.left.append(LeftOut(entry[3], "empty"))
-            elif digest in self.seen:
-                self.left.append(LeftOut(entry[3], "duplicate"))
+    def add(self, source: Source, found: Prepared) -> None:
+        """Append what was found in a source."""
+        self.left += found.left
+        pixels, keep = found.take(), []
+        for k, image in enumerate(pixels):
+            digest = blake2b(image.tobytes(), digest_size=16).digest()
+            if digest in self.seen:
+                self.left.append(LeftOut(found.images[k][0], "duplicate"))
             else:
                 self.seen.add(digest)
-                keep.append(entry)
+                keep.append(k)
         if keep:
-            images, sizes, extents, _ = zip(*keep, strict=True)
-            s = self.settings
+            s, (_, sizes, extents) = self.settings, zip(*(found.images[k] for k in keep), strict=True)
             split = split_of(source.patient, s.seed, s.val, s.test)
-            self.pack.add(source.patient, split, np.stack(images), list(sizes), list(extents), source.format)
-
-    def _on_grid(self, picture: Picture) -> tuple[np.ndarray, float, tuple[int, int]]:
-        """As it is stored, its pixels' side [mm], its extent."""
-        image, fill = picture.image, 0.0
-        if self.is_ct:
-            low, high = self.prior["window"]
-            image, fill = np.clip(image, low, high), low
-        elif self.pack.units == "complex":
-            image = image.astype(np.complex64)
-        settings = self.settings
-        image, side, extent = to_grid(image, picture.spacing, settings.matrix, fill, settings.pixel_mm)
-        return self.pack.stored(image), side, extent
-
-
-def _flaw(image: np.ndarray, is_ct: bool) -> str:
-    """What is wrong with an image by itself."""
-    if not np.isfinite(image).all():
-        return "not finite"
-    if np.ptp(np.abs(image)) == 0:
-        return "constant"
-    if is_ct:
-        return "air only" if np.mean(image > AIR) < BODY else ""
-    return "" if np.quantile(np.abs(image), 0.998) > 0 else "empty"
+            self.pack.add(source.patient, split, pixels[keep], list(sizes), list(extents), source.format)
 
 
 def _is_complex(source: Source) -> bool:
     return source.format == "image-set" and read_images(source.files[0]).units == "complex"
-
-
-def _by_patient(found: list[Source]) -> list[Source]:
-    """The sources patient by patient, the patients in an order that says nothing of their names."""
-    patients = list({source.patient for source in found})
-    random.SystemRandom().shuffle(patients)
-    place = {patient: k for k, patient in enumerate(patients)}
-    return sorted(found, key=lambda source: place[source.patient])
 
 
 def _refuse_useless(manifest: dict[str, Any]) -> None:

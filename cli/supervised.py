@@ -9,12 +9,12 @@ exact. The run folder is a prior's without pictures; the card says what the netw
 
 from __future__ import annotations
 
-import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +33,11 @@ from ..recon.problem import Problem
 from ..recon.simulate import CTSimulation, MRISimulation, simulate, simulation_of
 from ..recon.study import problem_of
 from .images import ImageSets
+from .keeping import loop
+from .resuming import Log, alone_in, resume
+from .signals import Request
 from .spec import device_of
-from .training import card_of, config_of, crops_settings, loop, refuse_other_run
+from .training import card_of, config_of, crops_settings, refuse_other_run, run_facts, write_config
 
 BLOCK = 32  # images measured at once
 HELD_OUT = 8  # validation images
@@ -95,8 +98,11 @@ def run_supervised(
     steps: int | None,
     device: str,
     checkpoint_minutes: float,
+    force: bool = False,
+    request: Request | None = None,
 ) -> None:
-    """Train, or go on with, the run in `output`.
+    """Train, or go on with, the run in `output`; `force`: with other data or settings than it began with; `request`:
+    what signals ask for.
 
     Raises:
         NotADirectoryError: `output` is a file.
@@ -119,33 +125,29 @@ def run_supervised(
         other = ImageSets(validation, card)
         crops = _whole(other, preset, config.seed, augment=False)
         held_out = Pairs(crops, settings, network, _pixel(other))(0)
+    facts = run_facts(images, preset, f"a supervised network for {spec}")
 
     def train(world: World) -> None:
         def mine(step: int) -> torch.Tensor:
             return pairs(step)[world.share(pairs.crops.batch)]
 
         checkpoint = output / "checkpoint.safetensors"
-        trainer = Trainer(network, mine, config, checkpoint, world, loss=supervised_loss)
-        if checkpoint.is_file():
-            trainer.load()
-        if world.rank > 0:
-            for _ in trainer:
-                pass
-            return
-        facts = measurement_of(pairs.problem(pairs.crops(0), 0)[0])
+        trainer = Trainer(network, mine, config, checkpoint, world, loss=supervised_loss, facts=facts)
+        resume(trainer, output, force)
+        measured = measurement_of(pairs.problem(pairs.crops(0), 0)[0]) if world.rank == 0 else {}
         done = _with(
             card,
-            measurement={"spec": spec, **facts},
+            measurement={"spec": spec, **measured},
             pixel_mm=images.pixel_mm,
             matrix=images[0].shape[-2:],
             training={**card.training, "images": len(images), "patients": len(set(images.groups))},
         )
-        output.mkdir(parents=True, exist_ok=True)
-        run = {"preset": preset, "training": asdict(config), "supervised": spec}
-        (output / "config.json").write_text(json.dumps(run, indent=1))
-        loop(trainer, output, checkpoint_minutes, partial(_export, trainer, done, held_out, output))
+        if world.rank == 0:
+            write_config(output, {"preset": preset, "training": asdict(config), "supervised": spec})
+        export = partial(_export, trainer, done, held_out, output)
+        loop(trainer, output, checkpoint_minutes, export, request or Request())
 
-    with joined(device_of(device)) as world:
+    with joined(device_of(device)) as world, alone_in(output) if world.rank == 0 else nullcontext():
         train(world)
 
 
@@ -170,7 +172,7 @@ def _with(card: Card, **entries: Any) -> Card:
 
 
 @torch.no_grad()
-def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, log: TextIO) -> None:
+def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output: Path, log: Log) -> None:
     """The shippable network with its validation figures: PSNR [dB] before and after it, of images 2 units wide."""
     figures: dict[str, Any] = {}
     if held_out is not None:
@@ -182,7 +184,6 @@ def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output:
             float((10 * torch.log10(4 / (x - truth).square().mean((1, 2, 3)))).mean()) for x in (first, after)
         ]
         figures = {"first_psnr": round(psnr[0], 2), "psnr": round(psnr[1], 2)}
-        log.write(json.dumps({"step": trainer.step, "supervised": figures}) + "\n")
-        log.flush()
+        log.write({"step": trainer.step, "supervised": figures})
     training = {**card.training, "finished_steps": trainer.step, "date": datetime.now(UTC).date().isoformat()}
     store.save(output / "prior.safetensors", trainer.ema, _with(card, training=training, validation=figures))

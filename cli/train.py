@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .signals import listening
+
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -28,6 +30,9 @@ PRESETS = Path(__file__).parent / "presets"
 )
 @click.option("--device", default="auto", help="cpu, cuda or auto.")
 @click.option("--checkpoint-minutes", default=5.0, help="Minutes between checkpoints.")
+@click.option(
+    "--force", is_flag=True, help="Go on with other data, seed or settings than the run began with."
+)
 def train(
     data: tuple[Path, ...],
     output: Path,
@@ -38,8 +43,12 @@ def train(
     supervised: str | None,
     device: str,
     checkpoint_minutes: float,
+    force: bool,
 ) -> None:
     """Train a prior on your own scans; kill it and run it again, and it goes on where it was.
+
+    SIGTERM and Ctrl-C save a checkpoint at the end of the step and leave (exit codes 143 and 130), SIGUSR1 saves one
+    and goes on: nothing is lost.
 
     With --supervised: a network that turns filtered backprojections or zero-filled images of one kind of measurement
     into images, for `reconstruct --method supervised`.
@@ -50,19 +59,19 @@ def train(
       scanprior train --data dicom_folder/ --preset ct-256 --steps 5000 -o run/
       scanprior train --data scans.h5 --preset ct-256 --supervised ct:views=23,photons=1e5 -o run/
     """
-    table = read_preset(preset)
-    if supervised is None:
-        from .training import run_training
-
-        run_training(
-            list(data), output, table, list(validation), steps, start_from, device, checkpoint_minutes
-        )
-        return
-    if start_from is not None:
+    run = list(data), output, read_preset(preset), list(validation)
+    if supervised is not None and start_from is not None:
         raise ValueError("--start-from is for priors; a --supervised network starts from nothing")
-    from .supervised import run_supervised
+    with listening() as request:
+        how = device, checkpoint_minutes, force, request
+        if supervised is None:
+            from .training import run_training
 
-    run_supervised(list(data), output, table, list(validation), supervised, steps, device, checkpoint_minutes)
+            run_training(*run, steps, start_from, *how)
+        else:
+            from .supervised import run_supervised
+
+            run_supervised(*run, supervised, steps, *how)
 
 
 def read_preset(name: str) -> dict[str, Any]:

@@ -5,25 +5,25 @@ with their card, for `--prior`), `log.jsonl` (loss, validation figures), `config
 prior (`samples.png`) and the curves of the log (`curves.png`). The coarse prior of a preset that has one
 (priors/subspace.py), which may have a coarser one in turn, is trained first, in the folder `coarse` of the run's, and
 goes into `prior.safetensors`. Under `torchrun` many processes train and the first of them keeps the folder.
+
+A checkpoint is written every few minutes and at a signal (signals.py); `prior.safetensors` comes last of all that an
+export writes, so that one of the last step means a run that is complete.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import click
-import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .. import __version__
+from ..formats.write import atomic
 from ..pretrained import load as store
 from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
@@ -35,10 +35,10 @@ from ..priors.subspace import averaged, check_coarse
 from ..priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
 from .figures import sample_grid, training_curves
 from .images import ImageSets
+from .keeping import loop
+from .resuming import Log, alone_in, kind_before, resume
+from .signals import Request
 from .spec import device_of
-
-LOG_EVERY = 50  # steps; 1 in runs of at most SHORT steps
-SHORT = 200
 
 
 def run_training(
@@ -50,17 +50,32 @@ def run_training(
     start_from: str | None,
     device: str,
     checkpoint_minutes: float,
+    force: bool = False,
+    request: Request | None = None,
 ) -> None:
-    """Train, or go on with, the run in `output`.
+    """Train, or go on with, the run in `output`; `force`: with other data or settings than it began with; `request`:
+    what signals ask for.
 
     Raises:
         NotADirectoryError: `output` is a file.
-        ValueError: images in other units than the preset's, a preset that does not fit, a checkpoint of another
-            network, a batch that does not divide by the number of processes.
+        ValueError: images in other units than the preset's, NaN among them, a preset that does not fit, a checkpoint
+            that is damaged, of another network or (without `force`) of another run, a batch that does not divide by
+            the number of processes.
     """
     if output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
     refuse_other_run(output, None)
+    runs = _runs(data, output, preset, validation, steps)
+    begun = all(run.checkpoint.is_file() for run in runs)
+    start = store.load(start_from)[0].state_dict() if start_from and not begun else {}
+    with joined(device_of(device)) as world, alone_in(output) if world.rank == 0 else nullcontext():
+        _train(runs, world, start, force, checkpoint_minutes, request or Request())
+
+
+def _runs(
+    data: list[Path], output: Path, preset: dict[str, Any], validation: list[Path], steps: int | None
+) -> list[_Run]:
+    """The run of the preset's network, and before it those of its coarse priors, the coarsest first."""
     card = card_of(preset, config_of(preset, steps))
     images, held_out = ImageSets(data, card), ImageSets(validation, card) if validation else None
     runs = [_Run(preset, output, steps, images, held_out)]
@@ -68,16 +83,22 @@ def run_training(
         preset, output = coarse_preset(preset, table), output / "coarse"
         factor, prefix = runs[0].factor * table["factor"], runs[0].prefix + COARSE
         runs.insert(0, _Run(preset, output, steps, images, held_out, factor, prefix))
-    begun = all(run.checkpoint.is_file() for run in runs)
-    start = store.load(start_from)[0].state_dict() if start_from and not begun else {}
-    with joined(device_of(device)) as world:
-        _train(runs, world, start, checkpoint_minutes)
+    return runs
 
 
-def _train(runs: list[_Run], world: World, start: dict[str, torch.Tensor], checkpoint_minutes: float) -> None:
-    trainers = [run.trainer(world, start) for run in runs]  # what is refused is refused before any training
+def _train(
+    runs: list[_Run],
+    world: World,
+    start: dict[str, torch.Tensor],
+    force: bool,
+    checkpoint_minutes: float,
+    request: Request,
+) -> None:
+    trainers = [run.trainer(world, start, force) for run in runs]  # refused before any training, if at all
+    for run in runs if world.rank == 0 else []:
+        write_config(run.output, {"preset": run.preset, "training": asdict(run.config)})
     for run, trainer in zip(runs, trainers, strict=True):
-        run.train(trainer, checkpoint_minutes)
+        loop(trainer, run.output, checkpoint_minutes, partial(run.export, trainer), request)
 
 
 COARSE = "coarse."  # of the names of a coarse prior's weights beside the fine network's
@@ -126,10 +147,11 @@ class _Run:
             self.held_out = Crops(averaged(held_out, factor), held_out.groups, **crops)(0)
         pixel = images.pixel_mm and (factor * images.pixel_mm[0], factor * images.pixel_mm[1])
         matrix = self.batches.images[0].shape[-2:]
-        seen = {"images": len(images), "patients": len(set(images.groups))}
+        self.facts = run_facts(images, preset, "a prior", factor)
+        seen = {key: self.facts["data"][key] for key in ("images", "patients")}
         self.card = replace(card, pixel_mm=pixel, matrix=matrix, training={**card.training, **seen})
 
-    def trainer(self, world: World, start: dict[str, torch.Tensor]) -> Trainer:
+    def trainer(self, world: World, start: dict[str, torch.Tensor], force: bool) -> Trainer:
         """The trainer at its checkpoint, or with its first weights: its part of a prior's, or random ones."""
         with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed
             torch.manual_seed(self.config.seed)
@@ -138,7 +160,7 @@ class _Run:
         def mine(step: int) -> torch.Tensor:
             return self.batches(step, world.share(self.batches.shape(step)[0]))
 
-        trainer = Trainer(prior, mine, self.config, self.checkpoint, world)
+        trainer = Trainer(prior, mine, self.config, self.checkpoint, world, facts=self.facts)
         mark, coarser = self.prefix, self.prefix + COARSE
         own = {
             k.removeprefix(mark): v
@@ -146,24 +168,13 @@ class _Run:
             if k.startswith(mark) and not k.startswith(coarser)
         }
         if self.checkpoint.is_file():
-            trainer.load()
+            resume(trainer, self.output, force)
         elif own:
             begin_with(prior, own)
             trainer.ema = {k: v.clone() for k, v in prior.state_dict().items()}
         return trainer
 
-    def train(self, trainer: Trainer, minutes: float) -> None:
-        """Go on to the last step; the first process keeps the folder."""
-        if trainer.world.rank > 0:
-            for _ in trainer:
-                pass
-            return
-        self.output.mkdir(parents=True, exist_ok=True)
-        settings = {"preset": self.preset, "training": asdict(self.config)}
-        (self.output / "config.json").write_text(json.dumps(settings, indent=1))
-        loop(trainer, self.output, minutes, partial(self._export, trainer))
-
-    def _export(self, trainer: Trainer, log: TextIO) -> None:
+    def export(self, trainer: Trainer, log: Log) -> None:
         """The shippable prior with its validation figures, and the pictures."""
         card, weights = self._with_coarse(trainer.ema)
         prior = store.from_card(card)
@@ -175,12 +186,11 @@ class _Run:
             span = 255 / scale.per_unit if isinstance(scale, GreyLevels) else 2.0
             psnr = denoising_psnr(prior, self.held_out.to(trainer.world.device), data_range=span)
             figures = {"denoising_psnr": {str(k): round(v, 2) for k, v in psnr.items()}}
-            log.write(json.dumps({"step": trainer.step, "validation": figures["denoising_psnr"]}) + "\n")
-            log.flush()
+            log.write({"step": trainer.step, "validation": figures["denoising_psnr"]})
         finished = {"finished_steps": trainer.step, "date": datetime.now(UTC).date().isoformat()}
         full = replace(card, training={**card.training, **finished}, validation=figures)
-        store.save(self.output / "prior.safetensors", weights, full)
         _draw(prior, full, self.output, trainer.world.device)
+        store.save(self.output / "prior.safetensors", weights, full)
 
     def _with_coarse(self, weights: dict[str, torch.Tensor]) -> tuple[Card, dict[str, torch.Tensor]]:
         """Card and weights, those of the coarse prior among them where the preset has one."""
@@ -213,13 +223,25 @@ def augmentation_of(table: dict[str, Any]) -> Augmentation:
 
 def refuse_other_run(output: Path, supervised: str | None) -> None:
     """Raise ValueError where the folder holds a run of a prior or a supervised network, and this is the other."""
-    config = output / "config.json"
-    before = json.loads(config.read_text()).get("supervised") if config.is_file() else supervised
-    if before != supervised:
+    before = kind_before(output)
+    if before is not None and before != (supervised or ""):
         kinds = [f"a supervised network for {s}" if s else "a prior" for s in (before, supervised)]
         raise ValueError(
             f"{output} holds the run of {kinds[0]}, this is one of {kinds[1]}; give another folder"
         )
+
+
+def run_facts(images: ImageSets, preset: dict[str, Any], kind: str, factor: int = 1) -> dict[str, Any]:
+    """What a run learns, and from what: kept in its checkpoint, and held against the call that goes on with it."""
+    tables = {key: preset[key] for key in ("prior", "network", "crops")}
+    return {"run": kind, "data": images.facts(), **tables, "factor": factor}
+
+
+def write_config(output: Path, settings: dict[str, Any]) -> None:
+    """The run folder, with its config.json: for people to read."""
+    output.mkdir(parents=True, exist_ok=True)
+    with atomic(output / "config.json") as temporary:
+        temporary.write_text(json.dumps(settings, indent=1))
 
 
 def config_of(preset: dict[str, Any], steps: int | None) -> TrainConfig:
@@ -243,39 +265,6 @@ def card_of(preset: dict[str, Any], config: TrainConfig) -> Card:
     return Card.from_dict(
         {"name": preset["name"], **preset["prior"], "network": preset["network"], "training": training}
     )
-
-
-def loop(trainer: Trainer, output: Path, minutes: float, export: Callable[[TextIO], None]) -> None:
-    """Train to the end with a progress bar; log, and every `minutes` save and `export` (given the log)."""
-    if trainer.step >= trainer.config.steps:
-        click.echo(f"{output}: all {trainer.config.steps} steps are done")
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} steps  loss {task.fields[loss]:.4f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    saved, losses = time.monotonic(), []
-    with Progress(*columns) as progress, (output / "log.jsonl").open("a") as log:
-        total = trainer.config.steps
-        every = 1 if total <= SHORT else LOG_EVERY
-        task = progress.add_task(
-            f"training {output.name}", total=total, completed=trainer.step, loss=float("nan")
-        )
-        for state in trainer:
-            losses.append(state.loss)
-            progress.update(task, completed=state.step, loss=float(np.mean(losses[-100:])))
-            if state.step % every == 0 or state.step == total:
-                mean = float(np.mean(losses[-every:]))
-                entry = {"step": state.step, "loss": mean, "rate": state.learning_rate}
-                log.write(json.dumps({**entry, "seconds": round(state.seconds, 3)}) + "\n")
-                log.flush()
-            if time.monotonic() - saved > 60 * minutes or state.step == total:
-                trainer.save()
-                export(log)
-                saved = time.monotonic()
 
 
 def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ def run_tuning(
                 "slices": len(own),
                 "prior": card.sha256 if card else "",
             }
-            study = " ".join(map(str, (name, options, *facts.values())))
+            images = sha256("".join(case.identity for case in own).encode()).hexdigest()[:16]
+            study = " ".join(map(str, (name, options, *facts.values(), images)))
             line = bar.add_task(task.name, total=trials)
 
             def show(done: int, best: float, line: Any = line, task: str = task.name) -> None:

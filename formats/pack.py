@@ -5,9 +5,11 @@ manifest.json               what is inside: settings, counts, and for each patie
 left_out.csv                what was left out and why; names files, and is the one part that is not anonymous
 
 Units: CT as uint16 HU + 1024; MR as float32 magnitudes or complex64, in the units of the source (the scale is taken
-when training). Patients are random labels, drawn anew for every pack and derived from nothing. Which split a patient
-is in follows from a keyed hash of the key that identifies it, so that it is the same in every run with the same seed
-and does not depend on the other patients (`split_of`); the key is not written.
+when training). Patients are labels, and stand in an order, that follow from their keys and a secret: bytes from the
+middle of every file that was read (`secret_of`). The same files give the same pack, other files other labels, and who
+has not all the files cannot tell from a label whose it is. Which split a patient is in follows from a keyed hash of the
+key that identifies it, so that it is the same in every run with the same seed and does not depend on the other patients
+(`split_of`). Neither keys nor secret are written.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from __future__ import annotations
 import csv
 import hmac
 import json
-import secrets
 from collections import Counter
 from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ import numpy as np
 
 from .collect import LeftOut
 
+SAMPLE = 4096  # bytes of a file
 SPLITS = ("train", "val", "test")
 MANIFEST, LEFT_OUT = "manifest.json", "left_out.csv"
 _STORED = {
@@ -44,16 +48,44 @@ def split_of(patient: str, seed: int, val: float, test: float) -> str:
     return "test" if u < test else "val" if u < test + val else "train"
 
 
+def secret_of(files: Iterable[Path]) -> bytes:
+    """What only those know who have all these files: a hash of `SAMPLE` bytes from the middle of each, where images
+    have their pixels."""
+    digest = blake2b(digest_size=32)
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, (path.stat().st_size - SAMPLE) // 2))
+                digest.update(file.read(SAMPLE))
+        except OSError:  # left out later, with its reason
+            continue
+    return digest.digest()
+
+
+def place_of(patient: str, secret: bytes) -> str:
+    """Where a patient stands in a pack: an order that says nothing of their keys."""
+    return hmac.digest(secret, f"place {patient}".encode(), "sha256").hex()
+
+
+def stored(image: np.ndarray, units: str) -> np.ndarray:
+    """An image as a pack of these units has it: HU rounded, shifted and within 16 bits."""
+    kind = _STORED[units][0]
+    if units == "HU":
+        return np.clip(np.rint(image + 1024), 0, 65535).astype(kind)
+    return (np.abs(image) if units == "magnitude" else image).astype(kind)
+
+
 class PackWriter:
     """Writes a pack into a folder that exists and is empty. Use as a context, then `finish`.
 
     Args:
         units: of the images: "HU", "magnitude" or "complex".
         matrix: n; images are (n, n).
+        secret: of the labels; see `secret_of`.
     """
 
-    def __init__(self, folder: Path, units: str, matrix: int) -> None:
-        self.folder, self.units, self.matrix = folder, units, matrix
+    def __init__(self, folder: Path, units: str, matrix: int, secret: bytes) -> None:
+        self.folder, self.units, self.matrix, self._secret = folder, units, matrix, secret
         self._files: dict[str, h5py.File] = {}
         self._labels: dict[str, str] = {}  # key -> label
         self.patients: dict[str, dict[str, Any]] = {}  # label -> its entry in the manifest
@@ -65,13 +97,6 @@ class PackWriter:
     def __exit__(self, *_: object) -> None:
         for file in self._files.values():
             file.close()
-
-    def stored(self, image: np.ndarray) -> np.ndarray:
-        """An image as it is stored: HU rounded, shifted and within 16 bits."""
-        kind = _STORED[self.units][0]
-        if self.units == "HU":
-            return np.clip(np.rint(image + 1024), 0, 65535).astype(kind)
-        return (np.abs(image) if self.units == "magnitude" else image).astype(kind)
 
     def add(
         self,
@@ -93,7 +118,7 @@ class PackWriter:
         """
         count = len(images)
         if patient not in self._labels:
-            self._labels[patient] = self._label()
+            self._labels[patient] = self._label(patient)
         label = self._labels[patient]
         file = self._files.get(split) or self._create(split)
         rows = {
@@ -148,10 +173,10 @@ class PackWriter:
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
         return manifest
 
-    def _label(self) -> str:
-        while (label := secrets.token_hex(4)) in self.patients:
-            pass
-        return label
+    def _label(self, patient: str) -> str:
+        """Eight digits, others than all before."""
+        tries = (hmac.digest(self._secret, f"label {n} {patient}".encode(), "sha256") for n in count())
+        return next(label for try_ in tries if (label := try_.hex()[:8]) not in self.patients)
 
     def _create(self, split: str) -> h5py.File:
         """An empty image set that grows."""

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ..priors.checkpoint import write_tensors
 from ..priors.intensity import Attenuation, GreyLevels, Intensity, RobustMaximum
 from ..priors.nets.build import build
 from ..priors.published import PublishedPrior, noise_law
@@ -185,9 +185,5 @@ def save(path: Path, weights: dict[str, Tensor], card: Card, dtype: torch.dtype 
 
     float16 halves the file; imported weights keep float32, which Fourier features of large frequency need.
     """
-    tensors = {k: v.detach().cpu().to(dtype).contiguous() for k, v in weights.items()}
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, {"card": json.dumps(card.to_dict())})
-    digest = sha256_of(temporary)
-    temporary.replace(path)
-    return digest
+    write_tensors(path, {k: v.to(dtype) for k, v in weights.items()}, {"card": json.dumps(card.to_dict())})
+    return sha256_of(path)

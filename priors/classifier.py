@@ -19,9 +19,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .checkpoint import write_tensors
 from .nets.classifier import ClassifierConfig, ClassifierNetwork
 from .score import per_item
 
@@ -138,10 +138,7 @@ def train(
 
 def save(path: Path, classifier: NoiseClassifier) -> None:
     """Write weights and card as one safetensors file (temporary name, then renamed)."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in classifier.state_dict().items()}
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, {"classifier": json.dumps(asdict(classifier.card))})
-    temporary.replace(path)
+    write_tensors(path, classifier.state_dict(), {"classifier": json.dumps(asdict(classifier.card))})
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> NoiseClassifier:

@@ -52,6 +52,14 @@ class World:
         dist.all_reduce(total)
         return total / self.size
 
+    def greatest(self, value: int) -> int:
+        """The greatest of the processes' values; all wait here for the last of them."""
+        if self.size == 1:
+            return value
+        found = torch.tensor(value, device=self.device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
+
 
 ALONE = World()
 

@@ -3,15 +3,17 @@
     theta <- AdamW(theta, grad loss),   theta_EMA <- mu theta_EMA + (1 - mu) theta
 
 with a linear warm-up and a linear decay over the last part of the run. Everything random in step n is a function of
-(seed, n): a run that was killed and resumed gives the same losses as one that was not. Checkpoints are one safetensors
-file (weights, EMA, optimiser state) with the run's numbers as JSON in its header; nothing is ever unpickled. Several
-processes train as one (parallel.py): they begin with the same checkpoint, hold the same weights, and one of them saves.
+(seed, n): a run that was killed and resumed gives the same losses as one that was not. Checkpoints are one file
+(checkpoint.py) of weights, EMA and optimiser state, with the run's numbers and what it learns from in its header.
+Several processes train as one (parallel.py): they begin with the same checkpoint, hold the same weights, and one of
+them saves.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,15 +21,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .checkpoint import ADVICE, check_fit, read_checkpoint, write_tensors
 from .losses import Weighting, denoising, edm, likelihood, noise
 from .parallel import ALONE, World
 from .precision import fast_dtype
 from .published import PublishedPrior
 from .score import NetworkPrior, split_position
+
+KEPT = 100  # losses, for a log that goes on as if nothing had been
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a parameter
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,11 @@ class Trainer:
         world: the processes that train, and this one's device.
         autocast: to bfloat16; None: where the device computes in it.
         loss: of the network and a batch; None: `denoising_loss`.
+        facts: what the run learns from, kept in the checkpoint: anything JSON can hold.
+
+    Attributes:
+        before: header of the checkpoint that was loaded: `config`, and `facts` where they were kept.
+        losses: of the last steps.
 
     Raises:
         ValueError: a weighting that is unknown, or does not fit the prior.
@@ -118,6 +127,7 @@ class Trainer:
         world: World = ALONE,
         autocast: bool | None = None,
         loss: Loss | None = None,
+        facts: dict[str, Any] | None = None,
     ) -> None:
         self.loss = loss or denoising_loss(cast(NetworkPrior, prior), config, world)
         self.prior = prior.to(world.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -134,6 +144,8 @@ class Trainer:
         )
         self.ema = {name: value.detach().clone() for name, value in prior.state_dict().items()}
         self.step = 0
+        self.facts, self.before = facts or {}, {}
+        self.losses: deque[float] = deque(maxlen=KEPT)
 
     def __iter__(self) -> Iterator[Step]:
         """Run the remaining steps, one at a time. Raises ValueError where the processes begin at different ones."""
@@ -170,45 +182,51 @@ class Trainer:
         if value != value:  # NaN
             raise FloatingPointError(
                 f"the loss is not a number at step {self.step}; resume from {self.checkpoint} with a lower "
-                "learning rate"
+                "learning rate and --force"
             )
+        self.losses.append(value)
         return Step(self.step, value, rate, time.perf_counter() - began)
 
     def save(self) -> None:
-        """Write the checkpoint: to a temporary name first, then renamed over the old one."""
+        """Write the checkpoint in the place of the old one. Raises OSError, which leaves the old one."""
         tensors = {f"model.{k}": v for k, v in self.prior.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-        metadata = {"step": str(self.step), "config": json.dumps(asdict(self.config))}
-        temporary = self.checkpoint.with_suffix(".tmp")
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
-        temporary.replace(self.checkpoint)
+        numbers = {"step": self.step, "config": asdict(self.config), "facts": self.facts}
+        header = {key: json.dumps(value) for key, value in {**numbers, "losses": list(self.losses)}.items()}
+        write_tensors(self.checkpoint, tensors, header)
 
     def load(self) -> None:
-        """Go on from the checkpoint. Raises ValueError where it belongs to another network."""
-        with safe_open(self.checkpoint, "pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            self.step = int(file.metadata()["step"])
+        """Go on from the checkpoint. Raises ValueError where it belongs to another network, is damaged, or is none."""
+        tensors, self.before = read_checkpoint(self.checkpoint)
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-        try:
-            self.prior.load_state_dict(part("model."))
-        except RuntimeError as error:
-            raise ValueError(
-                f"{self.checkpoint} holds another network than the preset describes; give another output folder"
-            ) from error
+        own = self.prior.state_dict()
+        check_fit(self.checkpoint, part("model."), own)
+        check_fit(self.checkpoint, part("ema."), own)
+        self.prior.load_state_dict(part("model."))
         self.ema = {k: v.to(self.world.device) for k, v in part("ema.").items()}
+        self._load_optimizer(part("optimizer."))
+        self.step = self.before["step"]
+        self.losses.extend(self.before.get("losses", []))
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        """The optimiser's state; a parameter that never had a gradient has none."""
         state: dict[int, dict[str, Any]] = {}
-        for key, value in part("optimizer.").items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
-        for index, parameter in enumerate(self.prior.parameters()):  # fused AdamW reads them in memory order
-            for name, value in state.get(index, {}).items():
-                if value.shape == parameter.shape:
-                    state[index][name] = torch.empty_like(parameter).copy_(value)
+        for index, parameter in enumerate(self.prior.parameters()):
+            own = {name: tensors[f"{index}.{name}"] for name in MOMENTS if f"{index}.{name}" in tensors}
+            if own and [v.shape for v in own.values()] != [torch.Size([]), *[parameter.shape] * 2]:
+                raise ValueError(
+                    f"{self.checkpoint}: the optimiser's state is not that of the network's parameters; {ADVICE}"
+                )
+            for name in MOMENTS[1:] if own else ():  # fused AdamW reads them in memory order
+                own[name] = torch.empty_like(parameter).copy_(own[name])
+            state |= {index: own} if own else {}
+        if self.before["step"] and not state:
+            raise ValueError(f"{self.checkpoint}: the optimiser's state is missing; {ADVICE}")
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 

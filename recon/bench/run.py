@@ -113,7 +113,7 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = lambda done, of,
     for done, job in enumerate(jobs):
         progress(done, len(jobs), f"{job.task.name}: {job.label}")
         path = rows / f"{job.key}.json"
-        if not path.is_file():
+        if _kept(path) is None:
             row, pictures = job()
             with atomic(rows / f"{job.key}.npz") as temporary:
                 np.savez_compressed(temporary, allow_pickle=False, **pictures)
@@ -124,6 +124,15 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = lambda done, of,
             job.case.forget()
     progress(len(jobs), len(jobs), "")
     return out
+
+
+def _kept(path: Path) -> Row | None:
+    """A row that is there, and whole."""
+    try:
+        row = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def picture(folder: Path, row: Row, name: str = "image") -> np.ndarray:

@@ -1,19 +1,23 @@
 """Settings of a method tuned on validation slices, by Optuna's tree-structured Parzen estimator.
 
 The method as it is comes first, and stays where no trial is better; then each setting alone at the quarters of its
-range, then the estimator. One sample a slice, the same noise in every trial.
+range, then the estimator. One sample a slice, the same noise in every trial. A trial is a function of those that were
+finished before it: a tuning that was killed and called again finds what one does that was not.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...formats.write import atomic
 from ...priors.score import Prior
 from ..methods import method_of
 from ..options import names
@@ -21,6 +25,7 @@ from .cases import Case
 from .run import solve
 
 Value = int | float
+LOCK_SECONDS = 5  # after which the lock of a process that was killed is taken away
 LEVELS = (0.03, 20.0)  # where a run may begin, in network units
 SPACES: dict[
     str, dict[str, tuple[Value, Value]]
@@ -104,15 +109,10 @@ def tune(
     if not space or not cases:
         raise ValueError(f"tune: {name} {options} on {len(cases)} slices leaves nothing to tune")
     import optuna
-    from optuna.storages.journal import JournalFileBackend
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage: Any = None
-    if journal is not None:
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
-    sampler = optuna.samplers.TPESampler(seed=0)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     found: Any = optuna.create_study(
-        storage=storage, sampler=sampler, study_name=study, direction="maximize", load_if_exists=True
+        storage=_storage(journal), study_name=study, direction="maximize", load_if_exists=True
     )
 
     def value(settings: dict[str, Value]) -> float:
@@ -122,17 +122,52 @@ def tune(
 
     if "default" not in found.user_attrs:
         found.set_user_attr("default", value({}))
-        method: Any = method_of(name, options)
-        for trial in one_at_a_time(method.settings, space):
-            found.enqueue_trial(trial)
     default: float = found.user_attrs["default"]
-    best = default
-    while (done := sum(trial.values is not None for trial in found.trials)) < trials:
+    method: Any = method_of(name, options)
+    first, ranges = one_at_a_time(method.settings, space), {k: _range(*bounds) for k, bounds in space.items()}
+    while True:
+        ended = [trial for trial in found.trials if trial.state.is_finished()]
+        values = [trial.value for trial in ended if trial.value is not None]
+        best, done = max([default, *values]), len(values)
         progress(done, best)
-        found.optimize(lambda trial: value({k: _suggest(trial, k, *v) for k, v in space.items()}), n_trials=1)
-        best = max(default, found.best_value)
-    progress(done, best)
-    return Tuned(dict(found.best_params) if best > default else {}, best, default, done)
+        if done >= trials:
+            return Tuned(dict(found.best_params) if best > default else {}, best, default, done)
+        settings = first[len(ended)] if len(ended) < len(first) else _proposed(ended, ranges)
+        outcome: dict[str, Any] = {"value": value(settings)}
+        if math.isnan(outcome["value"]):
+            outcome = {"state": optuna.trial.TrialState.FAIL}
+        found.add_trial(optuna.create_trial(params=settings, distributions=ranges, **outcome))
+
+
+def _proposed(ended: list[Any], ranges: dict[str, Any]) -> dict[str, Value]:
+    """The estimator's next settings: a function of the trials that have ended, and of nothing else."""
+    import optuna
+
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=len(ended)), direction="maximize")
+    study.add_trials(ended)
+    return study.ask(ranges).params
+
+
+def _storage(journal: Path | None) -> Any:
+    """Optuna's journal in a file. Of a file whose end was torn (a full disk, a power cut) the whole lines are kept."""
+    if journal is None:
+        return None
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock, JournalStorage
+
+    lines = journal.read_bytes().splitlines(keepends=True) if journal.is_file() else []
+    whole = list(takewhile(_is_whole, lines))
+    if whole != lines:
+        with atomic(journal) as temporary:
+            temporary.write_bytes(b"".join(whole))
+    lock = JournalFileSymlinkLock(str(journal), grace_period=LOCK_SECONDS)
+    return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def one_at_a_time(settings: dict[str, Any], space: dict[str, tuple[Value, Value]]) -> list[dict[str, Value]]:
@@ -153,8 +188,9 @@ def _wide(low: Value, high: Value) -> bool:
     return low > 0 and high >= 10 * low
 
 
-def _suggest(trial: Any, key: str, low: Value, high: Value) -> Value:
-    wide = _wide(low, high)
-    if isinstance(low, int):
-        return trial.suggest_int(key, low, high, log=wide)
-    return trial.suggest_float(key, low, high, log=wide)
+def _range(low: Value, high: Value) -> Any:
+    """As Optuna says it."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    kind: Any = IntDistribution if isinstance(low, int) else FloatDistribution
+    return kind(low, high, log=_wide(low, high))

@@ -287,7 +287,7 @@ def test_no_patient_is_in_two_splits_and_added_ones_move_nobody(scanprior, tree)
     assert outcome.code == 0, outcome.err
     again = patients_of(pack)
     assert len(again) == 20 and first == {k: again[k] for k in first}
-    assert not labels & {p["patient"] for p in manifest(pack)["patients"]}  # drawn anew, derived from nothing
+    assert not labels & {p["patient"] for p in manifest(pack)["patients"]}  # of all the files together
     outcome, pack = run(scanprior, tree, *options, "--overwrite", "--seed", 1)
     assert {k: v for k, v in patients_of(pack).items() if k in first} != first
 

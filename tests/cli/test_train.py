@@ -90,7 +90,7 @@ def undrawn(monkeypatch) -> None:
     monkeypatch.setattr(training, "_draw", lambda *_: None)
 
 
-def run(files: dict[str, Path], output: Path | None = None, **changes) -> Path:
+def run(files: dict[str, Path], output: Path | None = None, *flags: str, **changes) -> Path:
     """`scanprior train` on the toy set, with other options; errors are raised."""
     output = output or files["run"]
     options = {"data": files["data"], "output": output, "preset": files["preset"], "device": "cpu", **changes}
@@ -99,7 +99,7 @@ def run(files: dict[str, Path], output: Path | None = None, **changes) -> Path:
         for name, values in options.items()
         for value in (values if isinstance(values, list) else [values])
     ]
-    train.main(arguments, standalone_mode=False)
+    train.main([*arguments, *flags], standalone_mode=False)
     return output
 
 

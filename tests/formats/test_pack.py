@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from scanprior.formats.collect import LeftOut
-from scanprior.formats.pack import SPLITS, PackWriter, split_of
+from scanprior.formats.pack import SPLITS, PackWriter, place_of, secret_of, split_of, stored
 from scanprior.formats.scan import FormatError
 from scanprior.formats.store import read_images
 
@@ -19,9 +19,9 @@ from scanprior.formats.store import read_images
 def pack(folder, images, units="HU"):
     """One series of one patient in train."""
     folder.mkdir()
-    with PackWriter(folder, units, images.shape[-1]) as writer:
-        stored = np.stack([writer.stored(image) for image in images])
-        writer.add("SECRET", "train", stored, [0.7] * len(images), [(6, 8)] * len(images), "dicom")
+    with PackWriter(folder, units, images.shape[-1], b"key") as writer:
+        rows = np.stack([stored(image, units) for image in images])
+        writer.add("SECRET", "train", rows, [0.7] * len(images), [(6, 8)] * len(images), "dicom")
         writer.finish({"preset": "x"}, [])
     return folder / "train.h5"
 
@@ -52,11 +52,11 @@ def test_hu_are_rounded_and_kept_within_16_bits(tmp_path):
     np.testing.assert_array_equal(back, [[-1024, -1024, 0], [1, 3000, 65535 - 1024], [1, 2, 3]])
 
 
-def test_series_are_appended_under_labels_that_are_drawn_anew(tmp_path):
+def test_series_are_appended_under_labels_of_the_pack(tmp_path):
     labels = []
     for run in "ab":
         (tmp_path / run).mkdir()
-        with PackWriter(tmp_path / run, "magnitude", 4) as writer:
+        with PackWriter(tmp_path / run, "magnitude", 4, run.encode()) as writer:
             image = np.ones((2, 4, 4), np.float32)
             writer.add("one", "train", image, [1.0] * 2, [(4, 4)] * 2, "nifti")
             writer.add("two", "val", 2 * image[:1], [2.0], [(4, 4)], "dicom")
@@ -83,6 +83,20 @@ def test_series_are_appended_under_labels_that_are_drawn_anew(tmp_path):
         assert not (tmp_path / run / "test.h5").exists()
         labels += [p["patient"] for p in manifest["patients"]]
     assert len(set(labels)) == 4
+
+
+def test_labels_and_order_follow_from_all_files_and_nothing_else(tmp_path):
+    for name, size in (("a", 10_000), ("b", 5_000), ("c", 10)):
+        (tmp_path / name).write_bytes(np.random.default_rng(size).bytes(size))
+    files = [tmp_path / name for name in "abc"]
+    secret, order = secret_of(files), lambda key: sorted(map(str, range(50)), key=lambda p: place_of(p, key))
+    assert secret_of(files) == secret and order(secret) == order(secret) != order(secret_of(files[:2]))
+    pixels = bytearray((tmp_path / "a").read_bytes())
+    pixels[5_000] ^= 1  # in the middle
+    (tmp_path / "a").write_bytes(pixels)
+    assert secret_of(files) != secret
+    (tmp_path / "b").unlink()
+    assert len(secret_of(files)) == 32  # what cannot be read has its reason elsewhere
 
 
 # --- the split

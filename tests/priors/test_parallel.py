@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from scanprior.cli.keeping import loop
 from scanprior.cli.main import main
+from scanprior.cli.signals import listening
 from scanprior.priors.crops import Augmentation, Crops
 from scanprior.priors.nets.build import build
 from scanprior.priors.parallel import ALONE, World, joined
@@ -53,8 +55,8 @@ def train(run: Trainer, saves_after: int | None = None) -> list[float]:
 
 
 def process(folder: Path) -> None:
-    """What each process does: a run, the second half of a lone process's run, a run that must be refused, and one in
-    which a process fails while the other waits for it."""
+    """What each process does: a run, the second half of a lone process's run, a run that must be refused, one that a
+    signal to the second process ends, and one in which a process fails while the other waits for it."""
     torch.set_num_threads(1)
     with joined("cpu") as world:
         whole = trainer(folder / "two", world)
@@ -68,6 +70,7 @@ def process(folder: Path) -> None:
             next(iter(apart))
         except ValueError as error:
             result["refusal"] = str(error)
+        result["left"] = told_to_stop(folder / "stopped", world)
         save_file(
             {f"ema.{k}": v.contiguous() for k, v in whole.ema.items()}
             | {f"model.{k}": v.contiguous() for k, v in whole.prior.state_dict().items()},
@@ -79,6 +82,25 @@ def process(folder: Path) -> None:
         if world.rank == 1:
             raise RuntimeError("this process cannot go on")
         next(steps)
+
+
+def told_to_stop(folder: Path, world: World) -> object:
+    """The exit code of a process of a run of which the second process gets SIGTERM in its second step."""
+    run = trainer(folder, world)
+    batches = run.batches
+
+    def interrupted(step: int) -> torch.Tensor:
+        if step == 1 and world.rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batches(step)
+
+    run.batches = interrupted
+    try:
+        with listening() as request:
+            loop(run, folder, 5.0, lambda log: None, request)
+    except SystemExit as left:
+        return left.code
+    return "went on"
 
 
 def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -147,6 +169,15 @@ def test_processes_that_see_different_checkpoints_are_refused(ran) -> None:
         assert refusal.startswith(f"process {rank} would begin at step {rank}, others elsewhere")
 
 
+def test_a_signal_to_one_process_saves_and_ends_all(ran) -> None:
+    codes = [json.loads((ran[2] / f"{rank}.json").read_text())["left"] for rank in (0, 1)]
+    assert codes == [143, 143]
+    resumed = trainer(ran[2] / "stopped")
+    resumed.load()
+    assert resumed.step == 2
+    assert train(resumed) == pytest.approx(ran[0][2:], rel=1e-5)
+
+
 def test_a_failure_of_one_process_ends_the_other(ran) -> None:
     done = ran[3]
     assert done.returncode != 0
@@ -180,7 +211,9 @@ training = { p_mean = 0.5, steps = 3 }
 
 COMMAND = """
 from pathlib import Path
+from scanprior.cli.keeping import loop
 from scanprior.cli.main import main
+from scanprior.cli.signals import listening
 try:
     main()
 finally:

@@ -155,6 +155,18 @@ def test_a_run_goes_on_and_repeats_only_what_changed(suite, priors, tmp_path, mo
     assert not [p for p in folder.rglob("*.json") if "Miller" in p.read_text() or "Jones" in p.read_text()]
 
 
+def test_a_row_that_is_half_there_is_made_again(suite, priors, tmp_path) -> None:
+    first = run(suite, priors, tmp_path)
+    for row, text in zip(first, ("", "{", "[1]", '{"task": "a', "\0" * 100), strict=False):
+        (tmp_path / "rows" / f"{row['key']}.json").write_text(text)
+    again = run(suite, priors, tmp_path)
+    changing = ("seconds", "memory_mib", "date")
+    for a, b in zip(first, again, strict=True):
+        assert {k: v for k, v in a.items() if k not in changing} == {
+            k: v for k, v in b.items() if k not in changing
+        }
+
+
 def test_measurements_do_not_pile_up(suite, priors, tmp_path, monkeypatch) -> None:
     todo, held = list(jobs(suite, priors)), []
     solve = runner.solve

@@ -141,6 +141,72 @@ def test_tuning_goes_on_and_never_keeps_what_is_worse(case: Case, tmp_path: Path
     assert kept.settings == {} and kept.value == kept.default
 
 
+TUNING = ("diffpir", "steps=2")  # three settings: nine trials one at a time, then the estimator's
+
+
+def tried(monkeypatch, case: Case, journal: Path, stop: int = 0, trials: int = 14) -> list[dict]:
+    """The settings that were tried; `stop`: the call that does not end. The figures are made up of the settings."""
+    from scanprior.recon.bench import tune as module
+
+    seen: list[dict] = []
+
+    def watched(name: str, options: str, settings: dict | None = None):
+        seen.append(settings or {})
+        if len(seen) == stop:
+            raise KeyboardInterrupt
+        return method_of(name, options, settings)
+
+    class Figures:
+        def figures(self, _: object) -> dict[str, float]:
+            return {"psnr": 30 + sum(math.sin(5 * v) for v in seen[-1].values())}
+
+        problem = None
+
+    class Solved:
+        mean = None
+
+    with monkeypatch.context() as now:
+        now.setattr(module, "method_of", watched)
+        now.setattr(module, "solve", lambda *_: Solved)
+        try:
+            found = tune(*TUNING, [Figures()], None, trials=trials, journal=journal)  # type: ignore[list-item]
+        except KeyboardInterrupt:
+            return seen
+    return [*seen, found.settings, {"best": found.value, "default": found.default}]
+
+
+@pytest.mark.parametrize("stop", [1, 3, 6, 12, 15])
+def test_a_tuning_that_was_killed_finds_what_one_does_that_was_not(case, tmp_path, monkeypatch, stop) -> None:
+    whole = tried(monkeypatch, case, tmp_path / "whole")
+    first = tried(monkeypatch, case, tmp_path / "cut", stop)
+    assert len(first) == stop
+    again = tried(monkeypatch, case, tmp_path / "cut")
+    assert again[-2:] == whole[-2:]
+    evaluated = [s for s in first[:-1] + again[:-2] if s]  # the one that was cut is done again
+    assert [s for n, s in enumerate(evaluated) if s not in evaluated[:n]] == [s for s in whole[:-2] if s]
+
+
+@pytest.mark.parametrize(
+    "damage", ["torn", "torn and gone on", "text", pytest.param("lock", marks=pytest.mark.slow)]
+)
+def test_a_torn_journal_keeps_its_whole_lines(case, tmp_path, monkeypatch, damage) -> None:
+    from scanprior.recon.bench import tune as module
+
+    whole, journal = tried(monkeypatch, case, tmp_path / "whole"), tmp_path / "cut"
+    tried(monkeypatch, case, journal, 12)
+    lines = journal.read_bytes()
+    if damage == "torn":
+        journal.write_bytes(lines[:-20])
+    elif damage == "torn and gone on":
+        journal.write_bytes(lines[:-20] + lines.splitlines(keepends=True)[-1])
+    elif damage == "text":
+        journal.write_bytes(lines + b"\0" * 512 + b"\n")
+    else:  # of a process that was killed while it wrote
+        (tmp_path / "cut.lock").symlink_to(journal)
+        monkeypatch.setattr(module, "LOCK_SECONDS", 3)
+    assert tried(monkeypatch, case, journal)[-2:] == whole[-2:]
+
+
 def test_each_setting_is_tried_alone_first(case: Case, monkeypatch) -> None:
     from scanprior.recon.bench import tune as module
 

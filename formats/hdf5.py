@@ -4,10 +4,10 @@ time."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -80,7 +80,14 @@ def dataset(file: h5py.Group, name: str, source: str) -> h5py.Dataset:
     return item
 
 
-def number(file: h5py.Group, name: str, source: str, default: float | None = None) -> float:
+class Attributed(Protocol):
+    """Anything with attributes: an HDF5 group, or what stands in for one."""
+
+    @property
+    def attrs(self) -> Mapping[str, Any]: ...
+
+
+def number(file: Attributed, name: str, source: str, default: float | None = None) -> float:
     """The attribute `name` as a number. Raises FormatError where it is missing (and has no default) or no
     number."""
     value = file.attrs.get(name, default)
@@ -105,7 +112,7 @@ def numbers(file: h5py.Group, name: str, source: str, count: int) -> list[float]
     return values
 
 
-def take(data: h5py.Dataset, index: np.ndarray) -> np.ndarray:
+def take(data: h5py.Dataset | np.ndarray, index: np.ndarray) -> np.ndarray:
     """`data[index]` along the first axis, reading no more than that; any order, repetitions allowed."""
     if len(index) == len(data) and np.array_equal(index, np.arange(len(data))):
         return data[()]

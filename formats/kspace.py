@@ -1,8 +1,11 @@
-"""Cartesian k-space on its grid: what was measured, and the removal of readout oversampling."""
+"""Cartesian k-space on its grid: what was measured, the removal of readout oversampling, the mean of averages, and the
+scan of k-space from files that say little more."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from .scan import Header, Scan
 
 
 def measured(kspace: np.ndarray, *, lines: bool = False) -> np.ndarray | None:
@@ -39,3 +42,47 @@ def root_sum_of_squares(kspace: np.ndarray) -> np.ndarray:
     """(slices, coils, ky, kx) -> (slices, ky, kx) float32, the usual reference picture of a fully sampled
     multi-coil scan."""
     return np.stack([np.sqrt((np.abs(to_image(s)) ** 2).sum(0)) for s in kspace]).astype(np.float32)
+
+
+def mean_of_averages(kspace: np.ndarray) -> np.ndarray:
+    """(averages, slices, coils, ky, kx) -> the mean over those averages in which a sample was measured: averages may
+    share the lines among them. Samples that are exactly zero in all coils were not."""
+    times = (kspace != 0).any(axis=2).sum(axis=0)
+    return (kspace.sum(axis=0) / np.maximum(times, 1)[:, None]).astype(np.complex64)
+
+
+def kspace_scan(
+    kspace: np.ndarray,
+    *,
+    mask: np.ndarray | None,
+    stated_mm: float | None,
+    pixel_mm: float | None,
+    source: str,
+    remarks: tuple[str, ...] = (),
+) -> Scan:
+    """The scan of (slices, coils, ky, kx) from a file that says little more.
+
+    Args:
+        mask: (ky, kx), as stored; None: samples that are zero in all slices and coils count as not measured.
+        stated_mm: the pixel as the file states it; pixel_mm: as the user says. Neither: 1 mm is assumed.
+    """
+    header: Header = {"modality": "MR"}
+    if mask is None:
+        mask = measured(kspace)
+        if mask is not None:
+            remarks = (*remarks, "no mask is stored: samples that are exactly zero count as not measured")
+    pixel = pixel_mm if pixel_mm is not None else stated_mm
+    if pixel is None:
+        header["pixel_size"] = "not stored; 1 mm assumed"
+        remarks = (*remarks, "the pixel size is not stored: 1 mm is assumed (--pixel-mm says it)")
+    return Scan(
+        "mri",
+        kspace.astype(np.complex64, copy=False),
+        (kspace.shape[-2], kspace.shape[-1]),
+        1.0 if pixel is None else pixel,
+        mask=mask,
+        header=header,
+        source=source,
+        pixel_assumed=pixel is None,
+        remarks=remarks,
+    )

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from . import cifar, dicom, nifti
+from . import cfl, cifar, dicom, nifti
 from .reader import Reader
 from .scan import FormatError, Scan, Volume, check
 
@@ -21,6 +21,7 @@ _ONE_OF = ("time", "volume", "modality", "pixel_mm")
 _DICOM = Reader("dicom", dicom.read_dicom, dicom.describe_dicom, _SEVERAL, describes=_SEVERAL)
 _NIFTI = Reader("nifti", nifti.read_nifti, nifti.describe_nifti, _ONE_OF, describes=_ONE_OF)
 _CIFAR = Reader("cifar-10", cifar.refuse, cifar.describe_cifar)
+_CFL = Reader("bart-cfl", cfl.read_cfl, cfl.describe_cfl, ("echo", "time", "pixel_mm"))
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CONVERT = (
     "Siemens, GE and Philips raw data: convert to ISMRMRD first (siemens_to_ismrmrd, ge_to_ismrmrd, "
@@ -92,6 +93,8 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
     """The file or folder that holds the data, and its reader."""
     path = Path(path)
     if not path.exists():
+        if cfl.is_cfl(path):
+            return path, _CFL
         raise FormatError(
             f"{path}: does not exist; check the spelling and the working directory ({Path.cwd()})"
         )
@@ -105,6 +108,14 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
         from .layouts import reader_of
 
         return path, reader_of(path)
+    if start.startswith(b"\x93NUMPY"):
+        from .npy import READER
+
+        return path, READER
+    if start.startswith(b"MATLAB 5.0 MAT-file"):
+        from .matlab import OLD_READER
+
+        return path, OLD_READER
     if dicom.looks_like_dicom(start):
         return path, _DICOM
     if start[:2] == b"\x1f\x8b":
@@ -113,6 +124,8 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
             return path, _DICOM
     if nifti.looks_like_nifti(start):
         return path, _NIFTI
+    if cfl.is_cfl(path):
+        return path, _CFL
     if cifar.is_batch(path):
         return path, _CIFAR
     if b"<GIFTI" in start:
@@ -121,8 +134,8 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
         )
     kind = "a text file" if _is_text(start) else "an unknown binary file"
     raise FormatError(
-        f"{path.name}: is {kind}, expected DICOM, NIfTI or HDF5 (by content, whatever its name ends with). "
-        f"{_CONVERT}"
+        f"{path.name}: is {kind}, expected DICOM, NIfTI, HDF5, MATLAB, .npy or BART's cfl with its hdr (by content, "
+        f"whatever its name ends with). {_CONVERT}"
     )
 
 

@@ -87,6 +87,28 @@ def test_fastmri_single_coil(tmp_path):
     assert scan.data.shape == (1, 1, 8, 10) and scan.mask is None and scan.truth.shape == (1, 8, 10)
 
 
+def test_fastmri_averages(tmp_path):
+    """Averages that share the lines: each sample is the mean of those that measured it; slices are not averages."""
+    kspace = kspace_padded()
+    averages = np.stack([kspace * 0.5, kspace * 1.5, kspace])
+    averages[0, ..., ::2] = averages[1, ..., ::2] = 0
+    fastmri_file(tmp_path / "f.h5", averages)
+    once = tmp_path / "once.h5"
+    fastmri_file(once, kspace)
+    scan = read(tmp_path / "f.h5", slices=[1])
+    assert np.allclose(scan.data, read(once, slices=[1]).data, atol=1e-6)
+    assert "the mean of 3 averages" in scan.remarks[0] and read(once).remarks == ()
+    facts = describe(tmp_path / "f.h5")
+    assert facts["slices"] == describe(once)["slices"] == 2 and facts["axes"].startswith("average")
+
+
+def test_a_fifth_axis_of_unknown_meaning_is_refused(tmp_path):
+    with h5py.File(tmp_path / "k.h5", "w") as file:
+        file["kspace"] = np.ones((3, 1, 2, 8, 8), np.complex64)
+    with pytest.raises(FormatError, match=r"k\.h5: got kspace of shape \(3, 1, 2, 8, 8\).*averages"):
+        read(tmp_path / "k.h5")
+
+
 def test_fastmri_defects(tmp_path):
     fastmri_file(tmp_path / "f.h5", kspace_padded(), mask=np.ones(7))
     with pytest.raises(FormatError, match=r"f\.h5.*length 7.*width 10"):

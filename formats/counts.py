@@ -1,0 +1,156 @@
+"""A detector's counts -> line integrals p = -log((d - dark) / (white - dark)), and the rays that were not measured.
+
+white and dark are means over their frames. The scale does not matter: counts, their means, or transmissions from 0 to 1
+under a flat field of 1. Where less than the least that can be told apart got through (one count; of numbers that are no
+whole ones 1/65536 of the beam), that least is taken.
+
+A ray is lost where its element is dead (it sees less than 1/100 of the beam in the flat field, or no light in any
+view), where a count is no number or the detector was at its end (255, 4095, 65535 ...), and where a view has no light
+at all. The mask of a scan holds for all its slices: it leaves out what was lost in every one of them; a ray lost in
+some only is interpolated along the detector there. Neither is ever a measured zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .scan import FormatError
+
+DEAD = 0.01  # of the beam: an element that sees less has measured nothing
+LEAST = 2.0**-16  # of the beam, told apart by numbers that are no whole counts
+
+
+@dataclass(frozen=True)
+class LineIntegrals:
+    """(slices, views, detectors) float32; mask (views, detectors), False where a ray was lost in all slices, or None;
+    what was repaired, a sentence each."""
+
+    data: np.ndarray
+    mask: np.ndarray | None
+    remarks: tuple[str, ...]
+
+
+def line_integrals(
+    counts: np.ndarray, white: np.ndarray, dark: np.ndarray | None, source: str
+) -> LineIntegrals:
+    """Line integrals of the projections `counts`.
+
+    Args:
+        counts: (views, rows, columns), of any type of numbers; rows are the slices.
+        white: flat field, a frame (rows, columns) or several of them (frames, rows, columns).
+        dark: dark field likewise; None, or no frames: zero.
+
+    Raises:
+        FormatError: frames of another shape, a flat field that is nowhere above the dark one, or a saturated one.
+    """
+    shape = counts.shape[1:]
+    end = _full_scale(counts, white)
+    saturated = (_frames(white) >= end).any(0)
+    if saturated.mean() > 0.5:
+        raise FormatError(
+            f"{source}: {saturated.mean():.0%} of the flat field is saturated (at {end:.0f}, the detector's end), "
+            "expected counts below it; measure it with less exposure"
+        )
+    dark_mean = np.zeros(shape, np.float32) if dark is None else _mean(dark, shape, "dark", source)
+    beam = _mean(white, shape, "flat", source) - dark_mean
+    lit = beam[np.isfinite(beam) & (beam > 0)]
+    if not lit.size:
+        raise FormatError(
+            f"{source}: the flat field is nowhere above the dark field, expected an image of the beam"
+        )
+    level = float(np.median(lit))
+    dead = ~(beam >= DEAD * level) | saturated
+    least = 1.0 if counts.dtype.kind in "ui" else LEAST * level
+    lost = ~np.isfinite(counts) | (counts >= end) | dead
+    signal = counts.astype(np.float32)
+    signal -= dark_mean
+    floored = ~(signal >= least)
+    nothing = floored | lost
+    lost |= nothing.all(axis=0) | nothing.all(axis=2, keepdims=True)
+    floored &= ~lost
+    with np.errstate(invalid="ignore", divide="ignore"):  # of dead elements, which are filled
+        data = -np.log(np.maximum(signal, least) / beam)
+    data, lost = (np.ascontiguousarray(a.transpose(1, 0, 2)) for a in (data, lost))
+    remarks = []
+    if floored.any():
+        remarks.append(
+            f"{_share(floored)} let less through than can be told apart: taken for {least:.3g} (of {level:.4g}), a "
+            f"line integral of {np.log(level / least):.1f}"
+        )
+    if not lost.any():
+        return LineIntegrals(data, None, tuple(remarks))
+    return _repaired(data, lost, remarks)
+
+
+def _repaired(data: np.ndarray, lost: np.ndarray, remarks: list[str]) -> LineIntegrals:
+    """Lost rays filled, and masked where all slices lost them. All (slices, views, detectors)."""
+    without = np.asarray(lost.all(axis=(1, 2)))
+    mask = ~np.asarray(lost[~without].all(axis=0))
+    widest = 0
+    for picture, gone, nothing in zip(data, lost, without, strict=True):
+        if nothing:
+            picture[:] = 0
+        elif gone.any():
+            width = _fill(picture, gone)
+            widest = max(widest, int(width[gone & mask].max(initial=0)))
+    if without.any():
+        remarks.append(f"{without.sum()} of {len(without)} slices see no beam: they are zero")
+    if not mask.all():
+        remarks.append(
+            f"{_share(~mask)} were lost (dead or saturated elements, no light): left out by the mask"
+        )
+    if (some := lost[~without] & mask).any():
+        remarks.append(
+            f"{_share(some)} were lost in some slices and not in others: interpolated along the detector there, "
+            f"over at most {widest} elements (slices that are read alone get them masked)"
+        )
+    return LineIntegrals(data, None if mask.all() else mask, tuple(remarks))
+
+
+def _fill(picture: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """Fill a slice's lost rays in place, linearly between the next ones that were measured in their view (the next
+    one, at an end; zero in a view without any); how wide the gap of each is. All (views, detectors)."""
+    n = picture.shape[1]
+    k = np.arange(n)
+    left = np.maximum.accumulate(np.where(gone, -1, k), axis=1)
+    right = np.minimum.accumulate(np.where(gone, n, k)[:, ::-1], axis=1)[:, ::-1]
+    width = right - left - 1
+    before, after = np.where(left < 0, right, left), np.where(right == n, left, right)
+    empty = (before == n) | (after < 0)
+    before, after = before.clip(0, n - 1), after.clip(0, n - 1)
+    part = (k - before) / np.maximum(after - before, 1)
+    start, end = (np.take_along_axis(picture, index, axis=1) for index in (before, after))
+    with np.errstate(invalid="ignore"):
+        filled = np.where(empty, 0, start + part * (end - start))
+    np.copyto(picture, filled.astype(picture.dtype), where=gone)
+    return width
+
+
+def _frames(field: np.ndarray) -> np.ndarray:
+    return field if field.ndim == 3 else field[None]
+
+
+def _mean(field: np.ndarray, shape: tuple[int, ...], name: str, source: str) -> np.ndarray:
+    """The mean frame, float32; without frames zero."""
+    frames = _frames(field)
+    if frames.shape[1:] != shape:
+        raise FormatError(
+            f"{source}: got a {name} field of shape {field.shape}, expected frames of {tuple(shape)}"
+        )
+    return (
+        frames.mean(axis=0, dtype=np.float64).astype(np.float32)
+        if len(frames)
+        else np.zeros(shape, np.float32)
+    )
+
+
+def _full_scale(counts: np.ndarray, white: np.ndarray) -> float:
+    """The count at which the detector ends, inf where none is seen: of whole numbers the largest, if it is 2^n - 1."""
+    top = max((int(a.max(initial=0)) for a in (counts, white) if a.dtype.kind in "ui"), default=0)
+    return float(top) if top >= 255 and top & (top + 1) == 0 else np.inf
+
+
+def _share(rays: np.ndarray) -> str:
+    return f"{rays.sum()} of {rays.size} rays ({rays.mean():.2g} of all)"

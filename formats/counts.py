@@ -153,4 +153,4 @@ def _full_scale(counts: np.ndarray, white: np.ndarray) -> float:
 
 
 def _share(rays: np.ndarray) -> str:
-    return f"{rays.sum()} of {rays.size} rays ({rays.mean():.2g} of all)"
+    return f"{rays.sum()} of {rays.size} rays ({100 * rays.mean():.2g}%)"

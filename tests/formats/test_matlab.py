@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+from scanprior.formats.collect import collect, find_files
 from scanprior.formats.read import describe, read, sniff
 from scanprior.formats.scan import FormatError
 from scipy.io import savemat
@@ -64,6 +65,14 @@ def test_refusals(write, tmp_path):
     write(tmp_path / "k.mat", KSPACE, "kspace_a", kspace_b=KSPACE)
     with pytest.raises(FormatError, match="kspace_a, kspace_b"):
         read(tmp_path / "k.mat")
+
+
+@pytest.mark.parametrize("write", [new, old])
+def test_a_folder_of_them_is_a_source(write, tmp_path):
+    write(tmp_path / "k.mat", KSPACE)
+    sources, left = collect(find_files([tmp_path]), "MR")
+    assert [source.format for source in sources] == ["matlab"] and not left
+    assert collect(find_files([tmp_path]), "CT")[1][0].reason == "other modality"
 
 
 def test_a_truncated_old_file(tmp_path):

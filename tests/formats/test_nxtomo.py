@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+from scanprior.formats.collect import collect, find_files
 from scanprior.formats.read import describe, read, sniff
 from scanprior.formats.scan import FormatError
 
@@ -92,6 +93,14 @@ def test_one_of_several(tmp_path):
     assert list(describe(tmp_path / "t.nxs")["volumes"]) == ["entry0000", "entry0001"]
     with pytest.raises(FormatError, match="volume 2"):
         read(tmp_path / "t.nxs", volume=2)
+
+
+def test_prepare_leaves_them_out(tmp_path):
+    with h5py.File(tmp_path / "t.nxs", "w") as file:
+        nxtomo(file, "entry")
+    assert [left.reason for left in collect(find_files([tmp_path]), "CT")[1]] == [
+        "raw CT data (reconstruct them first)"
+    ]
 
 
 def no_flats(place):

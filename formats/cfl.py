@@ -29,7 +29,7 @@ _NAMES = (
 
 def is_cfl(path: Path) -> bool:
     """Whether `path` is one of the two files of an array, or what their names begin with."""
-    header = _pair(path)[0]
+    header = pair(path)[0]
     if not header.is_file():
         return False
     with header.open("rb") as file:
@@ -53,7 +53,7 @@ def read_cfl(
     Raises:
         FormatError: a header that does not fit its data, or axes that are no Cartesian k-space.
     """
-    header, data = _pair(Path(path))
+    header, data = pair(Path(path))
     sizes = _sizes(header, data)
     source = data.name
     spread = [axis for axis in (_READ, _PHS1, _PHS2) if sizes[axis] > 1]
@@ -92,7 +92,7 @@ def read_cfl(
 
 def describe_cfl(path: Path) -> dict[str, Any]:
     """The sizes of the axes."""
-    sizes = _sizes(*_pair(path))
+    sizes = _sizes(*pair(path))
     return {
         "kind": "mri",
         "data": tuple(n for n in sizes if n > 1),
@@ -129,7 +129,7 @@ def _index(count: int, chosen: int | None, name: str, source: str) -> int:
     return chosen or 0
 
 
-def _pair(path: Path) -> tuple[Path, Path]:
+def pair(path: Path) -> tuple[Path, Path]:
     """(header, data) of either file, or of the name before the dot."""
     base = path.with_suffix("") if path.suffix in (".hdr", ".cfl") else path
     return Path(f"{base}.hdr"), Path(f"{base}.cfl")

@@ -51,7 +51,7 @@ def line_integrals(
     if saturated.mean() > 0.5:
         raise FormatError(
             f"{source}: {saturated.mean():.0%} of the flat field is saturated (at {end:.0f}, the detector's end), "
-            "expected counts below it; measure it with less exposure"
+            "expected counts below it; measure it with less exposure (transmissions: store them as floats)"
         )
     dark_mean = np.zeros(shape, np.float32) if dark is None else _mean(dark, shape, "dark", source)
     beam = _mean(white, shape, "flat", source) - dark_mean

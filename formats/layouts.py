@@ -42,9 +42,12 @@ def reader_of(path: Path) -> Reader:
         for name, matches in layouts.items():
             if matches(file):
                 return _READERS[name]
-        found = ", ".join(f"{key} {item.shape}" for key, item in list(datasets(file).items())[:12])
+        names = datasets(file)
+        found = ", ".join(f"{key} {item.shape}" for key, item in list(names.items())[:12])
+    parts = all(any(word in name.lower() for name in names) for word in ("real", "imag"))
+    advice = "; join real and imaginary part to one complex kspace" if parts else ""
     raise FormatError(
-        f"{path.name}: HDF5 with an unknown layout: {found or 'no datasets'}. Known: {_KNOWN} "
+        f"{path.name}: HDF5 with an unknown layout: {found or 'no datasets'}{advice}. Known: {_KNOWN} "
         "(docs/formats.md)"
     )
 

@@ -24,7 +24,9 @@ _KSPACE = ("kspace", "ksp")  # what its variable's name begins with
 
 
 def is_matlab(file: h5py.File) -> bool:
-    """Whether HDF5 holds k-space as MATLAB writes it."""
+    """Whether HDF5 holds k-space as MATLAB writes it, and not ISMRMRD's header."""
+    if "ismrmrd_header" in file:
+        return False
     found = (file.get(name) for name in _variables(file))
     return any(
         isinstance(d, h5py.Dataset) and (d.dtype.names == _COMPLEX or "MATLAB_class" in d.attrs)
@@ -120,8 +122,8 @@ def _one(names: list[str], source: str) -> str:
         return "kspace"
     if len(names) != 1:
         raise FormatError(
-            f"{source}: got {', '.join(names) or 'no variable'} in a MATLAB file, expected one variable kspace(ky, kx, "
-            "coil, slice)"
+            f"{source}: got {', '.join(names) or 'no variable'} in a MATLAB file, expected one complex variable "
+            "kspace(ky, kx, coil, slice)"
         )
     return names[0]
 

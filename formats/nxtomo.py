@@ -43,7 +43,8 @@ def read_nxtomo(
         center, drop_columns, pixel_mm: as of `read_dxchange`.
 
     Raises:
-        FormatError: no or several NXtomo, frames without keys or angles, no flat field, wrong shapes.
+        FormatError: no or several NXtomo, half a field of view without `center`, frames without keys or angles, no
+            flat field, wrong shapes.
     """
     source = Path(path).name
     with open_hdf5(path) as file:
@@ -54,6 +55,12 @@ def read_nxtomo(
         frames = rows.of(data)
         angles = _angles(entry, len(keys))
         stated = _pixel_size(entry, detector)
+        half = _word(detector, "field_of_view").lower() == "half"
+    if half and center is None:
+        raise FormatError(
+            f"{source}: the detector saw one half of the object (field_of_view), so that the rotation axis is "
+            "not in its middle; say its column (--center)"
+        )
     for key, what in ((PROJECTION, "projections"), (FLAT, "flat fields")):
         if not (keys == key).any():
             raise FormatError(f"{source}: got an image_key without {what} ({key}), expected some; add them")

@@ -94,7 +94,7 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
     path = Path(path)
     if not path.exists():
         if cfl.is_cfl(path):
-            return path, _CFL
+            return cfl.pair(path)[1], _CFL
         raise FormatError(
             f"{path}: does not exist; check the spelling and the working directory ({Path.cwd()})"
         )
@@ -125,7 +125,7 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
     if nifti.looks_like_nifti(start):
         return path, _NIFTI
     if cfl.is_cfl(path):
-        return path, _CFL
+        return cfl.pair(path)[1], _CFL
     if cifar.is_batch(path):
         return path, _CIFAR
     if b"<GIFTI" in start:

@@ -31,6 +31,7 @@ def test_either_file_or_their_name(name, tmp_path):
     assert scan.pixel_assumed and read(tmp_path / name, pixel_mm=2.0).pixel_mm == 2.0 and scan.mask is None
     assert any("taken for Cartesian k-space" in remark for remark in scan.remarks)
     facts = describe(tmp_path / name)
+    assert facts["file"] == "k.cfl" == scan.source
     assert facts["data"] == (6, 8, 3, 2) and facts["axes"] == "READ, PHS1, COIL, SLICE"
 
 

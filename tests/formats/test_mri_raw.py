@@ -109,6 +109,13 @@ def test_a_fifth_axis_of_unknown_meaning_is_refused(tmp_path):
         read(tmp_path / "k.h5")
 
 
+def test_parts_in_datasets_of_their_own_are_named(tmp_path):
+    with h5py.File(tmp_path / "k.h5", "w") as file:
+        file["k_real"] = file["k_imag"] = np.ones((1, 2, 8, 8))
+    with pytest.raises(FormatError, match=r"k\.h5: .*join real and imaginary part"):
+        read(tmp_path / "k.h5")
+
+
 def test_fastmri_defects(tmp_path):
     fastmri_file(tmp_path / "f.h5", kspace_padded(), mask=np.ones(7))
     with pytest.raises(FormatError, match=r"f\.h5.*length 7.*width 10"):

@@ -83,6 +83,14 @@ def test_keys_and_angles(tmp_path):
     assert np.allclose(scan.geometry["angles"], np.deg2rad(np.delete(DEGREES, [2, VIEWS - 1])))
 
 
+def test_half_a_field_of_view_needs_its_axis(tmp_path):
+    with h5py.File(tmp_path / "t.nxs", "w") as file:
+        nxtomo(file, "entry")[1]["field_of_view"] = "Half"
+    with pytest.raises(FormatError, match=r"t\.nxs: .*--center"):
+        read(tmp_path / "t.nxs")
+    assert read(tmp_path / "t.nxs", center=5.0).geometry["detector_offset"] == 5 - 31.5
+
+
 def test_one_of_several(tmp_path):
     with h5py.File(tmp_path / "t.nxs", "w") as file:
         nxtomo(file, "entry0000")

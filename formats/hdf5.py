@@ -112,7 +112,7 @@ def numbers(file: h5py.Group, name: str, source: str, count: int) -> list[float]
     return values
 
 
-def take(data: h5py.Dataset | np.ndarray, index: np.ndarray) -> np.ndarray:
+def take(data: h5py.Dataset, index: np.ndarray) -> np.ndarray:
     """`data[index]` along the first axis, reading no more than that; any order, repetitions allowed."""
     if len(index) == len(data) and np.array_equal(index, np.arange(len(data))):
         return data[()]

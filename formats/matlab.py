@@ -1,13 +1,13 @@
-"""MATLAB files of k-space: the variable kspace(ky, kx[, coil[, slice]]), complex; mask(ky, kx) and pixel_mm, optional.
+"""MATLAB 7.3 files of k-space: the variable kspace(ky, kx[, coil[, slice]]), complex; mask(ky, kx) and pixel_mm may be
+there too.
 
-MATLAB counts its first axis fastest. Version 7.3 is HDF5, which lists the axes the other way round and keeps complex
-numbers as (real, imag); older versions are read by scipy. MATLAB drops last axes of one element, so that three axes are
-the coils of one slice.
+MATLAB counts its first axis fastest; version 7.3 is HDF5, which lists the axes the other way round, and keeps complex
+numbers as (real, imag). MATLAB drops last axes of one element, so that three axes are the coils of one slice. Older
+versions are refused: scipy's parser crashes on damaged ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from .hdf5 import dataset, open_hdf5, take
 from .kspace import kspace_scan
-from .reader import Reader, Slices, choose
+from .reader import Slices, choose
 from .scan import FormatError, Scan
 
 _COMPLEX = ("real", "imag")
@@ -39,10 +39,11 @@ def read_matlab(path: str | Path, slices: Slices = None, pixel_mm: float | None 
     source = Path(path).name
     with open_hdf5(path) as file:
         data = dataset(file, _one(_variables(file), source), source)
-        _check(data.shape[::-1], data.dtype.names == _COMPLEX or data.dtype.kind == "c", source)
+        _check(data, source)
         index = choose(len(data) if data.ndim == 4 else 1, slices, source)
         stored = take(data, index) if data.ndim == 4 else data[()]
-        return _scan(_complex(stored), lambda name: _extra(file.get(name)), pixel_mm, source)
+        mask, pixel = (_numbers(file, name, source) for name in ("mask", "pixel_mm"))
+    return _scan(_complex(stored), mask, pixel, pixel_mm, source)
 
 
 def describe_matlab(path: Path) -> dict[str, Any]:
@@ -51,66 +52,10 @@ def describe_matlab(path: Path) -> dict[str, Any]:
         data = dataset(file, _one(_variables(file), path.name), path.name)
         return {
             "kind": "mri",
-            "version": "7.3",
             "kspace": data.shape[::-1],
             "axes": "ky, kx, coil, slice",
             "type": str(data.dtype),
         }
-
-
-def _read_old(path: str | Path, slices: Slices = None, pixel_mm: float | None = None) -> Scan:
-    """Read k-space of MATLAB 5 to 7. Raises FormatError as `read_matlab`, or where scipy cannot read it."""
-    from scipy.io import loadmat
-
-    path = Path(path)
-    shapes = _shapes(path)
-    name = _one(list(shapes), path.name)
-    _check(shapes[name], True, path.name)
-    with _Scipy(path.name):
-        held = loadmat(path, variable_names=[name, "mask", "pixel_mm"])
-    _check(held[name].shape, held[name].dtype.kind == "c", path.name)
-    stored = held[name].T
-    index = choose(len(stored) if stored.ndim == 4 else 1, slices, path.name)
-    stored = stored[index] if stored.ndim == 4 else stored
-    return _scan(stored, lambda key: held[key].T if key in held else None, pixel_mm, path.name)
-
-
-def _describe_old(path: Path) -> dict[str, Any]:
-    shapes = _shapes(path)
-    return {
-        "kind": "mri",
-        "version": "5 to 7",
-        "kspace": shapes[_one(list(shapes), path.name)],
-        "axes": "ky, kx, coil, slice",
-    }
-
-
-OLD_READER = Reader("matlab", _read_old, _describe_old, ("pixel_mm",))
-
-
-class _Scipy:
-    """scipy.io raises whatever its parser meets in a damaged file: here a FormatError."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):
-            raise FormatError(
-                f"{self.source}: the MATLAB file cannot be read ({type(error).__name__}: {error}); it is truncated or "
-                "damaged: save it again"
-            ) from error
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """{variable: shape} of the k-space in an old file, from its headers."""
-    from scipy.io import whosmat
-
-    with _Scipy(path.name):
-        return {name: tuple(shape) for name, shape, _ in whosmat(path) if name.lower().startswith(_KSPACE)}
 
 
 def _variables(file: h5py.File) -> list[str]:
@@ -128,13 +73,14 @@ def _one(names: list[str], source: str) -> str:
     return names[0]
 
 
-def _check(shape: tuple[int, ...], is_complex: bool, source: str) -> None:
-    """Of k-space as MATLAB shows it."""
-    if not 2 <= len(shape) <= 4 or not is_complex:
+def _check(data: h5py.Dataset, source: str) -> None:
+    """Raise FormatError for anything but complex numbers along two to four axes."""
+    is_complex = data.dtype.names == _COMPLEX or data.dtype.kind == "c"
+    if not 2 <= data.ndim <= 4 or not is_complex:
         raise FormatError(
-            f"{source}: got MATLAB k-space of shape {shape}, {'complex' if is_complex else 'real'}, expected complex "
-            "(ky, kx[, coil[, slice]]); average or choose along further axes (averages, echoes, times), join real and "
-            "imaginary part: complex(re, im)"
+            f"{source}: got MATLAB k-space of shape {(data.shape or ())[::-1]} and type {data.dtype}, expected complex "
+            "(ky, kx[, coil[, slice]]); average or choose along further axes (averages, echoes, times), join "
+            "real and imaginary part: complex(re, im)"
         )
 
 
@@ -147,23 +93,30 @@ def _complex(stored: np.ndarray) -> np.ndarray:
     return joined
 
 
-def _extra(item: Any) -> np.ndarray | None:
-    return item[()] if isinstance(item, h5py.Dataset) else None
+def _numbers(file: h5py.File, name: str, source: str) -> np.ndarray | None:
+    """The variable of real numbers, as MATLAB shows it; None where there is none."""
+    if name not in file:
+        return None
+    item = dataset(file, name, source)
+    if item.dtype.kind not in "buif" or item.shape is None:
+        raise FormatError(f"{source}: got {name} of type {item.dtype}, expected numbers")
+    return np.asarray(item[()]).T
 
 
 def _scan(
-    stored: np.ndarray, extra: Callable[[str], np.ndarray | None], pixel_mm: float | None, source: str
+    stored: np.ndarray, mask: np.ndarray | None, pixel: np.ndarray | None, pixel_mm: float | None, source: str
 ) -> Scan:
     """The scan of k-space with its axes as HDF5 lists them, ([slice, [coil,]] kx, ky)."""
     remarks = ()
     if stored.ndim == 3:
         remarks = ("three axes: taken for the coils of one slice (ky, kx, coil)",)
     kspace = stored.reshape((1,) * (4 - stored.ndim) + stored.shape).swapaxes(-1, -2)
-    mask, pixel = extra("mask"), extra("pixel_mm")
+    if pixel is not None and pixel.size != 1:
+        raise FormatError(f"{source}: got {pixel.size} values of pixel_mm, expected one")
     return kspace_scan(
         np.ascontiguousarray(kspace),
-        mask=None if mask is None else mask.T != 0,
-        stated_mm=None if pixel is None or pixel.size != 1 else float(pixel.reshape(())),
+        mask=None if mask is None else mask != 0,
+        stated_mm=None if pixel is None else float(pixel.reshape(())),
         pixel_mm=pixel_mm,
         source=source,
         remarks=remarks,

@@ -11,6 +11,7 @@ import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def _load(path: Path) -> np.ndarray:
     """The array, on disk until it is used. Raises FormatError for one that is truncated or not of numbers."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError) as error:
+    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, TokenError) as error:
         raise FormatError(
             f"{path.name}: the .npy file cannot be read ({' '.join(str(error).split())[:120]}); it is truncated, "
             "damaged, or holds no plain numbers: save it again with np.save"

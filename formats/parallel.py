@@ -4,6 +4,7 @@ detector is a slice; units of angles and lengths; where the rotation axis stands
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -40,6 +41,10 @@ class Rows:
 
     def of(self, data: h5py.Dataset) -> np.ndarray:
         """These of (frames, rows, columns) or of one frame (rows, columns); no other rows are read."""
+        if data.dtype.kind not in "buif":
+            raise FormatError(
+                f"{Path(data.file.filename).name}: got {data.name} of type {data.dtype}, expected numbers"
+            )
         if data.ndim not in (2, 3) or data.shape[-2] <= self.rows.max():
             return data[()]  # of another shape: `line_integrals` says so
         lowest = int(self.rows.min())

@@ -113,9 +113,10 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
 
         return path, READER
     if start.startswith(b"MATLAB 5.0 MAT-file"):
-        from .matlab import OLD_READER
-
-        return path, OLD_READER
+        raise FormatError(
+            f"{path.name}: is a MATLAB file older than 7.3, expected 7.3; load it in MATLAB and save it again with "
+            "save(name, 'kspace', '-v7.3'), or with scipy.io.loadmat and numpy.save as .npy"
+        )
     if dicom.looks_like_dicom(start):
         return path, _DICOM
     if start[:2] == b"\x1f\x8b":
@@ -134,8 +135,8 @@ def _resolve(path: str | Path) -> tuple[Path, Reader]:
         )
     kind = "a text file" if _is_text(start) else "an unknown binary file"
     raise FormatError(
-        f"{path.name}: is {kind}, expected DICOM, NIfTI, HDF5, MATLAB, .npy or BART's cfl with its hdr (by content, "
-        f"whatever its name ends with). {_CONVERT}"
+        f"{path.name}: is {kind}, expected DICOM, NIfTI, HDF5, MATLAB 7.3, .npy or BART's cfl with its hdr (by "
+        f"content, whatever its name ends with). {_CONVERT}"
     )
 
 

@@ -103,7 +103,7 @@ def sinogram_of(
     header: Header = {"modality": "CT"}
     header |= {name: number(said, name, source) for name in ("kv", "mu_water") if name in said.attrs}
     index = choose(1 if data.ndim == 2 else len(data), slices, source)
-    sinogram = data[()][None][index] if data.ndim == 2 else take(data, index)
+    sinogram = data[()][None][index] if data.ndim == 2 else _taken(data, index)
     return Scan(
         "ct",
         sinogram.astype(np.float32),
@@ -133,9 +133,13 @@ def kspace_of(
             + further
         )
     index = choose(1 if data.ndim == 2 else len(data), slices, source)
-    kspace = (data[()][None, None] if data.ndim == 2 else take(data, index)).astype(np.complex64)
+    kspace = (data[()][None, None] if data.ndim == 2 else _taken(data, index)).astype(np.complex64)
     stated = number(said, "pixel_mm", source) if "pixel_mm" in said.attrs else None
     return kspace_scan(kspace, mask=mask, stated_mm=stated, pixel_mm=pixel_mm, source=source)
+
+
+def _taken(data: h5py.Dataset | np.ndarray, index: np.ndarray) -> np.ndarray:
+    return take(data, index) if isinstance(data, h5py.Dataset) else data[index]
 
 
 def _mask(file: h5py.File, source: str) -> np.ndarray | None:

@@ -34,7 +34,7 @@ def is_fastmri(file: h5py.File) -> bool:
     if not isinstance(kspace, h5py.Dataset):
         return False
     mask = file.get("mask")
-    flat = isinstance(mask, h5py.Dataset) and mask.size == kspace.shape[-1]
+    flat = isinstance(mask, h5py.Dataset) and kspace.ndim > 0 and mask.size == kspace.shape[-1]
     return "ismrmrd_header" in file or "reconstruction_rss" in file or kspace.ndim == 3 or flat
 
 

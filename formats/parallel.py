@@ -127,6 +127,10 @@ def _axis(
 
 def degrees_of(item: h5py.Dataset) -> np.ndarray:
     """Angles in degrees; radians where the units attribute says so."""
+    if item.dtype.kind not in "buif" or item.shape is None:
+        raise FormatError(
+            f"{Path(item.file.filename).name}: got angles of type {item.dtype}, expected numbers"
+        )
     angles = np.ravel(np.asarray(item[()], dtype=np.float64))
     return np.rad2deg(angles) if _units(item).startswith("rad") else angles
 

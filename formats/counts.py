@@ -6,8 +6,9 @@ whole ones 1/65536 of the beam), that least is taken.
 
 A ray is lost where its element is dead (it sees less than 1/100 of the beam in the flat field, or no light in any
 view), where a count is no number or the detector was at its end (255, 4095, 65535 ...), and where a view has no light
-at all. The mask of a scan holds for all its slices: it leaves out what was lost in every one of them; a ray lost in
-some only is interpolated along the detector there. Neither is ever a measured zero.
+at all. The mask of a scan holds for all its slices: it leaves out what was lost in every one of them, and gaps of more
+than 3 elements in any (unless those are a tenth of all rays). What was lost in some slices only and is not masked is
+interpolated along the detector there. None of it is ever a measured zero.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from .scan import FormatError
 
 DEAD = 0.01  # of the beam: an element that sees less has measured nothing
 LEAST = 2.0**-16  # of the beam, told apart by numbers that are no whole counts
+NARROW = 3  # elements: a gap that is interpolated where other slices have none
+SPARED = 0.1  # of the rays: what slices may be masked for the wide gaps of others
 
 
 @dataclass(frozen=True)
 class LineIntegrals:
-    """(slices, views, detectors) float32; mask (views, detectors), False where a ray was lost in all slices, or None;
-    what was repaired, a sentence each."""
+    """(slices, views, detectors) float32; mask (views, detectors), False where a ray was lost, or None; what was
+    repaired, a sentence each."""
 
     data: np.ndarray
     mask: np.ndarray | None
@@ -85,26 +88,30 @@ def line_integrals(
 
 
 def _repaired(data: np.ndarray, lost: np.ndarray, remarks: list[str]) -> LineIntegrals:
-    """Lost rays filled, and masked where all slices lost them. All (slices, views, detectors)."""
+    """Lost rays filled, and masked where all slices lost them or a gap is wide. All (slices, views, detectors)."""
     without = np.asarray(lost.all(axis=(1, 2)))
-    mask = ~np.asarray(lost[~without].all(axis=0))
-    widest = 0
-    for picture, gone, nothing in zip(data, lost, without, strict=True):
+    widths = np.zeros(lost.shape, np.int32)
+    for picture, gone, width, nothing in zip(data, lost, widths, without, strict=True):
         if nothing:
             picture[:] = 0
         elif gone.any():
-            width = _fill(picture, gone)
-            widest = max(widest, int(width[gone & mask].max(initial=0)))
+            width[gone] = _fill(picture, gone)[gone]
+    whole = widths == data.shape[2]  # nothing to interpolate between
+    mask = ~np.asarray(lost[~without].all(axis=0)) & ~whole.any(axis=0)
+    wide = (widths > NARROW).any(axis=0)
+    if wide.mean() <= SPARED:
+        mask &= ~wide
     if without.any():
         remarks.append(f"{without.sum()} of {len(without)} slices see no beam: they are zero")
     if not mask.all():
         remarks.append(
             f"{_share(~mask)} were lost (dead or saturated elements, no light): left out by the mask"
         )
-    if (some := lost[~without] & mask).any():
+    filled = widths * mask
+    if filled.any():
         remarks.append(
-            f"{_share(some)} were lost in some slices and not in others: interpolated along the detector there, "
-            f"over at most {widest} elements (slices that are read alone get them masked)"
+            f"{_share(filled > 0)} were lost in some slices and not in others: interpolated along the detector there, "
+            f"over at most {filled.max()} elements (slices that are read alone get them masked)"
         )
     return LineIntegrals(data, None if mask.all() else mask, tuple(remarks))
 

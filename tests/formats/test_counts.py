@@ -90,6 +90,18 @@ def test_a_ray_lost_in_one_slice_is_interpolated_there():
     assert "13 of 480 rays" in remark and "most 2 elements" in remark
 
 
+def test_a_wide_gap_in_one_slice_is_masked_in_all_unless_too_much():
+    counts, white, dark = measured()
+    counts[:, 1, 8:12] = white[:, 1, 8:12] = 0
+    found = line_integrals(counts, white, dark, "a.h5")
+    assert np.argwhere(~found.mask.all(0)).ravel().tolist() == [8, 9, 10, 11]
+    assert np.abs(found.data - TRUE).max() < 2e-3 and "left out by the mask" in found.remarks[0]
+    counts[:, 1, 8:13] = white[:, 1, 8:13] = 0
+    found = line_integrals(counts, white, dark, "a.h5")
+    assert found.mask is None and np.abs(found.data - TRUE).max() < 2e-3
+    assert "at most 5 elements" in found.remarks[0]
+
+
 def test_the_ends_of_a_detector_and_a_slice_without_beam():
     counts, white, dark = measured()
     counts[:, 0, :3] = white[:, 0, :3] = 100
@@ -100,11 +112,12 @@ def test_the_ends_of_a_detector_and_a_slice_without_beam():
     assert "1 of 2 slices see no beam" in found.remarks[0]
 
 
-def test_a_view_without_light_is_lost():
+@pytest.mark.parametrize("rows", [slice(None), 1])  # of one slice too: nothing can fill it
+def test_a_view_without_light_is_lost(rows):
     counts, white, dark = measured()
-    counts[4] = 99
+    counts[4, rows] = 99
     found = line_integrals(counts, white, dark, "a.h5")
-    assert np.argwhere(~found.mask.all(1)).ravel().tolist() == [4] and not found.data[:, 4].any()
+    assert np.argwhere(~found.mask.all(1)).ravel().tolist() == [4] and not found.data[rows, 4].any()
 
 
 def test_what_is_below_the_least_is_floored_and_said():

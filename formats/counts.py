@@ -95,7 +95,7 @@ def _repaired(data: np.ndarray, lost: np.ndarray, remarks: list[str]) -> LineInt
         if nothing:
             picture[:] = 0
         elif gone.any():
-            width[gone] = _fill(picture, gone)[gone]
+            width[gone] = _fill(picture, gone)
     whole = widths == data.shape[2]  # nothing to interpolate between
     mask = ~np.asarray(lost[~without].all(axis=0)) & ~whole.any(axis=0)
     wide = (widths > NARROW).any(axis=0)
@@ -118,20 +118,19 @@ def _repaired(data: np.ndarray, lost: np.ndarray, remarks: list[str]) -> LineInt
 
 def _fill(picture: np.ndarray, gone: np.ndarray) -> np.ndarray:
     """Fill a slice's lost rays in place, linearly between the next ones that were measured in their view (the next
-    one, at an end; zero in a view without any); how wide the gap of each is. All (views, detectors)."""
+    one, at an end; zero in a view without any). Both (views, detectors); how wide the gap of each lost ray is."""
+    view, here = np.nonzero(gone)
     n = picture.shape[1]
-    k = np.arange(n)
-    left = np.maximum.accumulate(np.where(gone, -1, k), axis=1)
-    right = np.minimum.accumulate(np.where(gone, n, k)[:, ::-1], axis=1)[:, ::-1]
+    k = np.arange(n, dtype=np.int32)
+    left = np.maximum.accumulate(np.where(gone, np.int32(-1), k), axis=1)[gone]
+    right = np.minimum.accumulate(np.where(gone, np.int32(n), k)[:, ::-1], axis=1)[:, ::-1][gone]
+    before = np.where(left < 0, right, left).clip(max=n - 1)
+    after = np.where(right == n, left, right).clip(min=0)
+    part = (here - before) / np.maximum(after - before, 1)
+    start, end = picture[view, before], picture[view, after]
     width = right - left - 1
-    before, after = np.where(left < 0, right, left), np.where(right == n, left, right)
-    empty = (before == n) | (after < 0)
-    before, after = before.clip(0, n - 1), after.clip(0, n - 1)
-    part = (k - before) / np.maximum(after - before, 1)
-    start, end = (np.take_along_axis(picture, index, axis=1) for index in (before, after))
-    with np.errstate(invalid="ignore"):
-        filled = np.where(empty, 0, start + part * (end - start))
-    np.copyto(picture, filled.astype(picture.dtype), where=gone)
+    with np.errstate(invalid="ignore"):  # in a view without any
+        picture[view, here] = np.where(width == n, 0, start + part * (end - start))
     return width
 
 

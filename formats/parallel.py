@@ -15,6 +15,7 @@ from .hdf5 import text
 from .reader import Slices, choose
 from .scan import FormatError, Header, Scan, square_around
 
+FEW = 10  # views: so many over so few degrees as a turn has radians are no scan
 OPTIONS = ("center", "drop_columns", "pixel_mm")
 _MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "nm": 1e-6}
 _MM |= {"meter": 1e3, "metre": 1e3, "millimeter": 1.0, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3}
@@ -74,7 +75,8 @@ def parallel_scan(
         pixel_mm: the detector's pixel, as the user says.
 
     Raises:
-        FormatError: as `line_integrals` does, or for a centre outside the detector, or a pixel that is no length.
+        FormatError: as `line_integrals` does, or for angles that look like radians, a centre outside the detector, a
+            pixel that is no length.
     """
     measured = line_integrals(counts, white, dark, source)
     remarks, header = list(measured.remarks), Header(modality="CT")
@@ -87,6 +89,11 @@ def parallel_scan(
     if degrees is None:
         degrees = np.linspace(0, 180, len(counts))
         remarks.append("the angles are not stored: evenly from 0 to 180 degrees is assumed")
+    elif len(degrees) > FEW and np.ptp(degrees) < 2 * np.pi + 0.1:
+        raise FormatError(
+            f"{source}: got {len(degrees)} views over {np.ptp(degrees):.3g} degrees, expected about 180 or 360; "
+            "these look like radians: give the dataset of the angles the attribute units = 'rad'"
+        )
     offset, matrix = _axis(counts.shape[2], center, drop_columns, source)
     if center is None:
         remarks.append(

@@ -154,6 +154,18 @@ def test_dxchange_missing_parts(tmp_path):
         read(tmp_path / "d.h5")
 
 
+@pytest.mark.parametrize("turn", [np.pi, 2 * np.pi])
+def test_dxchange_radians_are_not_taken_for_degrees(turn, tmp_path):
+    dxchange_file(tmp_path / "d.h5", np.ones((40, 1, 4)), theta=False)
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        file["exchange/theta"] = np.linspace(0, turn, 40, endpoint=False)
+    with pytest.raises(FormatError, match=r"d\.h5: got 40 views over .*units = 'rad'"):
+        read(tmp_path / "d.h5")
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        file["exchange/theta"].attrs["units"] = "rad"
+    assert np.ptp(read(tmp_path / "d.h5").geometry["angles"]) == pytest.approx(turn * 39 / 40)
+
+
 def test_real_sinograms(shared):
     scan = read(shared / "ct/raw/htc2022_tb_fanbeam.h5")
     assert (

@@ -67,9 +67,11 @@ def read_cfl(
         raise FormatError(
             f"{source}: got {_words(sizes)}, expected k-space along two of READ, PHS1, PHS2, or three without SLICE"
         )
-    array = np.memmap(data, np.complex64, "r", shape=tuple(sizes), order="F")
+    one_of = [slice(None)] * len(sizes)
     for axis, chosen, name in ((_TE, echo, "echo"), (_TIME, time, "time")):
-        array = array.take([_index(sizes[axis], chosen, name, source)], axis)
+        index = _index(sizes[axis], chosen, name, source)
+        one_of[axis] = slice(index, index + 1)
+    array = np.memmap(data, np.complex64, "r", shape=tuple(sizes), order="F")[tuple(one_of)]
     if len(spread) == 3:
         kspace = _volume(array, slices, source)
     else:

@@ -5,16 +5,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from .scan import Header, Scan
+from .scan import Scan
+
+_CHANCE = 0.01  # of the samples: so many may be zero though they were measured
 
 
-def measured(kspace: np.ndarray, *, lines: bool = False) -> np.ndarray | None:
-    """Where (slices, coils, ky, kx) was measured: (ky, kx) bool from what is not exactly zero (with `lines`,
-    whole columns); None for all of it."""
-    mask = np.any(kspace != 0, axis=(0, 1))
-    if lines:
-        mask = np.broadcast_to(mask.any(axis=0), mask.shape).copy()
-    return None if mask.all() else mask
+def measured(kspace: np.ndarray) -> np.ndarray | None:
+    """Where (slices, coils, ky, kx) was measured, from what is not exactly zero in all coils: (ky, kx) bool, or
+    (slices, ky, kx) where slices lack whole lines or more than a hundredth that others have; None for all of it.
+    Fewer samples are zero by chance, and a slice of nothing but zeros counts as the others."""
+    masks = np.asarray((kspace != 0).any(axis=1))
+    union = np.asarray(masks.any(axis=0))
+    masks[~masks.any(axis=(1, 2))] = union
+    lines = [(~masks.any(axis) & union.any(axis - 1)).any() for axis in (1, 2)]
+    if any(lines) or (union & ~masks).mean(axis=(1, 2)).max() > _CHANCE:
+        return masks
+    return None if union.all() else union
 
 
 def to_image(kspace: np.ndarray, axes: tuple[int, ...] = (-2, -1)) -> np.ndarray:
@@ -63,17 +69,15 @@ def kspace_scan(
     """The scan of (slices, coils, ky, kx) from a file that says little more.
 
     Args:
-        mask: (ky, kx), as stored; None: samples that are zero in all slices and coils count as not measured.
+        mask: (ky, kx) or (slices, ky, kx), as stored; None: samples that are zero in all coils count as not measured.
         stated_mm: the pixel as the file states it; pixel_mm: as the user says. Neither: 1 mm is assumed.
     """
-    header: Header = {"modality": "MR"}
     if mask is None:
         mask = measured(kspace)
         if mask is not None:
             remarks = (*remarks, "no mask is stored: samples that are exactly zero count as not measured")
     pixel = pixel_mm if pixel_mm is not None else stated_mm
     if pixel is None:
-        header["pixel_size"] = "not stored; 1 mm assumed"
         remarks = (*remarks, "the pixel size is not stored: 1 mm is assumed (--pixel-mm says it)")
     return Scan(
         "mri",
@@ -81,7 +85,7 @@ def kspace_scan(
         (kspace.shape[-2], kspace.shape[-1]),
         1.0 if pixel is None else pixel,
         mask=mask,
-        header=header,
+        header={"modality": "MR"},
         source=source,
         pixel_assumed=pixel is None,
         remarks=remarks,

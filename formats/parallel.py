@@ -13,7 +13,7 @@ import numpy as np
 from .counts import line_integrals
 from .hdf5 import text
 from .reader import Slices, choose
-from .scan import FormatError, Header, Scan, square_around
+from .scan import FormatError, Scan, square_around
 
 FEW = 10  # views: so many over so few degrees as a turn has radians are no scan
 OPTIONS = ("center", "drop_columns", "pixel_mm")
@@ -79,12 +79,11 @@ def parallel_scan(
             pixel that is no length.
     """
     measured = line_integrals(counts, white, dark, source)
-    remarks, header = list(measured.remarks), Header(modality="CT")
+    remarks = list(measured.remarks)
     pixel = pixel_mm if pixel_mm is not None else stated_mm
     if pixel is not None and not (np.isfinite(pixel) and pixel > 0):
         raise FormatError(f"{source}: got a pixel of {pixel} mm, expected a positive length")
     if pixel is None:
-        header["pixel_size"] = "not stored; 1 mm assumed"
         remarks.append("the detector's pixel size is not stored: 1 mm is assumed (--pixel-mm says it)")
     if degrees is None:
         degrees = np.linspace(0, 180, len(counts))
@@ -112,7 +111,7 @@ def parallel_scan(
         pixel or 1.0,
         geometry=geometry,
         mask=measured.mask,
-        header=header,
+        header={"modality": "CT"},
         source=source,
         pixel_assumed=pixel is None,
         remarks=tuple(remarks),

@@ -7,7 +7,7 @@ simple sinogram   sinogram ([slices,] views, detectors), angles_deg (views,); ma
                   to check against), angle_direction
                   ("counter-clockwise", the default, or "clockwise"), object_pixel_mm and matrix (or
                   object_pixel_mm_at_N for an N x N matrix), kv, mu_water [1/mm]
-simple k-space    kspace ([slices, coils,] ky, kx) complex, centred; mask (ky, kx), optional; attributes
+simple k-space    kspace ([slices, coils,] ky, kx) complex, centred; mask ([slices,] ky, kx), optional; attributes
                   pixel_mm
 """
 
@@ -48,8 +48,7 @@ def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | Non
 
 
 def read_kspace(path: str | Path, slices: Slices = None, pixel_mm: float | None = None) -> Scan:
-    """Read a simple k-space. Without a mask, points that are zero in all slices and coils count as not
-    measured.
+    """Read a simple k-space. Without a mask, points that are zero in all coils count as not measured.
 
     Raises:
         FormatError: k-space that is real or has another number of axes.
@@ -134,6 +133,7 @@ def kspace_of(
         )
     index = choose(1 if data.ndim == 2 else len(data), slices, source)
     kspace = (data[()][None, None] if data.ndim == 2 else _taken(data, index)).astype(np.complex64)
+    mask = mask[index] if mask is not None and mask.ndim == 3 and len(mask) == len(data) else mask
     stated = number(said, "pixel_mm", source) if "pixel_mm" in said.attrs else None
     return kspace_scan(kspace, mask=mask, stated_mm=stated, pixel_mm=pixel_mm, source=source)
 

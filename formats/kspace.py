@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .reader import told_or_stated
 from .scan import Scan
 
 _CHANCE = 0.01  # of the samples: so many may be zero though they were measured
@@ -71,12 +72,15 @@ def kspace_scan(
     Args:
         mask: (ky, kx) or (slices, ky, kx), as stored; None: samples that are zero in all coils count as not measured.
         stated_mm: the pixel as the file states it; pixel_mm: as the user says. Neither: 1 mm is assumed.
+
+    Raises:
+        FormatError: for a pixel that is not the file's.
     """
     if mask is None:
         mask = measured(kspace)
         if mask is not None:
             remarks = (*remarks, "no mask is stored: samples that are exactly zero count as not measured")
-    pixel = pixel_mm if pixel_mm is not None else stated_mm
+    pixel = told_or_stated(source, pixel_mm, stated_mm)
     if pixel is None:
         remarks = (*remarks, "the pixel size is not stored: 1 mm is assumed (--pixel-mm says it)")
     return Scan(

@@ -12,7 +12,7 @@ import numpy as np
 
 from .counts import line_integrals
 from .hdf5 import text
-from .reader import Slices, choose
+from .reader import Slices, choose, told_or_stated
 from .scan import FormatError, Scan, square_around
 
 FEW = 10  # views: so many over so few degrees as a turn has radians are no scan
@@ -76,13 +76,11 @@ def parallel_scan(
 
     Raises:
         FormatError: as `line_integrals` does, or for angles that look like radians, a centre outside the detector, a
-            pixel that is no length.
+            pixel that is not the file's.
     """
     measured = line_integrals(counts, white, dark, source)
     remarks = list(measured.remarks)
-    pixel = pixel_mm if pixel_mm is not None else stated_mm
-    if pixel is not None and not (np.isfinite(pixel) and pixel > 0):
-        raise FormatError(f"{source}: got a pixel of {pixel} mm, expected a positive length")
+    pixel = told_or_stated(source, pixel_mm, stated_mm)
     if pixel is None:
         remarks.append("the detector's pixel size is not stored: 1 mm is assumed (--pixel-mm says it)")
     if degrees is None:

@@ -65,7 +65,11 @@ def test_pixel_sizes_have_units(place, value, units, mm, tmp_path):
     scan = read(tmp_path / "t.nxs")
     assert scan.pixel_mm == pytest.approx(mm or 1.0) and scan.pixel_assumed == (mm is None)
     assert scan.geometry["detector_spacing"] == scan.pixel_mm
-    assert read(tmp_path / "t.nxs", pixel_mm=0.5).pixel_mm == 0.5
+    if mm is None:
+        assert read(tmp_path / "t.nxs", pixel_mm=0.5).pixel_mm == 0.5
+    else:
+        with pytest.raises(FormatError, match=r"t\.nxs: states pixels of .* got --pixel-mm 0\.5"):
+            read(tmp_path / "t.nxs", pixel_mm=0.5)
 
 
 def test_keys_and_angles(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 from .counts import line_integrals
 from .hdf5 import text
 from .reader import Slices, choose, told_or_stated
-from .scan import FormatError, Scan, square_around
+from .scan import FormatError, Scan, one_turn, square_around
 
 FEW = 10  # views: so many over so few degrees as a turn has radians are no scan
 OPTIONS = ("center", "drop_columns", "pixel_mm")
@@ -86,7 +86,7 @@ def parallel_scan(
     if degrees is None:
         degrees = np.linspace(0, 180, len(counts))
         remarks.append("the angles are not stored: evenly from 0 to 180 degrees is assumed")
-    elif len(degrees) > FEW and np.ptp(degrees) < 2 * np.pi + 0.1:
+    elif len(degrees) > FEW and degrees.max() < degrees.min() + 2 * np.pi + 0.1:
         raise FormatError(
             f"{source}: got {len(degrees)} views over {np.ptp(degrees):.3g} degrees, expected about 180 or 360; "
             "these look like radians: give the dataset of the angles the attribute units = 'rad'"
@@ -98,7 +98,7 @@ def parallel_scan(
         )
     geometry = {
         "type": "parallel",
-        "angles": np.deg2rad(np.fmod(degrees, 360)),
+        "angles": one_turn(degrees),
         "detector_spacing": pixel or 1.0,
         "detector_offset": offset,
     }

@@ -22,7 +22,7 @@ import numpy as np
 from .hdf5 import Attributed, dataset, number, open_hdf5, take, text
 from .kspace import kspace_scan
 from .reader import Slices, choose
-from .scan import FormatError, Header, Scan, square_around
+from .scan import FormatError, Header, Scan, one_turn, square_around
 
 ATTRIBUTES = {
     "geometry", "detector_pixel_mm", "source_origin_mm", "source_detector_mm", "angle_direction", "detector_offset",
@@ -85,7 +85,7 @@ def sinogram_of(
     spacing = number(said, "detector_pixel_mm", source)
     geometry = {
         "type": kind,
-        "angles": sign * np.deg2rad(np.fmod(angles.astype(np.float64), 360)),
+        "angles": sign * one_turn(angles),
         "detector_spacing": spacing,
         "detector_offset": number(said, "detector_offset", source, 0.0),
     }

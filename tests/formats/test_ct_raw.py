@@ -166,6 +166,15 @@ def test_dxchange_radians_are_not_taken_for_degrees(turn, tmp_path):
     assert np.ptp(read(tmp_path / "d.h5").geometry["angles"]) == pytest.approx(turn * 39 / 40)
 
 
+@pytest.mark.filterwarnings("error")
+def test_angles_that_are_no_numbers_are_refused(tmp_path):
+    dxchange_file(tmp_path / "d.h5", np.ones((40, 1, 4)), theta=False)
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        file["exchange/theta"] = np.full(40, np.inf)
+    with pytest.raises(FormatError, match=r"d\.h5: got 40 angles that are not finite"):
+        read(tmp_path / "d.h5")
+
+
 def test_real_sinograms(shared):
     scan = read(shared / "ct/raw/htc2022_tb_fanbeam.h5")
     assert (

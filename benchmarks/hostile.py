@@ -187,6 +187,36 @@ def _nifti(path: Path, packed: bool = False, second: bool = False) -> None:
         name.replace(path)
 
 
+def _nxtomo(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["entry/definition"] = "NXtomo"
+        detector = file.create_group("entry/instrument/detector")
+        frames = np.random.default_rng(0).integers(100, 900, (9, 3, 8)).astype(np.uint16)
+        frames[[0, 8]], frames[1] = 1000, 5
+        detector["data"] = frames
+        detector["image_key"] = np.array([1, 2, 0, 0, 0, 0, 0, 0, 1])
+        file["entry/sample/rotation_angle"] = np.r_[0, 0, np.arange(0, 180, 30.0), 180]
+        for name, kind in (
+            ("entry", "NXentry"),
+            ("entry/instrument", "NXinstrument"),
+            ("entry/sample", "NXsample"),
+        ):
+            file[name].attrs["NX_class"] = kind
+        detector.attrs["NX_class"] = "NXdetector"
+
+
+def _matlab(path: Path) -> None:
+    with h5py.File(path, "w", userblock_size=512) as file:
+        values = np.zeros((2, 8, 8), [("real", "f8"), ("imag", "f8")])
+        values["real"] = 1
+        file["kspace"] = values
+        file["kspace"].attrs["MATLAB_class"] = np.bytes_(b"double")
+
+
+def _npy(path: Path) -> None:
+    np.save(path, _noise(1, 2, 8, 8))
+
+
 FORMATS: dict[str, tuple[str, Callable[[Path], None]]] = {  # name -> ending, what writes a sound one
     "ismrmrd": (".h5", _ismrmrd),
     "fastmri": (".h5", _fastmri),
@@ -197,6 +227,9 @@ FORMATS: dict[str, tuple[str, Callable[[Path], None]]] = {  # name -> ending, wh
     "scanprior-scan-mri": (".h5", _mri_scan),
     "scanprior-reconstruction": (".h5", _reconstruction),
     "image-set": (".h5", _image_set),
+    "nxtomo": (".h5", _nxtomo),
+    "matlab": (".h5", _matlab),
+    "npy": (".npy", _npy),
     "dicom": (".dcm", _dicom),
     "nifti-1": (".nii", _nifti),
     "nifti-1-gz": (".nii.gz", lambda path: _nifti(path, packed=True)),

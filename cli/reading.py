@@ -15,9 +15,9 @@ OPTIONS = (
     click.option("--volume", type=int, help="One of several volumes in one place (from 0)."),
     click.option("--modality", type=click.Choice(["CT", "MR"]), help="Of images that do not say it (NIfTI)."),
     click.option("--pixel-mm", type=float, help="Side of a pixel [mm], where the file does not say it."),
-    click.option("--angle-sign", type=int, help="Simple sinogram: -1, angles run clockwise."),
+    click.option("--angle-sign", type=int, help="Simple sinogram, .npy: -1, angles run clockwise."),
     click.option("--center", type=float, help="DXchange, NXtomo: column of the rotation axis."),
-    click.option("--drop-columns", type=int, help="DXchange: header columns to drop."),
+    click.option("--drop-columns", type=int, help="DXchange, NXtomo: header columns to drop."),
     click.option(
         "--max-memory", type=float, help="GB that reading may take; by default what the machine has."
     ),

@@ -106,7 +106,7 @@ def _kspace(path: Path, name: str, source: Source, modality: str) -> Iterator[Pi
     facts = describe(path)
     recon = facts.get("recon")
     if source.format == "fastmri":  # slice by slice: a file of many coils is large
-        scans = (read(path, slices=[i]) for i in range(facts["kspace"][0]))
+        scans = (read(path, slices=[i]) for i in range(facts["slices"]))
         recon = recon and (recon[0], recon[1])  # (readout, phase) = (rows, columns)
     else:
         scans = iter([read(path)])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import h5py
 import numpy as np
 
 from .dicom_frames import TAGS, one_slice
@@ -30,7 +31,7 @@ from .read import sniff
 from .scan import FormatError
 from .store import read_images
 
-KSPACE = ("fastmri", "ismrmrd", "simple-kspace")
+KSPACE = ("fastmri", "ismrmrd", "matlab", "simple-kspace")
 _UPRIGHT = 0.82  # cosine of 35 degrees: a gantry may tilt by 30
 _TAGS = [
     "ComplexImageComponent", "LossyImageCompression", "Manufacturer", "Modality", "PatientBirthDate", "PatientID",
@@ -210,8 +211,10 @@ class _Collection:
 def _unusable(kind: str, path: Path, modality: str) -> str:
     if kind in KSPACE or (kind == "scanprior-scan" and isolated(_is_mri, path)):
         return "" if modality == "MR" else "other modality"
-    if kind in ("simple-sinogram", "dxchange", "scanprior-scan"):
+    if kind in ("simple-sinogram", "dxchange", "nxtomo", "scanprior-scan"):
         return "raw CT data (reconstruct them first)"
+    if kind in ("npy", "bart-cfl"):
+        return "bare array (write it as simple k-space)"
     if kind == "scanprior-reconstruction":
         return "made with a prior"
     return ""
@@ -231,6 +234,8 @@ def _patient(kind: str, path: Path, name: str) -> str:
 
 def _patient_in(path: Path, name: str) -> str:
     """The key that an HDF5 file states, else `name`."""
+    if not h5py.is_hdf5(path):
+        return name
     with open_hdf5(path) as file:
         for key in ("patient_id", "patient"):
             if key in file.attrs:

@@ -1,5 +1,6 @@
 """fastMRI's HDF5 (https://github.com/facebookresearch/fastMRI): kspace (slices, coils, height, width) or,
-single-coil, (slices, height, width); test files carry a mask of length width; the acquisition's geometry
+single-coil, (slices, height, width), or of several averages (averages, slices, coils, height, width), whose mean is
+taken; test files carry a mask of length width; the acquisition's geometry
 stands in ismrmrd_header.
 
 The readout runs along the height and is oversampled; it is cut to the reconstruction's height, exactly (the
@@ -17,10 +18,16 @@ import h5py
 import numpy as np
 
 from .hdf5 import dataset, open_hdf5, take, text
-from .kspace import crop_readout, root_sum_of_squares
+from .kspace import crop_readout, mean_of_averages, root_sum_of_squares
 from .mr_header import NO_PIXEL, MRHeader, parse_header
 from .reader import Slices, choose
 from .scan import FormatError, Header, Scan
+
+_AXES = {
+    3: "slice, height, width",
+    4: "slice, coil, height, width",
+    5: "average, slice, coil, height, width",
+}
 
 
 def is_fastmri(file: h5py.File) -> bool:
@@ -28,7 +35,7 @@ def is_fastmri(file: h5py.File) -> bool:
     if not isinstance(kspace, h5py.Dataset):
         return False
     mask = file.get("mask")
-    flat = isinstance(mask, h5py.Dataset) and mask.size == kspace.shape[-1]
+    flat = isinstance(mask, h5py.Dataset) and kspace.ndim > 0 and mask.size == kspace.shape[-1]
     return "ismrmrd_header" in file or "reconstruction_rss" in file or kspace.ndim == 3 or flat
 
 
@@ -44,13 +51,19 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
     source = Path(path).name
     with open_hdf5(path) as file:
         data = dataset(file, "kspace", source)
-        if data.ndim not in (3, 4) or data.dtype.kind != "c":
+        if data.ndim not in (3, 4, 5) or data.dtype.kind != "c":
             raise FormatError(
                 f"{source}: got kspace of shape {data.shape} and type {data.dtype}, expected complex "
-                "(slices, [coils,] height, "
-                "width)"
+                "([averages,] slices, [coils,] height, width)"
             )
-        kspace = take(data, choose(len(data), slices, source)).astype(np.complex64)
+        index = choose(data.shape[-4] if data.ndim == 5 else len(data), slices, source)
+        averaged = ()
+        if data.ndim == 5:
+            unique, inverse = np.unique(index, return_inverse=True)
+            kspace = mean_of_averages(data[:, unique][:, inverse])
+            averaged = (f"the mean of {len(data)} averages, each sample over those that measured it",)
+        else:
+            kspace = take(data, index).astype(np.complex64)
         stored = np.ravel(dataset(file, "mask", source)[()]) != 0 if "mask" in file else None
         acquisition = _acquisition(file, source)
         if acquisition is not None:
@@ -98,7 +111,7 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
         source=source,
         spacing=spacing,
         pixel_assumed=assumed,
-        remarks=remarks,
+        remarks=(*averaged, *remarks),
     )
 
 
@@ -110,7 +123,8 @@ def describe_fastmri(path: Path) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "kind": "mri",
             "kspace": kspace.shape,
-            "axes": "slice, coil, height, width" if kspace.ndim == 4 else "slice, height, width",
+            "axes": _AXES.get(kspace.ndim, "unknown"),
+            "slices": kspace.shape[-4] if kspace.ndim == 5 else len(kspace),
             "mask": int(np.count_nonzero(dataset(file, "mask", path.name)[()]))
             if "mask" in file
             else "none stored",

@@ -8,10 +8,10 @@ The HDF5 library crashes or freezes on some damaged files, so all of this runs i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -179,7 +179,14 @@ def check_chunks(data: h5py.Dataset) -> None:
         data.id.chunk_iter(lambda _: None)
 
 
-def number(file: h5py.Group, name: str, source: str, default: float | None = None) -> float:
+class Attributed(Protocol):
+    """Anything with attributes: an HDF5 group, or what stands in for one."""
+
+    @property
+    def attrs(self) -> Mapping[str, Any]: ...
+
+
+def number(file: Attributed, name: str, source: str, default: float | None = None) -> float:
     """The attribute `name` as a number. Raises FormatError where it is missing (and has no default) or no
     number."""
     value = file.attrs.get(name, default)
@@ -204,10 +211,11 @@ def numbers(file: h5py.Group, name: str, source: str, count: int) -> list[float]
     return values
 
 
-def take(data: h5py.Dataset, index: np.ndarray) -> np.ndarray:
+def take(data: h5py.Dataset | np.ndarray, index: np.ndarray) -> np.ndarray:
     """`data[index]` along the first axis, reading no more than that; any order, repetitions allowed."""
-    rows = len(np.unique(index))
-    limits.check_size(rows * data.nbytes / max(len(data), 1), Path(data.file.filename).name, str(data.name))
+    if isinstance(data, h5py.Dataset):
+        size = len(np.unique(index)) * data.nbytes / max(len(data), 1)
+        limits.check_size(size, Path(data.file.filename).name, str(data.name))
     if len(index) == len(data) and np.array_equal(index, np.arange(len(data))):
         return data[()]
     unique, inverse = np.unique(index, return_inverse=True)

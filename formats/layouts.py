@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from . import dxchange, fastmri, ismrmrd_file, shown, simple, store
+from . import dxchange, fastmri, ismrmrd_file, matlab, nxtomo, parallel, shown, simple, store
 from .hdf5 import datasets, open_hdf5, text
 from .reader import Reader, Slices, choose, told_pixel
 from .scan import FormatError, Volume
@@ -16,7 +17,8 @@ from .scan import FormatError, Volume
 _KNOWN = (
     "scanprior scans, reconstructions and image sets, simple sinograms (sinogram, angles_deg), simple "
     "k-space (kspace), "
-    "fastMRI (kspace, ismrmrd_header), ISMRMRD (dataset/xml, dataset/data), DXchange (exchange/data)"
+    "fastMRI (kspace, ismrmrd_header), ISMRMRD (dataset/xml, dataset/data), DXchange (exchange/data), "
+    "NXtomo (definition), MATLAB 7.3 (kspace)"
 )
 
 
@@ -27,20 +29,25 @@ def reader_of(path: Path) -> Reader:
             name = f"scanprior-{text(file.attrs.get('content', 'scan'))}"
             if name in _READERS:
                 return _READERS[name]
-        layouts = {
-            "fastmri": fastmri.is_fastmri(file),
-            "ismrmrd": ismrmrd_file.is_ismrmrd(file),
-            "dxchange": "exchange/data" in file,
-            "simple-sinogram": "sinogram" in file,
-            "simple-kspace": "kspace" in file,
-            "image-set": "images" in file,
+        layouts: dict[str, Callable[[h5py.File], bool]] = {
+            "matlab": matlab.is_matlab,
+            "fastmri": fastmri.is_fastmri,
+            "ismrmrd": ismrmrd_file.is_ismrmrd,
+            "dxchange": lambda file: "exchange/data" in file,
+            "simple-sinogram": lambda file: "sinogram" in file,
+            "simple-kspace": lambda file: "kspace" in file,
+            "image-set": lambda file: "images" in file,
+            "nxtomo": nxtomo.is_nxtomo,
         }
         for name, matches in layouts.items():
-            if matches:
+            if matches(file):
                 return _READERS[name]
-        found = ", ".join(f"{key} {item.shape}" for key, item in list(datasets(file).items())[:12])
+        names = datasets(file)
+        found = ", ".join(f"{key} {item.shape}" for key, item in list(names.items())[:12])
+    parts = all(any(word in name.lower() for name in names) for word in ("real", "imag"))
+    advice = "; join real and imaginary part to one complex kspace" if parts else ""
     raise FormatError(
-        f"{path.name}: HDF5 with an unknown layout: {found or 'no datasets'}. Known: {_KNOWN} "
+        f"{path.name}: HDF5 with an unknown layout: {found or 'no datasets'}{advice}. Known: {_KNOWN} "
         "(docs/formats.md)"
     )
 
@@ -117,7 +124,7 @@ _READERS = {
         Reader("scanprior-reconstruction", _read_reconstruction, _describe_hdf5, ("pixel_mm",)),
         Reader("image-set", _read_images, _describe_images),
         Reader("simple-sinogram", simple.read_sinogram, _describe_hdf5, ("angle_sign",)),
-        Reader("simple-kspace", simple.read_kspace, _describe_hdf5),
+        Reader("simple-kspace", simple.read_kspace, _describe_hdf5, ("pixel_mm",)),
         Reader("fastmri", fastmri.read_fastmri, fastmri.describe_fastmri, ("pixel_mm",)),
         Reader(
             "ismrmrd",
@@ -129,7 +136,9 @@ _READERS = {
             "dxchange",
             dxchange.read_dxchange,
             dxchange.describe_dxchange,
-            ("center", "drop_columns", "pixel_mm"),
+            parallel.OPTIONS,
         ),
+        Reader("nxtomo", nxtomo.read_nxtomo, nxtomo.describe_nxtomo, ("volume", *parallel.OPTIONS)),
+        Reader("matlab", matlab.read_matlab, matlab.describe_matlab, ("pixel_mm",)),
     )
 }

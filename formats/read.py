@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import cifar, dicom, limits, nifti
+from . import cfl, cifar, dicom, limits, nifti
 from .dicom_pixels import check_deflated
 from .isolated import guarded, isolated
 from .reader import Reader
@@ -28,6 +28,7 @@ _ONE_OF = ("time", "volume", "modality", "pixel_mm")
 _DICOM = Reader("dicom", dicom.read_dicom, dicom.describe_dicom, _SEVERAL, describes=_SEVERAL)
 _NIFTI = Reader("nifti", nifti.read_nifti, nifti.describe_nifti, _ONE_OF, describes=_ONE_OF)
 _CIFAR = Reader("cifar-10", cifar.refuse, cifar.describe_cifar)
+_CFL = Reader("bart-cfl", cfl.read_cfl, cfl.describe_cfl, ("echo", "time", "pixel_mm"))
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _CONVERT = (
     "Siemens, GE and Philips raw data: convert to ISMRMRD first (siemens_to_ismrmrd, ge_to_ismrmrd, "
@@ -124,6 +125,8 @@ def _understood(
 def _place(path: Path) -> Path:
     """The file or folder that holds the data: of a folder with one HDF5 file, the file."""
     if not path.exists():
+        if cfl.is_cfl(path):
+            return next(file for file in reversed(cfl.pair(path)) if file.is_file())
         raise FormatError(
             f"{path}: does not exist; check the spelling and the working directory ({Path.cwd()})"
         )
@@ -133,7 +136,8 @@ def _place(path: Path) -> Path:
         raise FormatError(f"{path.name}: is a pipe, socket or device, expected a file or a folder")
     if path.stat().st_size == 0:
         raise FormatError(f"{path.name}: is empty (0 bytes); copy it again")
-    return path
+    data = cfl.pair(path)[1]
+    return data if path.suffix == ".hdr" and cfl.is_cfl(path) and data.is_file() else path
 
 
 def _reader(path: Path) -> Reader:
@@ -149,6 +153,15 @@ def _reader(path: Path) -> Reader:
         from .layouts import reader_of
 
         return reader_of(path)
+    if start.startswith(b"\x93NUMPY"):
+        from .npy import READER
+
+        return READER
+    if start.startswith(b"MATLAB 5.0 MAT-file"):
+        raise FormatError(
+            f"{path.name}: is a MATLAB file older than 7.3, expected 7.3; load it in MATLAB and save it again with "
+            "save(name, 'kspace', '-v7.3'), or with scipy.io.loadmat and numpy.save as .npy"
+        )
     if dicom.looks_like_dicom(start):
         check_deflated(path)
         return _DICOM
@@ -158,6 +171,8 @@ def _reader(path: Path) -> Reader:
             return _DICOM
     if nifti.looks_like_nifti(start):
         return _NIFTI
+    if cfl.is_cfl(path):
+        return _CFL
     if cifar.is_batch(path):
         return _CIFAR
     if b"<GIFTI" in start:
@@ -166,8 +181,8 @@ def _reader(path: Path) -> Reader:
         )
     kind = "a text file" if _is_text(start) else "an unknown binary file"
     raise FormatError(
-        f"{path.name}: is {kind}, expected DICOM, NIfTI or HDF5 (by content, whatever its name ends with). "
-        f"{_CONVERT}"
+        f"{path.name}: is {kind}, expected DICOM, NIfTI, HDF5, MATLAB 7.3, .npy or BART's cfl with its hdr (by "
+        f"content, whatever its name ends with). {_CONVERT}"
     )
 
 

@@ -61,6 +61,11 @@ def told_pixel(source: str, pixel_mm: float, stated: tuple[float, ...] | None) -
     return float(pixel_mm)
 
 
+def told_or_stated(source: str, pixel_mm: float | None, stated: float | None) -> float | None:
+    """The side of a pixel [mm], as told or as the file states it; None for neither. Raises as `told_pixel` does."""
+    return stated if pixel_mm is None else told_pixel(source, pixel_mm, None if stated is None else (stated,))
+
+
 def negative(data: np.ndarray) -> str:
     """What speaks against magnitudes in MR images: values below zero, beyond what interpolation makes of an edge; ""
     for nothing."""

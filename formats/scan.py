@@ -124,6 +124,12 @@ class Volume:
     remarks: tuple[str, ...] = ()
 
 
+def one_turn(degrees: np.ndarray) -> np.ndarray:
+    """Angles in radians, without whole turns; what is no number stays so, and `check` refuses it."""
+    with np.errstate(invalid="ignore"):
+        return np.deg2rad(np.fmod(np.asarray(degrees, np.float64), 360))
+
+
 def square_around(detectors: int, offset: float) -> tuple[int, int]:
     """The matrix, in pixels of a detector's size, of what a detector sees that turns around an axis `offset` elements
     off its middle: the farther side counts. An axis beside the detector, which `check` refuses, counts as none."""

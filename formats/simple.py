@@ -7,7 +7,7 @@ simple sinogram   sinogram ([slices,] views, detectors), angles_deg (views,); ma
                   to check against), angle_direction
                   ("counter-clockwise", the default, or "clockwise"), object_pixel_mm and matrix (or
                   object_pixel_mm_at_N for an N x N matrix), kv, mu_water [1/mm]
-simple k-space    kspace ([slices, coils,] ky, kx) complex, centred; mask (ky, kx), optional; attributes
+simple k-space    kspace ([slices, coils,] ky, kx) complex, centred; mask ([slices,] ky, kx), optional; attributes
                   pixel_mm
 """
 
@@ -19,10 +19,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .hdf5 import dataset, number, open_hdf5, take, text
-from .kspace import measured
+from .hdf5 import Attributed, dataset, number, open_hdf5, take, text
+from .kspace import kspace_scan
 from .reader import Slices, choose
-from .scan import FormatError, Header, Scan, square_around
+from .scan import FormatError, Header, Scan, one_turn, square_around
+
+ATTRIBUTES = {
+    "geometry", "detector_pixel_mm", "source_origin_mm", "source_detector_mm", "angle_direction", "detector_offset",
+    "detectors", "matrix", "object_pixel_mm", "kv", "mu_water", "pixel_mm",
+}  # fmt: skip
 
 
 def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | None = None) -> Scan:
@@ -37,45 +42,111 @@ def read_sinogram(path: str | Path, slices: Slices = None, angle_sign: int | Non
     """
     source = Path(path).name
     with open_hdf5(path) as file:
-        data = dataset(file, "sinogram", source)
-        views_only = data.ndim == 2
-        index = choose(1 if views_only else len(data), slices, source)
-        sinogram = data[()][None][index] if views_only else take(data, index)
-        sign = _sign(file, source) if angle_sign is None else angle_sign
-        if sign not in (1, -1):
-            raise FormatError(f"{source}: got angle_sign {angle_sign}, expected 1 or -1")
-        words = text(file.attrs.get("geometry", ""))
-        kind = next((k for k in ("fan", "parallel") if k in words.lower()), None)
-        if kind is None:
-            raise FormatError(
-                f"{source}: got the attribute geometry = {words!r}, expected a text with 'parallel' or 'fan'"
-            )
-        spacing = number(file, "detector_pixel_mm", source)
-        degrees = np.asarray(dataset(file, "angles_deg", source)[()], dtype=np.float64)
-        geometry = {
-            "type": kind,
-            "angles": sign * np.deg2rad(np.fmod(degrees, 360)),
-            "detector_spacing": spacing,
-            "detector_offset": number(file, "detector_offset", source, 0.0),
-        }
-        if "detectors" in file.attrs:
-            geometry["detectors"] = int(number(file, "detectors", source))
-        magnification = 1.0
-        if kind == "fan":
-            geometry["source_origin"] = number(file, "source_origin_mm", source)
-            geometry["source_detector"] = number(file, "source_detector_mm", source)
-            geometry["curved"] = "curved" in words.lower()
-            magnification = geometry["source_detector"] / geometry["source_origin"]
-        widest = square_around(data.shape[-1], geometry["detector_offset"])
-        matrix, pixel = _object_grid(file, source, widest, spacing / magnification)
-        mask = np.asarray(dataset(file, "mask", source)[()]) != 0 if "mask" in file else None
-        header: Header = {"modality": "CT"}
-        header |= {name: number(file, name, source) for name in ("kv", "mu_water") if name in file.attrs}
-    data = sinogram.astype(np.float32)
-    return Scan("ct", data, matrix, pixel, geometry=geometry, mask=mask, header=header, source=source)
+        angles = np.asarray(dataset(file, "angles_deg", source)[()])
+        data, mask = dataset(file, "sinogram", source), _mask(file, source)
+        return sinogram_of(file, data, angles, mask, source, slices, angle_sign)
 
 
-def _sign(file: h5py.File, source: str) -> int:
+def read_kspace(path: str | Path, slices: Slices = None, pixel_mm: float | None = None) -> Scan:
+    """Read a simple k-space. Without a mask, points that are zero in all coils count as not measured.
+
+    Raises:
+        FormatError: k-space that is real or has another number of axes.
+    """
+    source = Path(path).name
+    with open_hdf5(path) as file:
+        return kspace_of(file, dataset(file, "kspace", source), _mask(file, source), source, slices, pixel_mm)
+
+
+def sinogram_of(
+    said: Attributed,
+    data: h5py.Dataset | np.ndarray,
+    angles: np.ndarray,
+    mask: np.ndarray | None,
+    source: str,
+    slices: Slices,
+    angle_sign: int | None,
+) -> Scan:
+    """The scan of a sinogram ([slices,] views, detectors) and the attributes `said`, wherever they were stored."""
+    if data.ndim not in (2, 3) or data.dtype.kind not in "buif" or angles.dtype.kind not in "buif":
+        raise FormatError(
+            f"{source}: got a sinogram of shape {data.shape} and type {data.dtype} with angles of type {angles.dtype}, "
+            "expected real numbers ([slices,] views, detectors)"
+        )
+    sign = _sign(said, source) if angle_sign is None else angle_sign
+    if sign not in (1, -1):
+        raise FormatError(f"{source}: got angle_sign {angle_sign}, expected 1 or -1")
+    words = text(said.attrs.get("geometry", ""))
+    kind = next((k for k in ("fan", "parallel") if k in words.lower()), None)
+    if kind is None:
+        raise FormatError(
+            f"{source}: got the attribute geometry = {words!r}, expected a text with 'parallel' or 'fan'"
+        )
+    spacing = number(said, "detector_pixel_mm", source)
+    geometry = {
+        "type": kind,
+        "angles": sign * one_turn(angles),
+        "detector_spacing": spacing,
+        "detector_offset": number(said, "detector_offset", source, 0.0),
+    }
+    if "detectors" in said.attrs:
+        geometry["detectors"] = int(number(said, "detectors", source))
+    magnification = 1.0
+    if kind == "fan":
+        geometry["source_origin"] = number(said, "source_origin_mm", source)
+        geometry["source_detector"] = number(said, "source_detector_mm", source)
+        geometry["curved"] = "curved" in words.lower()
+        magnification = geometry["source_detector"] / geometry["source_origin"]
+    widest = square_around(data.shape[-1], geometry["detector_offset"])
+    matrix, pixel = _object_grid(said, source, widest, spacing / magnification)
+    header: Header = {"modality": "CT"}
+    header |= {name: number(said, name, source) for name in ("kv", "mu_water") if name in said.attrs}
+    index = choose(1 if data.ndim == 2 else len(data), slices, source)
+    sinogram = data[()][None][index] if data.ndim == 2 else _taken(data, index)
+    return Scan(
+        "ct",
+        sinogram.astype(np.float32),
+        matrix,
+        pixel,
+        geometry=geometry,
+        mask=mask,
+        header=header,
+        source=source,
+    )
+
+
+def kspace_of(
+    said: Attributed,
+    data: h5py.Dataset | np.ndarray,
+    mask: np.ndarray | None,
+    source: str,
+    slices: Slices,
+    pixel_mm: float | None,
+) -> Scan:
+    """The scan of k-space ([slices, coils,] ky, kx) and the attributes `said`, wherever they were stored."""
+    if data.ndim not in (2, 4) or data.dtype.kind != "c":
+        further = "; choose or average along a fifth axis (averages, echoes, times)" if data.ndim == 5 else ""
+        raise FormatError(
+            f"{source}: got kspace of shape {data.shape} and type {data.dtype}, expected complex "
+            "(slice, coil, ky, kx) or (ky, kx); add the missing axes or join real and imaginary part"
+            + further
+        )
+    index = choose(1 if data.ndim == 2 else len(data), slices, source)
+    kspace = (data[()][None, None] if data.ndim == 2 else _taken(data, index)).astype(np.complex64)
+    mask = mask[index] if mask is not None and mask.ndim == 3 and len(mask) == len(data) else mask
+    stated = number(said, "pixel_mm", source) if "pixel_mm" in said.attrs else None
+    return kspace_scan(kspace, mask=mask, stated_mm=stated, pixel_mm=pixel_mm, source=source)
+
+
+def _taken(data: h5py.Dataset | np.ndarray, index: np.ndarray) -> np.ndarray:
+    return take(data, index) if isinstance(data, h5py.Dataset) else data[index]
+
+
+def _mask(file: h5py.File, source: str) -> np.ndarray | None:
+    return np.asarray(dataset(file, "mask", source)[()]) != 0 if "mask" in file else None
+
+
+def _sign(file: Attributed, source: str) -> int:
     direction = text(file.attrs.get("angle_direction", "counter-clockwise")).lower()
     signs = {"counter-clockwise": 1, "counterclockwise": 1, "clockwise": -1}
     if direction not in signs:
@@ -86,7 +157,7 @@ def _sign(file: h5py.File, source: str) -> int:
 
 
 def _object_grid(
-    file: h5py.File, source: str, matrix: tuple[int, int], pixel: float
+    file: Attributed, source: str, matrix: tuple[int, int], pixel: float
 ) -> tuple[tuple[int, int], float]:
     """(H, W) and the pixel [mm]; by default all that the detector sees, `matrix` pixels of a detector's size at the
     rotation centre."""
@@ -98,36 +169,3 @@ def _object_grid(
         if found := re.fullmatch(r"object_pixel_mm_at_(\d+)", name):
             matrix, pixel = (int(found[1]), int(found[1])), number(file, name, source)
     return matrix, number(file, "object_pixel_mm", source, pixel)
-
-
-def read_kspace(path: str | Path, slices: Slices = None) -> Scan:
-    """Read a simple k-space. Without a mask, points that are zero in all slices and coils count as not
-    measured.
-
-    Raises:
-        FormatError: k-space that is real or has another number of axes.
-    """
-    source = Path(path).name
-    with open_hdf5(path) as file:
-        data = dataset(file, "kspace", source)
-        if data.ndim not in (2, 4) or data.dtype.kind != "c":
-            raise FormatError(
-                f"{source}: got kspace of shape {data.shape} and type {data.dtype}, expected complex "
-                "(slice, coil, ky, kx) "
-                "or (ky, kx); add the missing axes or join real and imaginary part"
-            )
-        index = choose(1 if data.ndim == 2 else len(data), slices, source)
-        kspace = (data[()][None, None] if data.ndim == 2 else take(data, index)).astype(np.complex64)
-        header: Header = {"modality": "MR"}
-        if "mask" in file:
-            mask = np.asarray(dataset(file, "mask", source)[()]) != 0
-        else:
-            mask = measured(kspace)
-            header["mask"] = (
-                "none stored; fully sampled" if mask is None else "none stored; zeros count as not measured"
-            )
-        if "pixel_mm" not in file.attrs:
-            header["pixel_size"] = "not stored; 1 mm assumed"
-        pixel = number(file, "pixel_mm", source, 1.0)
-    rows, columns = kspace.shape[-2:]
-    return Scan("mri", kspace, (rows, columns), pixel, mask=mask, header=header, source=source)

@@ -95,12 +95,10 @@ def test_simple_sinogram_defects(attrs, words, tmp_path):
         read(tmp_path / "s.h5")
 
 
-def dxchange_file(path, line, *, theta=True, dead=False):
+def dxchange_file(path, line, *, theta=True):
     """Counts 1000 exp(-p) + 50 dark; frames averaged."""
     with h5py.File(path, "w") as file:
         counts = 50 + 1000 * np.exp(-line)
-        if dead:
-            counts[:, 0, 0] = 50
         file["exchange/data"] = counts
         file["exchange/data_white"] = (
             np.full((2, *line.shape[1:]), 1050.0) + np.array([-10, 10])[:, None, None]
@@ -132,16 +130,48 @@ def test_dxchange(tmp_path):
         read(tmp_path / "d.h5", center=90.0)
 
 
-def test_dxchange_floor_and_missing_angles(tmp_path):
-    dxchange_file(tmp_path / "d.h5", np.zeros((3, 2, 4)), theta=False, dead=True)
+def test_dxchange_missing_parts(tmp_path):
+    dxchange_file(tmp_path / "d.h5", np.ones((3, 2, 4)), theta=False)
     scan = read(tmp_path / "d.h5")
-    assert scan.header["floored"] == 3 and scan.data.max() == pytest.approx(np.log(1000), rel=1e-5)
-    assert (
-        np.allclose(scan.geometry["angles"], np.deg2rad([0, 90, 180])) and "assumed" in scan.header["angles"]
-    )
+    assert np.allclose(scan.geometry["angles"], np.deg2rad([0, 90, 180]))
+    assert scan.pixel_assumed and scan.pixel_mm == 1.0
+    said = " ".join(scan.remarks)
+    assert "angles are not stored" in said and "pixel size is not stored" in said and "rotation axis" in said
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        file["measurement/instrument/detector/pixel_size"] = 1.5
+        file["measurement/instrument/detector/pixel_size"].attrs["units"] = b"mm"
+        dark = file["exchange/data_dark"][()]
+        del file["exchange/data_dark"]
+        file["exchange/data_dark"] = dark[:0]
+    scan = read(tmp_path / "d.h5", center=1.5)
+    assert scan.pixel_mm == 1.5 and not scan.pixel_assumed
+    without_dark = np.log(1050 / (50 + 1000 * np.exp(-1)))
+    assert np.allclose(scan.data, without_dark, atol=1e-5)
+    assert [r for r in scan.remarks if "angles" not in r] == []
     with h5py.File(tmp_path / "d.h5", "a") as file:
         del file["exchange/data_white"]
     with pytest.raises(FormatError, match="data_white"):
+        read(tmp_path / "d.h5")
+
+
+@pytest.mark.parametrize("turn", [np.pi, 2 * np.pi])
+def test_dxchange_radians_are_not_taken_for_degrees(turn, tmp_path):
+    dxchange_file(tmp_path / "d.h5", np.ones((40, 1, 4)), theta=False)
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        file["exchange/theta"] = np.linspace(0, turn, 40, endpoint=False)
+    with pytest.raises(FormatError, match=r"d\.h5: got 40 views over .*units = 'rad'"):
+        read(tmp_path / "d.h5")
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        file["exchange/theta"].attrs["units"] = "rad"
+    assert np.ptp(read(tmp_path / "d.h5").geometry["angles"]) == pytest.approx(turn * 39 / 40)
+
+
+@pytest.mark.filterwarnings("error")
+def test_angles_that_are_no_numbers_are_refused(tmp_path):
+    dxchange_file(tmp_path / "d.h5", np.ones((40, 1, 4)), theta=False)
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        file["exchange/theta"] = np.full(40, np.inf)
+    with pytest.raises(FormatError, match=r"d\.h5: got 40 angles that are not finite"):
         read(tmp_path / "d.h5")
 
 

@@ -7,7 +7,7 @@ import ismrmrd
 import numpy as np
 import pytest
 from ismrmrd import xsd
-from scanprior.formats.kspace import crop_readout, to_image, to_kspace
+from scanprior.formats.kspace import crop_readout, measured, to_image, to_kspace
 from scanprior.formats.read import describe, read, sniff
 from scanprior.formats.scan import FormatError
 
@@ -85,6 +85,35 @@ def test_fastmri_single_coil(tmp_path):
     fastmri_file(tmp_path / "f.h5", to_kspace(picture(2, 8, 10)), xml=None)
     scan = read(tmp_path / "f.h5", slices=[1])
     assert scan.data.shape == (1, 1, 8, 10) and scan.mask is None and scan.truth.shape == (1, 8, 10)
+
+
+def test_fastmri_averages(tmp_path):
+    """Averages that share the lines: each sample is the mean of those that measured it; slices are not averages."""
+    kspace = kspace_padded()
+    averages = np.stack([kspace * 0.5, kspace * 1.5, kspace])
+    averages[0, ..., ::2] = averages[1, ..., ::2] = 0
+    fastmri_file(tmp_path / "f.h5", averages)
+    once = tmp_path / "once.h5"
+    fastmri_file(once, kspace)
+    scan = read(tmp_path / "f.h5", slices=[1])
+    assert np.allclose(scan.data, read(once, slices=[1]).data, atol=1e-6)
+    assert "the mean of 3 averages" in scan.remarks[0] and read(once).remarks == ()
+    facts = describe(tmp_path / "f.h5")
+    assert facts["slices"] == describe(once)["slices"] == 2 and facts["axes"].startswith("average")
+
+
+def test_a_fifth_axis_of_unknown_meaning_is_refused(tmp_path):
+    with h5py.File(tmp_path / "k.h5", "w") as file:
+        file["kspace"] = np.ones((3, 1, 2, 8, 8), np.complex64)
+    with pytest.raises(FormatError, match=r"k\.h5: got kspace of shape \(3, 1, 2, 8, 8\).*averages"):
+        read(tmp_path / "k.h5")
+
+
+def test_parts_in_datasets_of_their_own_are_named(tmp_path):
+    with h5py.File(tmp_path / "k.h5", "w") as file:
+        file["k_real"] = file["k_imag"] = np.ones((1, 2, 8, 8))
+    with pytest.raises(FormatError, match=r"k\.h5: .*join real and imaginary part"):
+        read(tmp_path / "k.h5")
 
 
 def test_fastmri_defects(tmp_path):
@@ -238,6 +267,35 @@ def test_simple_kspace(stored, tmp_path):
             file["mask"] = mask
     scan = read(tmp_path / "k.h5")
     assert np.array_equal(scan.data, kspace * mask) and (scan.mask == mask).all() and scan.pixel_mm == 1.7
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_simple_kspace_whose_slices_were_sampled_differently(stored, tmp_path):
+    """What one slice lacks is not a measured zero because another has it; a slice of zeros counts as the others."""
+    masks = np.random.default_rng(0).random((3, 6, 4)) > 0.5
+    kspace = picture(3, 2, 6, 4) * masks[:, None]
+    kspace[2] = 0
+    with h5py.File(tmp_path / "k.h5", "w") as file:
+        file["kspace"] = kspace
+        if stored:
+            file["mask"] = masks
+    scan = read(tmp_path / "k.h5")
+    assert scan.mask.shape == (3, 6, 4) and (scan.mask[:2] == masks[:2]).all()
+    assert (scan.mask[2] == (masks[2] if stored else masks[0] | masks[1])).all()
+    assert (read(tmp_path / "k.h5", slices=[1]).mask.reshape(6, 4) == masks[1]).all()
+
+
+def test_a_line_that_one_slice_lacks_was_not_measured_but_a_sample_that_is_zero_was():
+    kspace = picture(2, 1, 40, 30)
+    kspace[0, 0, 3, 7] = kspace[1, 0, 20, 2] = 0
+    assert measured(kspace) is None
+    kspace[1, 0, 5] = 0
+    assert measured(kspace).shape == (2, 40, 30) and not measured(kspace)[1, 5].any()
+    assert measured(kspace[:, :, :, ::-1])[0].sum() == 40 * 30 - 1
+    columns = np.ascontiguousarray(kspace.swapaxes(-1, -2))
+    assert (measured(columns) == measured(kspace).swapaxes(-1, -2)).all()
+    kspace[:, 0, 5] = 0
+    assert measured(kspace).shape == (40, 30) and measured(kspace).sum() == 39 * 30
 
 
 def test_real_kspace(shared):

@@ -145,7 +145,7 @@ def test_a_failure_while_writing_leaves_the_older_results(
     def full(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device", "report.png")
 
-    monkeypatch.setattr("scanprior.cli.reconstruction.save", full)
+    monkeypatch.setattr("scanprior.cli.results.save", full)
     for output in (folder, tmp_path / "new"):
         done = scanprior("reconstruct", file, "-o", output, "--prior", ct_prior, *FAST, "--overwrite")
         assert done.code == 2

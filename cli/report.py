@@ -36,6 +36,7 @@ COLUMNS = {  # key -> head of the column, format
     "psnr": ("PSNR [dB]", "{:.2f}"),
     "ssim": ("SSIM", "{:.3f}"),
     "nrmse": ("NRMSE", "{:.4f}"),
+    "rmse_hu": ("RMSE [HU]", "{:.1f}"),
     "residual": ("data residual", "{:.4f}"),
     "nfe": ("NFE", "{}"),
     "seconds": ("s / slice", "{:.2f}"),
@@ -134,6 +135,7 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         "uncertainty": round(100 / math.sqrt(2 * samples - 2)) if samples and samples > 1 else None,
         "sections": sections_of(sections),
         "command": facts.get("command"),
+        "command_note": "INPUT is the file or folder whose content has the sha256 above, OUTPUT any new folder.",
     }
 
 

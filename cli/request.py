@@ -88,7 +88,7 @@ def command(request: Request, method: Any, card: Card | None, name: str) -> str:
         said["no-baselines"] = True
     words = ["scanprior", "reconstruct", name, "-o", "OUTPUT"]
     for key, value in said.items():
-        if value not in (None, "", False):
+        if value is not None and value is not False and value != "":
             words += [f"--{key.replace('_', '-')}", *([] if value is True else [str(value)])]
     return shlex.join(words)
 

@@ -94,6 +94,7 @@ def provenance_of(study: Study) -> dict[str, Any]:
         "request": study.asked,
         "input_sha256": study.given["sha256"],
         "presets": study.presets,
+        "device": str(study.display.problem.y.device),
         "nfe": result.nfe,
         "seconds": round(result.seconds, 3),
     }

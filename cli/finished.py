@@ -58,7 +58,7 @@ def _kept(folder: Path, first: int) -> dict[str, Reconstruction] | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {
                 name: Reconstruction.of(torch.from_numpy(stored[f"samples_{k}"]), nfe, seconds, provenance)
                 for k, (name, nfe, seconds, provenance) in enumerate(json.loads(str(stored["facts"])))

@@ -48,6 +48,6 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def remarks(item: Scan | Volume) -> list[str]:
     """What must be said of an input that was read: what was assumed, dropped or repaired, a sentence each."""
     said = list(item.remarks)
-    if item.pixel_assumed and not any("pixel" in line for line in said):
+    if item.pixel_assumed and not any("pixel size" in line for line in said):
         said.append("the file does not say how large a pixel is: its size is assumed; --pixel-mm says it")
     return said

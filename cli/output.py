@@ -27,8 +27,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..formats.write import atomic
-
 try:
     import fcntl
 except ImportError:  # Windows has none: two runs into one folder are not told apart there
@@ -69,7 +67,7 @@ def check_file(path: Path, overwrite: bool, *sources: Path) -> None:
     Raises FileExistsError, FileNotFoundError, PermissionError.
     """
     if path.is_dir():
-        raise FileExistsError(f"{path} is a folder, expected the name of a file; choose another name")
+        raise FileExistsError(f"{path} exists and is a folder; choose another name")
     if path.is_symlink():
         raise FileExistsError(f"{path} is a symbolic link; name the file itself")
     if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
@@ -149,6 +147,8 @@ def _begin(work: Path, overwrite: bool, run: dict[str, Any] | None) -> None:
     for name in ("done", "result"):
         (work / name).mkdir(parents=True, exist_ok=True)
     if run is not None:
+        from ..formats.write import atomic
+
         with atomic(work / "run.json") as temporary:
             temporary.write_text(json.dumps(run))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -87,7 +88,7 @@ def reconstruct_file(path: Path, output: Path, request: Request, overwrite: bool
         result = found.pop(ready.name)
         beside = {ready.beside[name].title: one for name, one in found.items()}
         rows = _rows(display, ready.method, result, beside)
-        warnings += _warned(_afterwards(ready, display, rows, slices))
+        warnings += _warned(_not_finite(rows, slices) + _afterwards(ready, display, rows, slices))
         print_table(rows)
         said, name = remarks(ready.scan), path.name if request.name_in_report else "INPUT"
         study = Study(
@@ -255,6 +256,17 @@ def _afterwards(ready: Ready, display: Display, rows: list[Row], slices: list[in
         rows = [display.row(floor.title, floor(ready.problem).mean, 0, 0.0)]
     bottom = next(row for row in rows if row.name == floor.title)
     return found + worse(ours.slices, bottom.slices, floor.title, noise_residual(ready.problem), slices)
+
+
+def _not_finite(rows: list[Row], slices: list[int]) -> list[str]:
+    """Figures that are no numbers: JSON has none for them, and a dash on the page says too little."""
+    return [
+        f"{row.name}: {key} is {value} in slice {number}"
+        for row in rows
+        for key, values in row.slices.items()
+        for number, value in zip(slices, values, strict=True)
+        if not np.isfinite(value)
+    ]
 
 
 def _warned(lines: list[str]) -> list[str]:

@@ -93,6 +93,7 @@ def provenance_of(study: Study) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "request": study.asked,
         "input_sha256": study.given["sha256"],
+        "pixel_assumed": study.scan.pixel_assumed,
         "presets": study.presets,
         "device": str(study.display.problem.y.device),
         "nfe": result.nfe,

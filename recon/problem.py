@@ -5,6 +5,7 @@ A problem is all a method sees: no file, no task name, no truth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -45,6 +46,8 @@ class Problem:
                 f"the measurement has shape {tuple(self.y.shape)}, but {self.operator!r} measures "
                 f"(batch, {', '.join(map(str, self.operator.range))}); the geometry or mask belongs to another scan"
             )
+        if self.water is not None and not 0 < self.water < math.inf:
+            raise ValueError(f"got water {self.water}, expected its attenuation in 1/mm, about 0.02")
         if not bool(torch.isfinite(torch.view_as_real(self.y) if self.y.is_complex() else self.y).all()):
             raise ValueError(
                 "the measurement holds NaN or infinite values; mask or repair those samples first"

@@ -60,7 +60,7 @@ def test_a_file_is_refused_likewise(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="is the input"):
         check_file(tmp_path / "file", True, tmp_path / "none", tmp_path / "link")
     for wrong, words in {
-        tmp_path: "is a folder",
+        tmp_path: "exists and is a folder",
         tmp_path / "link": "symbolic link",
         tmp_path / "none" / "f": "does not exist",
         Path("/proc/f"): "cannot be written there",

@@ -265,3 +265,28 @@ def test_a_scan_outside_of_the_prior_is_said(images, ct_prior, report, tmp_path,
     ]
     assert "warning: outside of the network&#39;s training: pixel size".replace("warning: ", "") in page
     assert done.err.count("warning: ") == len(found["warnings"])
+
+
+def test_figures_that_are_no_numbers_are_said(ct_scan: Scan, tmp_path, report) -> None:
+    """A slice without a measurement has no residual."""
+    data = np.stack([ct_scan.data[0], 0 * ct_scan.data[0]])
+    write_scan(tmp_path / "scan.h5", replace(ct_scan, data=data, truth=None))
+    found, _, done = report(tmp_path / "scan.h5", "--method", "fbp", "--no-baselines")
+    assert found["by_slice"][1]["residual"] is None
+    assert found["warnings"] == ["FBP: residual is nan in slice 1"]
+    assert "warning: FBP: residual is nan in slice 1" in done.err
+
+
+@pytest.mark.parametrize("water", [0.0, -1.0, float("nan"), float("inf")])
+def test_water_attenuates(water: float, ct_scan: Scan, tmp_path, scanprior) -> None:
+    write_scan(tmp_path / "scan.h5", ct_scan)
+    done = scanprior("reconstruct", tmp_path / "scan.h5", "-o", tmp_path / "out", "--mu-water", water)
+    assert done.code == 2 and "--mu-water" in done.err
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        file["header"].attrs["mu_water"] = water
+    for verb in ("validate", "reconstruct"):
+        options = ("-o", tmp_path / "out") if verb == "reconstruct" else ()
+        done = scanprior(verb, tmp_path / "scan.h5", *options)
+        assert done.code == 2 and "mu_water" in done.out + done.err
+    with pytest.raises(ValueError, match="its attenuation in 1/mm"):
+        replace(problem_of(ct_scan), water=water)

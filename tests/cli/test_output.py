@@ -116,7 +116,7 @@ def test_the_old_or_the_new_result_is_always_there(tmp_path: Path, monkeypatch) 
 
 def test_a_block_that_fails_leaves_the_old_result(tmp_path: Path) -> None:
     fill(tmp_path / "out", "old")
-    with pytest.raises(OSError), whole_folder(tmp_path / "out", True, OURS):  # noqa: PT011
+    with pytest.raises(OSError), whole_folder(tmp_path / "out", True, OURS):
         raise OSError(28, "No space left on device")
     assert names(tmp_path) == ["out"] and (tmp_path / "out" / "report.html").read_text() == "old"
 

@@ -1,13 +1,13 @@
 """An output folder or file is written whole or not at all, by one process at a time, and refused before the work.
 
-A run that writes the folder NAME works in NAME.unfinished beside it, whose `result` takes the place of NAME when all
+A run that writes the folder NAME works in .NAME.unfinished beside it, whose `result` takes the place of NAME when all
 is written:
 
-    NAME.unfinished/run.json   what the result is a function of, of a run that can go on where it was stopped
-    NAME.unfinished/done/      what such a run has done so far
-    NAME.unfinished/result/    the folder that is to be NAME
-    .NAME.lock                 held (flock) by the process that works on NAME, which it names; a kill gives it back
-    .NAME.old                  the older NAME, between two renames: a start that finds it without NAME puts it back
+    .NAME.unfinished/run.json   what the result is a function of, of a run that can go on where it was stopped
+    .NAME.unfinished/done/      what such a run has done so far
+    .NAME.unfinished/result/    the folder that is to be NAME
+    .NAME.lock                  held (flock) by the process that works on NAME, which it names; a kill gives it back
+    .NAME.old                   the older NAME, between two renames: a start that finds it without NAME puts it back
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def whole_folder(
     """
     check_output(folder, overwrite, ours)
     place = folder.absolute()
-    work = place.with_name(f"{place.name}.unfinished")
+    work = place.with_name(f".{place.name}.unfinished")
     with _alone(place), _terminable():
         _restore(place)
         check_output(folder, overwrite, ours)  # again: now nobody else writes it
@@ -166,7 +166,7 @@ def _leave(work: Path, folder: Path) -> None:
     if (work / "done").is_dir() and any((work / "done").iterdir()):
         shutil.rmtree(work / "result", ignore_errors=True)
         print(
-            f"what was done so far is kept in {folder}.unfinished; the same command goes on from there",
+            f"what was done so far is kept in {folder.with_name(work.name)}; the same command goes on from there",
             file=sys.stderr,
         )
     else:

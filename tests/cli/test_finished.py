@@ -74,9 +74,9 @@ def test_what_was_stopped_goes_on(how, code, words, many, ct_prior, scanprior, s
     stops(3, how)
     done = scanprior(*command, tmp_path / "out")
     assert done.code == code and words in done.err
-    assert "out.unfinished; the same command goes on from there" in done.err
+    assert ".out.unfinished; the same command goes on from there" in done.err
     assert "Traceback" not in done.err and not (tmp_path / "out").exists()
-    kept = tmp_path / "out.unfinished"
+    kept = tmp_path / ".out.unfinished"
     assert len(list((kept / "done").iterdir())) == 3
 
     other = scanprior(*command, tmp_path / "out", "--seed", 9)

@@ -132,8 +132,8 @@ def stopped(folder: Path, run: dict, done: str = "1") -> None:
 def test_the_same_run_finds_what_it_did(tmp_path: Path, capsys) -> None:
     folder = tmp_path / "out"
     stopped(folder, RUN)
-    assert "out.unfinished; the same command goes on" in capsys.readouterr().err
-    assert names(tmp_path) == ["out.unfinished"]
+    assert ".out.unfinished; the same command goes on" in capsys.readouterr().err
+    assert names(tmp_path) == [".out.unfinished"]
     with whole_folder(folder, False, OURS, dict(RUN)) as temporary:
         assert names(done_so_far(temporary)) == ["1"] and names(temporary) == []
         (temporary / "report.html").write_text("whole")
@@ -146,17 +146,17 @@ def test_another_run_is_refused_and_overwrite_begins_anew(tmp_path: Path) -> Non
     for other, words in (({**RUN, "seed": 2}, r"\(seed differ\)"), (None, "another verb")):
         with pytest.raises(FileExistsError, match=words), whole_folder(folder, False, OURS, other):
             pass
-    assert names(tmp_path / "out.unfinished" / "done") == ["1"]
+    assert names(tmp_path / ".out.unfinished" / "done") == ["1"]
     with whole_folder(folder, True, OURS, {**RUN, "seed": 2}) as temporary:
         assert names(done_so_far(temporary)) == []
 
 
 def test_what_is_not_ours_is_not_deleted(tmp_path: Path) -> None:
-    (tmp_path / "out.unfinished").mkdir()
-    (tmp_path / "out.unfinished" / "thesis.tex").write_text("years")
+    (tmp_path / ".out.unfinished").mkdir()
+    (tmp_path / ".out.unfinished" / "thesis.tex").write_text("years")
     with pytest.raises(FileExistsError, match=r"thesis\.tex"), whole_folder(tmp_path / "out", True, OURS):
         pass
-    assert names(tmp_path / "out.unfinished") == ["thesis.tex"]
+    assert names(tmp_path / ".out.unfinished") == ["thesis.tex"]
 
 
 def test_nothing_done_leaves_nothing(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_two_runs_do_not_meet_and_a_killed_one_is_not_in_the_way(tmp_path: Path)
     with holding(folder) as other:
         with pytest.raises(FileExistsError, match=f"another run \\(process {other.pid} on "):
             fill(folder, "mine")
-        assert (tmp_path / "out.unfinished").is_dir()  # theirs
+        assert (tmp_path / ".out.unfinished").is_dir()  # theirs
         other.kill()
     fill(folder, "mine")
     assert names(tmp_path) == ["out"]

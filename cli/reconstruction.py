@@ -77,12 +77,12 @@ class Ready:
 def reconstruct_file(path: Path, output: Path, request: Request, overwrite: bool = False) -> list[Row]:
     """Read (or simulate), reconstruct, write everything into `output`; returns the table's rows."""
     ready = make_ready(path, request)
+    request = replace(request, dtype=_dtype(ready.network))  # what `auto` is depends on the machine
     slices = slice_list(request.slices) or list(range(ready.scan.slices))
     display = Display(ready.scan, ready.problem, ready.card)
     warnings = _warned(_beforehand(ready))
     digest = fingerprint(path)
     run = result_of(request, ready.method, ready.card, digest, ready.settings)
-    run["dtype"] = _dtype(ready.network)  # what `auto` is depends on the machine
     with whole_folder(output, overwrite, run=run) as folder:
         found = _solved(ready, request, done_so_far(folder))
         result = found.pop(ready.name)

@@ -109,7 +109,7 @@ def facts_of(study: Study, provenance: dict[str, Any]) -> dict[str, Any]:
         "data": list(scan.data.shape),
         "matrix": list(scan.matrix),
         "pixel_mm": scan.pixel_mm,
-        "pixel_size": "assumed, the file does not say it" if scan.pixel_assumed else "as the file says",
+        "pixel_size": _origin_of_pixel(study),
         "slices": study.slices,
         **study.given,
         **display.problem.facts,
@@ -136,6 +136,12 @@ def facts_of(study: Study, provenance: dict[str, Any]) -> dict[str, Any]:
         "prior": study.card.to_dict() if study.card else {},
         "command": study.command,
     }
+
+
+def _origin_of_pixel(study: Study) -> str:
+    if study.asked["reader"].get("pixel_mm") is not None:
+        return "--pixel-mm"
+    return "assumed, the file does not say it" if study.scan.pixel_assumed else "as the file says"
 
 
 def _draw(path: Path, study: Study, std: np.ndarray | None) -> None:

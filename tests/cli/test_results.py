@@ -72,6 +72,7 @@ def test_the_command_in_the_report_gives_the_result_again(images, ct_prior, repo
     assert first["input"]["slices"] == [1, 3]
     assert first["input"]["measurement"]["photons"] == 2e4
     assert first["input"]["mu_water"] == {"per_mm": 0.02, "from": "--mu-water"}
+    assert request["dtype"] == first["provenance"]["network_dtype"]  # not "auto"
     assert "eta=0.25" in first["command"] and first["command"].replace("&", "") in page
 
     words = shlex.split(first["command"])

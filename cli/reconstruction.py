@@ -78,42 +78,55 @@ def reconstruct_file(path: Path, output: Path, request: Request, overwrite: bool
     """Read (or simulate), reconstruct, write everything into `output`; returns the table's rows."""
     ready = make_ready(path, request)
     request = replace(request, dtype=_dtype(ready.network))  # what `auto` is depends on the machine
-    slices = slice_list(request.slices) or list(range(ready.scan.slices))
-    display = Display(ready.scan, ready.problem, ready.card)
-    warnings = _warned(_beforehand(ready))
+    early = _warned(_beforehand(ready))
     digest = fingerprint(path)
     run = result_of(request, ready.method, ready.card, digest, ready.settings)
     with whole_folder(output, overwrite, run=run) as folder:
         found = _solved(ready, request, done_so_far(folder))
-        result = found.pop(ready.name)
-        beside = {ready.beside[name].title: one for name, one in found.items()}
-        rows = _rows(display, ready.method, result, beside)
-        warnings += _warned(_not_finite(rows, slices) + _afterwards(ready, display, rows, slices))
-        print_table(rows)
-        said, name = remarks(ready.scan), path.name if request.name_in_report else "INPUT"
-        study = Study(
-            scan=ready.scan,
-            volume=ready.volume,
-            display=display,
-            result=result,
-            rows=rows,
-            card=ready.card,
-            slices=slices,
-            title=path.name if request.name_in_report else f"{ready.scan.kind.upper()} scan {digest[:12]}",
-            kind=next(word for base, word in KINDS.items() if isinstance(ready.method, base)),
-            warnings=warnings,
-            remarks=[line.replace(path.name, name) for line in said],
-            given={"sha256": digest, "measurement": measurement_of(ready.problem)},
-            asked=asked(request, ready.method, ready.card),
-            beside={title: one.provenance for title, one in beside.items()},
-            presets=ready.presets,
-            command=command(request, ready.method, ready.card, name),
-        )
+        study = _study(ready, request, found, early, path.resolve().name, digest)
+        print_table(study.rows)
         write_results(folder, study)
     print(
         f"\nwrote {output}/: report.html, report.png, reconstruction.h5, dicom/  (research use only, not for diagnosis)"
     )
-    return rows
+    return study.rows
+
+
+def _study(
+    ready: Ready,
+    request: Request,
+    found: dict[str, Reconstruction],
+    warnings: list[str],
+    name: str,
+    digest: str,
+) -> Study:
+    """The methods beside each other, with all that is said of them. `name`, `digest`: of the input."""
+    scan, method, card = ready.scan, ready.method, ready.card
+    slices = slice_list(request.slices) or list(range(scan.slices))
+    display = Display(scan, ready.problem, card)
+    result = found[ready.name]
+    beside = {ready.beside[key].title: one for key, one in found.items() if key != ready.name}
+    rows = _rows(display, method, result, beside)
+    late = _warned(_not_finite(rows, slices) + _afterwards(ready, display, rows, slices))
+    named = request.name_in_report
+    return Study(
+        scan=scan,
+        volume=ready.volume,
+        display=display,
+        result=result,
+        rows=rows,
+        card=card,
+        slices=slices,
+        title=name if named else f"{scan.kind.upper()} scan {digest[:12]}",
+        kind=next(word for base, word in KINDS.items() if isinstance(method, base)),
+        warnings=warnings + late,
+        remarks=[line if named else line.replace(name, "INPUT") for line in remarks(scan)],
+        given={"sha256": digest, "measurement": measurement_of(ready.problem)},
+        asked=asked(request, method, card),
+        beside={title: one.provenance for title, one in beside.items()},
+        presets=ready.presets,
+        command=command(request, method, card, name if named else "INPUT"),
+    )
 
 
 def make_ready(path: Path, request: Request) -> Ready:

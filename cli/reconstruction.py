@@ -252,7 +252,7 @@ def _beforehand(ready: Ready) -> list[str]:
     if ready.card is None:
         return []
     known, scan = ready.card.to_dict(), ready.scan
-    found = outside(known, ready.problem.operator.domain[-2:], None if scan.pixel_assumed else scan.pixel_mm)
+    found = outside(known, ready.problem.operator.domain[-2:], None if scan.pixel_assumed else scan.voxel[1:])
     if isinstance(ready.method, Supervised):
         found += differences(known["measurement"], measurement_of(ready.problem))
     return [f"outside of the network's training: {line}" for line in found]

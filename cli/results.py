@@ -64,17 +64,20 @@ def write_results(folder: Path, study: Study) -> None:
     samples = np.stack([display.image(result.samples[:, s]) for s in range(result.samples.shape[1])])
     mean = display.image(result.mean)
     std = None if result.std is None else display.spread(result.std)
-    spacing = scan.spacing or (
-        study.volume.spacing[0] if study.volume is not None else 1.0,
-        scan.pixel_mm,
-        scan.pixel_mm,
-    )
+    spacing = scan.voxel
     write_reconstruction(folder / "reconstruction.h5", mean, std, samples, display.units, spacing, provenance)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
     modality = "CT" if scan.kind == "ct" else "MR"
     write_dicom(
-        mean, study.volume, folder / "dicom", "scanprior", derivation, modality=modality, spacing=spacing
+        mean,
+        study.volume,
+        folder / "dicom",
+        "scanprior",
+        derivation,
+        modality=modality,
+        spacing=spacing,
+        thickness=scan.thickness,
     )
     _draw(folder / "report.png", study, std)
     facts = facts_of(study, provenance)
@@ -108,7 +111,7 @@ def facts_of(study: Study, provenance: dict[str, Any]) -> dict[str, Any]:
         "kind": scan.kind,
         "data": list(scan.data.shape),
         "matrix": list(scan.matrix),
-        "pixel_mm": scan.pixel_mm,
+        "voxel_mm": list(scan.voxel),
         "pixel_size": _origin_of_pixel(study),
         "slices": study.slices,
         **study.given,

@@ -25,19 +25,20 @@ RESIDUAL = 0.01  # a data residual that no one wonders at; and twice what the no
 Figures = dict[str, NDArray[np.float64]]  # of each slice, (B,)
 
 
-def outside(known: dict[str, Any], matrix: Sequence[int], pixel_mm: float | None) -> list[str]:
+def outside(known: dict[str, Any], matrix: Sequence[int], pixel_mm: Sequence[float] | None) -> list[str]:
     """Where a scan is not like the images of the training, in words; none where it is.
 
     Args:
         known: the card's entries; what it lacks is not judged.
         matrix: of the images that are reconstructed.
-        pixel_mm: their pixels' side; None where it is not known.
+        pixel_mm: their pixels' sides (dy, dx); None where they are not known.
     """
     found = []
     low, high = known.get("pixel_mm") or (0.0, np.inf)
-    if pixel_mm is not None and not low * (1 - PIXEL) <= pixel_mm <= high * (1 + PIXEL):
-        range_mm = f"{low:.3g} mm" if low == high else f"{low:.3g} to {high:.3g} mm"
-        found.append(f"pixel size: the prior learned from {range_mm}, the scan has {pixel_mm:.3g} mm")
+    if pixel_mm and not low * (1 - PIXEL) <= min(pixel_mm) <= max(pixel_mm) <= high * (1 + PIXEL):
+        learned = f"{low:.3g} mm" if low == high else f"{low:.3g} to {high:.3g} mm"
+        sizes = " x ".join(dict.fromkeys(f"{side:.3g}" for side in pixel_mm))
+        found.append(f"pixel size: the prior learned from {learned}, the scan has {sizes} mm")
     sides = known.get("matrix") or ()
     if sides and not min(sides) * SIDES[0] <= min(matrix) <= max(matrix) <= max(sides) * SIDES[1]:
         shapes = [" x ".join(map(str, shape)) for shape in (sides, matrix)]

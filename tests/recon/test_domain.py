@@ -16,13 +16,18 @@ CARD = {"pixel_mm": (1.08, 1.95), "matrix": (256, 256), "window": (-1024.0, 3071
 @pytest.mark.parametrize(
     ("matrix", "pixel", "words"),
     [
-        ((256, 256), 1.5, []),
-        ((128, 200), 1.0, []),  # half of the training's, a tenth below its range
-        ((256, 256), 0.1, ["pixel size: the prior learned from 1.08 to 1.95 mm, the scan has 0.1 mm"]),
-        ((256, 256), 2.5, ["pixel size: the prior learned from 1.08 to 1.95 mm, the scan has 2.5 mm"]),
+        ((256, 256), (1.5, 1.5), []),
+        ((128, 200), (1.0, 1.0), []),  # half of the training's, a tenth below its range
+        ((256, 256), (0.1, 0.1), ["pixel size: the prior learned from 1.08 to 1.95 mm, the scan has 0.1 mm"]),
+        ((256, 256), (2.5, 2.5), ["pixel size: the prior learned from 1.08 to 1.95 mm, the scan has 2.5 mm"]),
+        (
+            (256, 256),
+            (1.5, 2.5),
+            ["pixel size: the prior learned from 1.08 to 1.95 mm, the scan has 1.5 x 2.5 mm"],
+        ),
         ((256, 256), None, []),  # not known: it cannot be said
-        ((512, 512), 1.5, ["matrix: the prior learned from 256 x 256, the scan has 512 x 512"]),
-        ((100, 256), 1.5, ["matrix: the prior learned from 256 x 256, the scan has 100 x 256"]),
+        ((512, 512), (1.5, 1.5), ["matrix: the prior learned from 256 x 256, the scan has 512 x 512"]),
+        ((100, 256), (1.5, 1.5), ["matrix: the prior learned from 256 x 256, the scan has 100 x 256"]),
     ],
 )
 def test_pixels_and_matrix(matrix, pixel, words) -> None:

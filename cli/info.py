@@ -47,9 +47,6 @@ def lines(facts: dict[str, Any], indent: int = 0) -> Iterator[str]:
         if isinstance(value, dict):
             yield label
             yield from lines(value, indent + 2)
-        elif key == "remarks":  # sentences, all of them
-            yield label
-            yield from (f"{' ' * indent}  - {line}" for line in value)
         elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
             for number, entry in enumerate(value, 1):
                 yield f"{label} {number}"

@@ -63,9 +63,3 @@ def test_info_does_not_print_who_was_scanned(tmp_path: Path) -> None:
     for verb in ("info", "validate"):
         assert "DOE" not in call(verb, tmp_path / "set.h5")
         assert "DOE" not in call(verb, tmp_path / "set.h5", "--json")
-
-
-def test_info_says_each_remark_in_full() -> None:
-    remarks = [f"slice {k} was dropped, it lies twice in the file" for k in range(12)]
-    out = list(lines({"kind": "images", "remarks": remarks}))
-    assert out == ["kind     images", "remarks", *(f"  - {remark}" for remark in remarks)]

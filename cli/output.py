@@ -229,7 +229,11 @@ def _alone(place: Path) -> Iterator[None]:
 def _terminable() -> Iterator[None]:
     """SIGTERM ends the block as an exception does, so that it can leave things in order: SystemExit, code 143."""
 
+    owner = os.getpid()
+
     def leave(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a child that was forked has nothing to put in order
+            os._exit(128 + number)
         raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -199,3 +201,16 @@ def test_sigterm_tidies_up(tmp_path: Path) -> None:
         other.terminate()
     assert other.returncode == 143
     assert names(tmp_path) == []
+
+
+def test_a_child_that_is_ended_touches_nothing(tmp_path: Path) -> None:
+    """Nor does it take its parent's results with it."""
+    with whole_folder(tmp_path / "out", False, OURS) as temporary:
+        child = os.fork()
+        if not child:
+            signal.pause()
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
+        assert temporary.is_dir()
+        (temporary / "report.html").write_text("whole")
+    assert names(tmp_path) == ["out"]

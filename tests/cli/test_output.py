@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -203,14 +201,24 @@ def test_sigterm_tidies_up(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+FORK = """
+import os, signal, sys, time
+from pathlib import Path
+from scanprior.cli.output import whole_folder
+with whole_folder(Path(sys.argv[1]), True, {"report.html"}) as temporary:
+    (ready, says), child = os.pipe(), os.fork()
+    while not child:
+        os.write(says, b"1")
+        time.sleep(0.01)
+    os.read(ready, 1)
+    os.kill(child, signal.SIGTERM)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    (temporary / "report.html").write_text("whole")
+"""
+
+
 def test_a_child_that_is_ended_touches_nothing(tmp_path: Path) -> None:
     """Nor does it take its parent's results with it."""
-    with whole_folder(tmp_path / "out", False, OURS) as temporary:
-        child = os.fork()
-        if not child:
-            signal.pause()
-        os.kill(child, signal.SIGTERM)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
-        assert temporary.is_dir()
-        (temporary / "report.html").write_text("whole")
-    assert names(tmp_path) == ["out"]
+    command = [sys.executable, "-c", FORK, tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "143\n" and names(tmp_path) == ["out"]

@@ -78,6 +78,7 @@ def write_results(folder: Path, study: Study) -> None:
         modality=modality,
         spacing=spacing,
         thickness=scan.thickness,
+        pixel_assumed=scan.pixel_assumed,
     )
     _draw(folder / "report.png", study, std)
     facts = facts_of(study, provenance)

@@ -128,7 +128,7 @@ def test_parts_of_a_scan_are_the_scan(ct_scan: Scan, ct_prior, tmp_path) -> None
     np.testing.assert_array_equal(again["dds"].samples, found["dds"].samples)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_at_any_moment(many, ct_prior, scanprior, tmp_path) -> None:
     """kill -9 at random moments: started again, it ends with what a run gives that is left alone."""
     options = [many, "--prior", ct_prior, *FAST, "--device", "cpu", "-o"]

@@ -15,7 +15,7 @@ from ..recon.bench.suite import Suite
 from ..recon.bench.table import FLOOR, final, ranked
 from ..recon.metrics import WINDOW_HU
 from .figures import overview, save
-from .report import cell, embedded, sections_of, write_page
+from .report import BANNERS, cell, embedded, sections_of, write_page
 
 HEADS = {  # key of a line -> head of the column, format
     "method": ("method", "{}"),
@@ -112,6 +112,7 @@ def write_benchmark_report(
     low, high = WINDOW_HU
     shown = {
         "title": suite.title,
+        "banner": BANNERS["posterior"],
         "subtitle": f"benchmark {suite.name} · scanprior {__version__}",
         "pareto": embedded(folder / "pareto.png"),
         "tables": tables,

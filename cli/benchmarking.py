@@ -75,10 +75,12 @@ def run_benchmark(
     }
     write_sidecar(output / "results.json", {**facts, "table": lines, "rows": rows})
     pareto(output / "pareto.png", [line for line in lines if "error" not in line])
-    asked = {"output": output, "data": data, "prior": prior, "seed": seed, "device": device, **limits}
+    # names of the user's files and folders may be of patients: they stay out of the page
+    asked = {"output": "OUTPUT", "data": data and "DATA", "prior": prior and Path(prior).name}
+    asked |= {"seed": seed, "device": device, **limits}
     words = [f"--{key}={value}" for key, value in asked.items() if value is not None]
     words += [f"--method={label}" for label in methods] + [f"--task={task}" for task in tasks]
-    command = shlex.join(["scanprior", "benchmark", name, *words])
+    command = shlex.join(["scanprior", "benchmark", Path(name).name, *words])
     write_benchmark_report(output, suite, lines, worst_slices(output, suite, rows), facts, command)
     print(f"\nwrote {output}/: report.html, results.csv, results.json, pareto.png, worst/")
     return lines

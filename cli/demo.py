@@ -22,7 +22,9 @@ def demo(output: Path, overwrite: bool) -> None:
 
     check_output(output, overwrite)
     from ..formats.dicom import example_ct
-    from .reconstruction import Request, reconstruct_file
+    from .reconstruction import reconstruct_file
+    from .request import Request
 
-    reconstruct_file(example_ct(), output, Request(), "ct:views=23,photons=1e5", overwrite=overwrite)
+    request = Request(simulate="ct:views=23,photons=1e5", name_in_report=True)
+    reconstruct_file(example_ct(), output, request, overwrite)
     click.echo(f"open {output}/report.html")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .output import check_file
+
 
 @click.command()
 @click.argument("images", type=Path, required=False, help="Drawn images: samples.h5, any image set.")
@@ -70,10 +72,8 @@ def evaluate(
         raise ValueError("nothing to judge: add --features for FID and IS, --held-out for bits/dim")
     if window is not None and not window[0] < window[1]:
         raise ValueError(f"--window: got {window[0]:g} {window[1]:g}, expected black, then white")
-    if output is not None and output.exists() and not overwrite:
-        raise FileExistsError(f"{output} exists; choose another name or add --overwrite")
-    if output is not None and not output.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{output}: its folder does not exist; create it first")
+    if output is not None:
+        check_file(output, overwrite, *filter(None, (images, reference, held_out, features)))
     from .evaluation import Request, run
 
     run(

@@ -22,13 +22,13 @@ from rich.table import Table
 from .. import __version__
 from ..formats.images import open_images
 from ..formats.write import atomic
-from ..pretrained.cache import sha256_of
 from ..pretrained.load import load
 from ..priors.quality import InceptionScore, Moments, frechet_distance
 from .features import Features, open_features
 from .images import ImageSets
 from .likelihood import figures
 from .progress import counting
+from .request import fingerprint
 from .sampling import batches, own_size, physical
 from .spec import device_of
 
@@ -65,9 +65,6 @@ def run(request: Request) -> None:
     """
     device = device_of(request.device)
     facts: dict[str, Any] = {
-        **{
-            k: v for k, v in dataclasses.asdict(request).items() if k not in ("output", "overwrite", "device")
-        },
         "scanprior": __version__,
         "torch": torch.__version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -79,15 +76,21 @@ def run(request: Request) -> None:
     with counting() as progress:
         if request.features is not None:
             network = open_features(request.features, device)
-            facts |= {"features": request.features.name, "features_sha256": sha256_of(request.features)}
             facts |= _of_images(request, network, device, table, progress)
         if request.held_out is not None and request.prior is not None:
             facts |= _bits(request.held_out, request.prior, request, device, table, progress)
     Console().print(table)
     if request.output is not None:
         with atomic(request.output) as temporary:
-            temporary.write_text(json.dumps(facts, indent=1, default=str))
+            temporary.write_text(json.dumps(_asked(request) | facts, indent=1))
         print(f"wrote {request.output}")
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    """The options, with the hash of each input for its name, which may be a patient's."""
+    asked = {k: v for k, v in dataclasses.asdict(request).items() if k not in ("output", "device")}
+    given = {key: asked.pop(key) for key in ("images", "reference", "held_out", "features")}
+    return asked | {f"{key}_sha256": fingerprint(path) for key, path in given.items() if path is not None}
 
 
 def _of_images(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .output import check_file
+
 if TYPE_CHECKING:
     from ..priors.score import NetworkPrior
     from .images import ImageSets
@@ -56,10 +58,8 @@ def likelihood(
         raise ValueError(f"--limit: got {limit}, expected at least 1 image")
     if not 1e-9 <= tolerance <= 0.1:
         raise ValueError(f"--tolerance: got {tolerance:g}, expected 1e-9 to 0.1")
-    if output is not None and output.exists() and not overwrite:
-        raise FileExistsError(f"{output} exists; choose another name or add --overwrite")
-    if output is not None and not output.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{output}: its folder does not exist; create it first")
+    if output is not None:
+        check_file(output, overwrite, images)
     rows = run(images, prior, limit, tolerance, seed, device)
     if output is not None:
         write_csv(output, rows)

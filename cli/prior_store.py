@@ -14,6 +14,7 @@ import click
 from ..pretrained import cache
 from ..pretrained.card import Card, bundled
 from .info import lines, to_json
+from .output import check_file
 
 if TYPE_CHECKING:
     from ..pretrained.fetch import Bar
@@ -191,10 +192,8 @@ def import_prior(
 
     if output is None:
         check_name(name)
-    elif output.exists() and (output.is_dir() or not overwrite):
-        raise FileExistsError(f"{output} exists; choose another name or add --overwrite")
-    elif not output.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{output}: the folder {output.parent} does not exist; create it first")
+    else:
+        check_file(output, overwrite, checkpoint)
     scaling, more = intensity_table(intensity), options_of(kind, options)
     console = Console(stderr=True)
     with console.status(f"reading {checkpoint.name}"):

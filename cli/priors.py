@@ -146,7 +146,7 @@ def import_(
     --options, e.g. sde=sub-vp,centered=false:
       score-sde       sde, fir, skip_rescale, centered, sigma_min, sigma_max
       edm             preconditioning
-      adm, diffusers  num_heads, num_head_channels, use_new_attention_order, schedule
+      adm, diffusers  num_heads, num_head_channels, use_new_attention_order, schedule, towards, labels
       ncsnv2          centered, sigma_max, sigma_min
 
     \b

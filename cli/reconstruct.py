@@ -29,6 +29,9 @@ from .spec import DTYPES
     "--dtype", type=click.Choice(DTYPES), default="auto", help="Of the network; auto: what is fast here."
 )
 @click.option("--batch", type=click.IntRange(1), default=8, help="Images denoised at once.")
+@click.option(
+    "--name-in-report", is_flag=True, help="Call the input by its name in the report, not by its hash."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output folder.")
 @reading_options
 def reconstruct(
@@ -46,10 +49,13 @@ def reconstruct(
     device: str,
     dtype: str,
     batch: int,
+    name_in_report: bool,
     overwrite: bool,
     reader: dict[str, Any],
 ) -> None:
     """Reconstruct a scan: mean, standard deviation and samples of the posterior, with a picture and a report.
+
+    What is finished is kept when it is stopped; the same command goes on from there.
 
     \b
     Examples:
@@ -60,7 +66,8 @@ def reconstruct(
     from .output import check_output
 
     check_output(output, overwrite)
-    from .reconstruction import Request, reconstruct_file
+    from .reconstruction import reconstruct_file
+    from .request import Request
 
     request = Request(
         prior=prior,
@@ -68,10 +75,14 @@ def reconstruct(
         options=options,
         samples=samples,
         seed=seed,
+        simulate=simulate,
+        slices=slices,
+        reader=reader,
         baselines=baselines,
         mu_water=mu_water,
         device=device,
         dtype=dtype,
         batch=batch,
+        name_in_report=name_in_report,
     )
-    reconstruct_file(scan, output, request, simulate, slices, overwrite, reader)
+    reconstruct_file(scan, output, request, overwrite)

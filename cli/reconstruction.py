@@ -1,44 +1,39 @@
-"""What `scanprior reconstruct` and `scanprior demo` do: scan -> problem -> methods -> files.
+"""What `scanprior reconstruct` and `scanprior demo` do: scan -> problem -> methods -> files (results.py).
 
-The output folder holds `reconstruction.h5` (mean, standard deviation, samples), `dicom/`, `report.png`, `report.html`
-and `report.json` (settings, seed, hashes, versions, figures).
+Slices are kept as they are finished (finished.py), and the output folder is filled when all are (output.py).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from .. import __version__
-from ..formats.dicom_write import write_dicom
 from ..formats.read import read
 from ..formats.scan import FormatError, Scan, Volume
-from ..formats.store import write_reconstruction
-from ..operators.attenuation import MU_WATER, hu_from_mu
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, load, load_supervised
 from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
-from ..recon.bench.presets import settled
+from ..recon.bench.presets import Preset, read_presets, settled, users
+from ..recon.bench.table import FLOOR
+from ..recon.domain import beyond, noise_residual, outside, worse
 from ..recon.methods import method_of
-from ..recon.metrics import WINDOW_HU, ct_metrics, data_residual, mri_metrics
+from ..recon.options import names
 from ..recon.posterior.base import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
-from .figures import overview, save
-from .output import whole_folder
-from .report import write_report, write_sidecar
+from .display import Display, Row, print_table
+from .finished import Solver, by_slices
+from .output import done_so_far, whole_folder
+from .reading import remarks
+from .request import Request, asked, command, fingerprint, result_of
+from .results import Study, write_results
 from .simulate import scan_of_image, slice_list
 from .spec import device_of, dtype_of
 
@@ -47,161 +42,145 @@ CLASSICAL = {  # shown beside the method asked for
     "ct": ("fbp", "fista-tv"),
     "mri": ("zero-filled", "cg-sense", "l1-wavelet"),
 }
+KINDS = {PosteriorMethod: "posterior", Supervised: "supervised", Baseline: "classical"}
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asked for; see `scanprior reconstruct --help`."""
+class Ready:
+    """A scan and what will reconstruct it.
 
-    prior: str | None = None
-    method: str = "dds"
-    options: str = ""
-    samples: int = 8
-    seed: int = 0
-    baselines: bool = True
-    mu_water: float | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    batch: int = 8
+    Attributes:
+        volume: what a simulation started from.
+        method: with its settings; `name` is what `--method` calls it.
+        network: of the method, and `card` its card; None for classical methods.
+        beside: the classical methods to compare with, by their names.
+        presets: where settings came from, by the method's name.
+    """
 
-
-@dataclass(frozen=True)
-class Row:
-    """One method's pictures in display units (HU or magnitude), (B, H, W), and its figures."""
-
+    scan: Scan
+    volume: Volume | None
+    problem: Problem
     name: str
-    image: np.ndarray
-    figures: dict[str, Any]
+    method: Method
+    network: Any
+    card: Card | None
+    beside: dict[str, Baseline]
+    presets: dict[str, dict[str, Any]]
+
+    @property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Of each method, by its name."""
+        methods = {self.name: self.method, **self.beside}
+        return {name: dict(getattr(method, "settings", {})) for name, method in methods.items()}
 
 
-def reconstruct_file(
-    path: Path,
-    output: Path,
-    request: Request,
-    simulate: str | None = None,
-    slices: str | None = None,
-    overwrite: bool = False,
-    reader: dict[str, Any] | None = None,
-) -> list[Row]:
+def reconstruct_file(path: Path, output: Path, request: Request, overwrite: bool = False) -> list[Row]:
     """Read (or simulate), reconstruct, write everything into `output`; returns the table's rows."""
-    if request.mu_water is not None and not 0 < request.mu_water < float("inf"):
-        raise ValueError(f"--mu-water: got {request.mu_water}, expected an attenuation in 1/mm, about 0.02")
-    method = method_of(request.method, request.options)
-    volume: Volume | None = None
-    if simulate is not None:
-        scan, volume = scan_of_image(path, simulate, slices, request.seed, **(reader or {}))
-    else:
-        item = read(path, slices=slice_list(slices), **(reader or {}))
-        if isinstance(item, Volume):
-            raise FormatError(
-                f"{path.name}: holds images, not measured data; add --simulate ct:views=23 (or mri:accel=4) for a "
-                "retrospective study"
-            )
-        scan = item
-    return reconstruct_scan(scan, volume, method, output, request, overwrite, title=scan.source)
-
-
-def reconstruct_scan(
-    scan: Scan,
-    volume: Volume | None,
-    method: Method,
-    output: Path,
-    request: Request,
-    overwrite: bool,
-    title: str,
-) -> list[Row]:
-    """Reconstruct a scan and write the output folder. `volume` gives the DICOM headers, where there are any."""
-    device = device_of(request.device)
-    run, card = _ready(method, "CT" if scan.kind == "ct" else "MR", request, device)
-    problem = problem_of(scan, device)
-    method, preset = settled(request.method, request.options, problem)
-    if preset is not None and preset.settings:
-        place = f"{preset.found['suite']}: {preset.found['task']}"
-        print(f"settings tuned on {place}: {', '.join(f'{k}={v:g}' for k, v in preset.settings.items())}")
-    if request.mu_water is not None:
-        problem = replace(problem, water=request.mu_water)
-    display = Display(scan, problem, card)
-    rows = []
-    for name in CLASSICAL[scan.kind] if request.baselines else ():
-        if name != request.method:
-            baseline, _ = settled(name, "", problem)
-            found = baseline(problem)
-            rows.append(display.row(baseline.title, found.mean, 0, found.seconds))
-    result = run(method, problem)
-    samples = result.samples.shape[1]
-    one = "scanprior, one sample" if isinstance(method, PosteriorMethod) else result.provenance["method"]
-    rows.append(display.row(one, result.samples[:, 0], result.nfe, result.seconds / samples))
-    if samples > 1:
-        nfe = f"{samples} x {result.nfe}"
-        rows.append(display.row(f"scanprior, mean of {samples}", result.mean, nfe, result.seconds))
-    _print_table(rows)
-    with whole_folder(output, overwrite) as folder:
-        _write(folder, scan, volume, display, result, rows, card, request, title)
+    ready = make_ready(path, request)
+    request = replace(request, dtype=_dtype(ready.network))  # what `auto` is depends on the machine
+    early = _warned(_beforehand(ready))
+    digest = fingerprint(path)
+    run = result_of(request, ready.method, ready.card, digest, ready.settings)
+    with whole_folder(output, overwrite, run=run) as folder:
+        found = _solved(ready, request, done_so_far(folder))
+        study = _study(ready, request, found, early, path.resolve().name, digest)
+        print_table(study.rows)
+        write_results(folder, study)
     print(
         f"\nwrote {output}/: report.html, report.png, reconstruction.h5, dicom/  (research use only, not for diagnosis)"
     )
-    return rows
+    return study.rows
 
 
-class Display:
-    """Physical units -> what people look at: HU for CT, magnitude on the asked-for matrix for MRI; and the figures."""
+def _study(
+    ready: Ready,
+    request: Request,
+    found: dict[str, Reconstruction],
+    warnings: list[str],
+    name: str,
+    digest: str,
+) -> Study:
+    """The methods beside each other, with all that is said of them. `name`, `digest`: of the input."""
+    scan, method, card = ready.scan, ready.method, ready.card
+    slices = slice_list(request.slices) or list(range(scan.slices))
+    display = Display(scan, ready.problem, card)
+    result = found[ready.name]
+    beside = {ready.beside[key].title: one for key, one in found.items() if key != ready.name}
+    rows = _rows(display, method, result, beside)
+    late = _warned(_not_finite(rows, slices) + _afterwards(ready, display, rows, slices))
+    named = request.name_in_report
+    return Study(
+        scan=scan,
+        volume=ready.volume,
+        display=display,
+        result=result,
+        rows=rows,
+        card=card,
+        slices=slices,
+        title=name if named else f"{scan.kind.upper()} scan {digest[:12]}",
+        kind=next(word for base, word in KINDS.items() if isinstance(method, base)),
+        warnings=warnings + late,
+        remarks=[line if named else line.replace(name, "INPUT") for line in remarks(scan)],
+        given={"sha256": digest, "measurement": measurement_of(ready.problem)},
+        asked=asked(request, method, card),
+        beside={title: one.provenance for title, one in beside.items()},
+        presets=ready.presets,
+        command=command(request, method, card, name if named else "INPUT"),
+    )
 
-    def __init__(self, scan: Scan, problem: Problem, card: Card | None) -> None:
-        self.scan, self.problem = scan, problem
-        known = card.intensity if card else {}
-        self.water: float = problem.water or float(known.get("mu_water", MU_WATER))
-        self.units = "HU" if scan.kind == "ct" else "magnitude"
-        self.truth = None if scan.truth is None else self.image(torch.from_numpy(np.asarray(scan.truth)))
 
-    def image(self, x: torch.Tensor) -> np.ndarray:
-        """(B, H, W) physical -> display."""
-        if self.scan.kind == "ct":
-            return np.asarray(hu_from_mu(x.cpu().numpy(), self.water), np.float32)
-        return self.crop(x.abs().cpu().numpy())
+def make_ready(path: Path, request: Request) -> Ready:
+    """Read (or simulate) the scan, pose the problem, settle the methods; says what was assumed on the way.
 
-    def spread(self, std: torch.Tensor) -> np.ndarray:
-        """A standard deviation -> display units."""
-        return (
-            std.cpu().numpy() * (1000 / self.water)
-            if self.scan.kind == "ct"
-            else self.crop(std.cpu().numpy())
+    Raises:
+        FormatError: images without a simulation, or what a reader refuses.
+        ValueError: an unknown method or setting, a prior of another modality.
+    """
+    method = method_of(request.method, request.options)  # refused before anything is read
+    scan, volume = _measured(path, request)
+    for line in remarks(scan):
+        print(f"note: {line}")
+    device = device_of(request.device)
+    network, card = _network_of(method, "CT" if scan.kind == "ct" else "MR", request, device)
+    problem = problem_of(scan, device)
+    if request.mu_water is not None:
+        problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
+    others = [name for name in CLASSICAL[scan.kind] if request.baselines and name != request.method]
+    methods, presets = {}, {}
+    for name in (request.method, *others):
+        options = request.options if name == request.method else ""
+        methods[name], preset = settled(name, options, problem)
+        if preset is not None and (
+            used := {k: v for k, v in preset.settings.items() if k not in names(options)}
+        ):
+            place = f"{preset.found['suite']}: {preset.found['task']}"
+            print(f"{name}: settings tuned on {place}: {', '.join(f'{k}={v:g}' for k, v in used.items())}")
+            presets[name] = {"tuned_on": place, "settings": used, "from": _home_of(preset)}
+    method = methods.pop(request.method)
+    return Ready(scan, volume, problem, request.method, method, network, card, methods, presets)
+
+
+def _home_of(preset: Preset) -> str:
+    return "the user's presets.toml" if preset in read_presets(users()) else "scanprior"
+
+
+def _measured(path: Path, request: Request) -> tuple[Scan, Volume | None]:
+    """The scan of a file, or of its images in simulation, and these images."""
+    if request.simulate is not None:
+        return scan_of_image(path, request.simulate, request.slices, request.seed, **request.reader)
+    item = read(path, slices=slice_list(request.slices), **request.reader)
+    if isinstance(item, Volume):
+        raise FormatError(
+            f"{path.name}: holds images, not measured data; add --simulate ct:views=23 (or mri:accel=4) for a "
+            "retrospective study"
         )
-
-    def crop(self, x: np.ndarray) -> np.ndarray:
-        """The centre of the k-space's matrix that was asked for."""
-        H, W = self.scan.matrix
-        top, left = (x.shape[-2] - H) // 2, (x.shape[-1] - W) // 2
-        return x[..., top : top + H, left : left + W]
-
-    def row(self, name: str, x: torch.Tensor, nfe: int | str, seconds: float) -> Row:
-        """The pictures and figures of one method."""
-        image, figures = self.image(x), {}
-        if self.truth is not None:
-            measure = ct_metrics if self.scan.kind == "ct" else mri_metrics
-            figures = measure(image, self.truth)
-        residual = data_residual(self.problem.operator, x.to(self.problem.y.device), self.problem.y)
-        figures |= {"residual": float(np.mean(residual)), "nfe": nfe, "seconds": seconds / len(image)}
-        return Row(name, image, figures)
-
-    @property
-    def window(self) -> tuple[float, float]:
-        """Grey values of the pictures."""
-        if self.scan.kind == "ct":
-            return WINDOW_HU
-        reference = (
-            self.truth
-            if self.truth is not None
-            else self.image(self.problem.operator.adjoint(self.problem.y))
-        )
-        return 0.0, float(np.quantile(reference, 0.998))
+    return item, None
 
 
-def _ready(
-    method: Method, modality: str, request: Request, device: str
-) -> tuple[Callable[[Any, Problem], Reconstruction], Card | None]:
-    """What runs such a method, with its network, on a problem, and the network's card; None without a network."""
+def _network_of(method: Method, modality: str, request: Request, device: str) -> tuple[Any, Card | None]:
+    """The network of a method, ready to run, and its card. Raises ValueError for one of another modality."""
     if isinstance(method, Baseline):
-        return lambda method, problem: method(problem), None
+        return None, None
     if isinstance(method, Supervised):
         if request.prior is None:
             raise ValueError(
@@ -209,138 +188,102 @@ def _ready(
             )
         network, card = load_supervised(request.prior)
         network.to(device).eval()
-        run = partial(_supervised, network=network, card=card, request=request)
     else:
-        prior, card = load(request.prior or default_for(modality))
-        prior.for_inference(device, dtype_of(request.dtype))
-        run = partial(_posterior, prior=prior, request=request)
+        network, card = load(request.prior or default_for(modality))
+        network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise ValueError(
             f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
         )
-    return run, card
+    return network, card
 
 
-def _supervised(
-    method: Supervised, problem: Problem, network: Any, card: Card, request: Request
-) -> Reconstruction:
-    outside = differences(card.measurement, measurement_of(problem))
-    for line in outside:
-        print(f"warning: outside of the network's training: {line}", file=sys.stderr)
-    result = method(problem, network, request.batch)
-    return replace(result, provenance={**result.provenance, "outside_of_training": outside})
-
-
-def _posterior(method: PosteriorMethod, problem: Problem, prior: Any, request: Request) -> Reconstruction:
+def _solved(ready: Ready, request: Request, folder: Path) -> dict[str, Reconstruction]:
+    """What each method gives, by its name."""
+    method, network, slices = ready.method, ready.network, len(ready.problem.y)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
-        task = progress.add_task(f"sampling ({type(method).__name__})", total=None)
-        result = method(
-            problem,
-            prior,
-            samples=request.samples,
-            seed=request.seed,
-            batch=request.batch,
-            callback=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    network = str(prior.dtype).removeprefix("torch.")
-    return replace(result, provenance={**result.provenance, "network_dtype": network})
+    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
+        task = bar.add_task(f"{request.method}, {slices} slice{'s' * (slices > 1)}", total=slices)
+
+        def main(part: Problem, first: int) -> Reconstruction:
+            def step(done: int, total: int) -> None:
+                bar.update(task, completed=first + len(part.y) * done / total)
+
+            if isinstance(method, Baseline):
+                return method(part)
+            if isinstance(method, Supervised):
+                return method(part, network, request.batch)
+            found = method(part, network, request.samples, request.seed, request.batch, step, first)
+            return replace(found, provenance=found.provenance | {"network_dtype": _dtype(network)})
+
+        solvers: dict[str, Solver] = {
+            name: lambda part, first, baseline=baseline: baseline(part)
+            for name, baseline in ready.beside.items()
+        }
+        solvers[ready.name] = main
+        if any(folder.iterdir()):
+            print("note: goes on with the slices that an earlier run has finished")
+        samples = request.samples if isinstance(method, PosteriorMethod) else 1
+        size = max(1, request.batch // samples)
+        return by_slices(ready.problem, solvers, size, folder, lambda done: bar.update(task, completed=done))
 
 
-def _print_table(rows: list[Row]) -> None:
-    table = Table()
-    names = {
-        "psnr": "PSNR [dB]",
-        "ssim": "SSIM",
-        "residual": "data residual",
-        "nfe": "NFE",
-        "seconds": "s / slice",
-    }
-    shown = [key for key in names if key in rows[0].figures]
-    table.add_column("method")
-    for key in shown:
-        table.add_column(names[key], justify="right")
-    formats = {"psnr": "{:.2f}", "ssim": "{:.3f}", "residual": "{:.4f}", "nfe": "{}", "seconds": "{:.2f}"}
-    for row in rows:
-        table.add_row(row.name, *(formats[key].format(row.figures[key]) for key in shown))
-    Console().print(table)
+def _dtype(network: Any) -> str:
+    """What the network computes in."""
+    return str(getattr(network, "dtype", "float32")).removeprefix("torch.")
 
 
-def _write(
-    folder: Path,
-    scan: Scan,
-    volume: Volume | None,
-    display: Display,
-    result: Reconstruction,
-    rows: list[Row],
-    card: Card | None,
-    request: Request,
-    title: str,
-) -> None:
-    provenance = {
-        **result.provenance,
-        "scanprior": __version__,
-        "torch": torch.__version__,
-        **({"prior": card.name, "prior_sha256": card.sha256} if card else {}),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "request": asdict(request),
-        "nfe": result.nfe,
-        "seconds": round(result.seconds, 3),
-    }
-    samples = np.stack([display.image(result.samples[:, s]) for s in range(result.samples.shape[1])])
-    mean = display.image(result.mean)
-    std = None if result.std is None else display.spread(result.std)
-    spacing = scan.voxel
-    write_reconstruction(folder / "reconstruction.h5", mean, std, samples, display.units, spacing, provenance)
-    told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
-    derivation = {key: provenance[key] for key in told if key in provenance}
-    modality = "CT" if scan.kind == "ct" else "MR"
-    write_dicom(
-        mean,
-        volume,
-        folder / "dicom",
-        "scanprior",
-        derivation,
-        modality=modality,
-        spacing=spacing,
-        thickness=scan.thickness,
-        pixel_assumed=scan.pixel_assumed,
-    )
-    middle = len(mean) // 2
-    captions = {row.name: _caption(row) for row in rows}
-    figure = overview(
-        {row.name: row.image[middle] for row in rows},
-        truth=None if display.truth is None else display.truth[middle],
-        std=None if std is None else std[middle],
-        window=display.window,
-        units=display.units,
-        title=title,
-        captions=captions,
-    )
-    save(figure, folder / "report.png")
-    facts = {
-        "title": title,
-        "input": {
-            "kind": scan.kind,
-            "data": list(scan.data.shape),
-            "matrix": list(scan.matrix),
-            "slices": len(mean),
-        },
-        "table": [{"method": row.name, **_rounded(row.figures)} for row in rows],
-        "pictures": ["report.png"],
-        "settings": result.provenance,
-        "provenance": provenance,
-        "prior": card.to_dict() if card else {},
-    }
-    write_report(folder, facts)
-    write_sidecar(folder / "report.json", facts)
+def _rows(
+    display: Display, method: Method, result: Reconstruction, beside: dict[str, Reconstruction]
+) -> list[Row]:
+    """The classical methods, one sample, and the mean of several."""
+    rows = [display.row(title, one.mean, 0, one.seconds) for title, one in beside.items()]
+    samples = result.samples.shape[1]
+    one = "scanprior, one sample" if isinstance(method, PosteriorMethod) else result.provenance["method"]
+    rows.append(display.row(one, result.samples[:, 0], result.nfe, result.seconds / samples))
+    if samples > 1:
+        nfe = f"{samples} x {result.nfe}"
+        rows.append(display.row(f"scanprior, mean of {samples}", result.mean, nfe, result.seconds))
+    return rows
 
 
-def _caption(row: Row) -> str:
-    if "psnr" not in row.figures:
-        return f"residual {row.figures['residual']:.4f}"
-    return f"{row.figures['psnr']:.2f} dB · SSIM {row.figures['ssim']:.3f}"
+def _beforehand(ready: Ready) -> list[str]:
+    """What can be said against a network before it is run."""
+    if ready.card is None:
+        return []
+    known, scan = ready.card.to_dict(), ready.scan
+    found = outside(known, ready.problem.operator.domain[-2:], None if scan.pixel_assumed else scan.voxel[1:])
+    if isinstance(ready.method, Supervised):
+        found += differences(known["measurement"], measurement_of(ready.problem))
+    return [f"outside of the network's training: {line}" for line in found]
 
 
-def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+def _afterwards(ready: Ready, display: Display, rows: list[Row], slices: list[int]) -> list[str]:
+    """What can be said against its reconstruction: against its range, and beside FBP or zero-filling."""
+    if ready.card is None:
+        return []
+    ours, floor = rows[-1], ready.beside.get(FLOOR[ready.scan.kind])
+    found = beyond(ready.card.to_dict(), ours.image, "HU") if ready.scan.kind == "ct" else []
+    if floor is None:
+        floor, _ = settled(FLOOR[ready.scan.kind], "", ready.problem)
+        rows = [display.row(floor.title, floor(ready.problem).mean, 0, 0.0)]
+    bottom = next(row for row in rows if row.name == floor.title)
+    return found + worse(ours.slices, bottom.slices, floor.title, noise_residual(ready.problem), slices)
+
+
+def _not_finite(rows: list[Row], slices: list[int]) -> list[str]:
+    """Figures that are no numbers: JSON has none for them, and a dash on the page says too little."""
+    return [
+        f"{row.name}: {key} is {value} in slice {number}"
+        for row in rows
+        for key, values in row.slices.items()
+        for number, value in zip(slices, values, strict=True)
+        if not np.isfinite(value)
+    ]
+
+
+def _warned(lines: list[str]) -> list[str]:
+    """The lines, said on stderr."""
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
+    return lines

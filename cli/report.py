@@ -3,10 +3,16 @@
 `facts`:
 
     title       what was reconstructed
-    table       one dict a method: method, psnr [dB], ssim, residual, nfe, seconds (a slice), and any others
-    input       facts about the data                             (optional, as all below)
+    table       one dict a method: method, psnr [dB], ssim, residual, nfe, seconds (a slice), and any others: means
+    kind        of the method: posterior, supervised or classical    (optional, as all below; posterior)
+    warnings    what speaks against the result, a sentence each; they come first
+    remarks     what was assumed, dropped or repaired when the input was read
+    input       facts about the data; its list `slices` holds their numbers
     pictures    PNG files in the folder, embedded in the page
+    by_slice    one dict a slice and method: slice, method, and its figures
+    pictured_slice  the number of the slice in the pictures
     settings    of the method
+    compared_with  settings of the other methods in the table
     provenance  versions, seed, date, …
     prior       its card
     command     the command line
@@ -30,9 +36,16 @@ COLUMNS = {  # key -> head of the column, format
     "psnr": ("PSNR [dB]", "{:.2f}"),
     "ssim": ("SSIM", "{:.3f}"),
     "nrmse": ("NRMSE", "{:.4f}"),
+    "rmse_hu": ("RMSE [HU]", "{:.1f}"),
     "residual": ("data residual", "{:.4f}"),
     "nfe": ("NFE", "{}"),
     "seconds": ("s / slice", "{:.2f}"),
+}
+BANNERS = {  # kind of the method -> what must be known of its pictures
+    "posterior": "These pictures contain structure that comes from a learned prior, not from the measurement.",
+    "supervised": "These pictures contain structure that comes from a network's training, not from the measurement.",
+    "classical": "These pictures come from the measurement alone, by a classical method without a network: where it "
+    "says too little, streaks, aliasing and blur can look like structure.",
 }
 ON_THE_PAGE = (
     "name",
@@ -92,21 +105,51 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
     card = {key: prior[key] for key in ON_THE_PAGE if prior.get(key)}
     if prior.get("sha256"):
         card["sha256"] = f"{prior['sha256'][:16]}…"
-    sections = {"Input": facts.get("input"), "Method": settings, "Prior": card, "Provenance": provenance}
+    given = facts.get("input", {})
+    sections = {
+        "Input": given,
+        "Method": settings,
+        "Compared with": facts.get("compared_with"),
+        "Prior": card,
+        "Provenance": provenance,
+    }
     return {
         "title": facts["title"],
+        "banner": BANNERS[facts.get("kind", "posterior")],
+        "warnings": facts.get("warnings", []),
+        "remarks": facts.get("remarks", []),
+        "count": len(given.get("slices", [0])),
+        "pictured": facts.get("pictured_slice"),
+        "by_slice": by_slice(facts.get("by_slice", [])),
         "subtitle": " · ".join(
             str(word) for word in (settings.get("method"), prior.get("name"), "scanprior") if word
         ),
         "pictures": [embedded(folder / name) for name in facts.get("pictures", ())],
         "columns": [COLUMNS[key][0] if key in COLUMNS else key.replace("_", " ") for key in keys],
         "rows": [[cell(row.get(key), COLUMNS.get(key, ("", "{}"))[1]) for key in keys] for row in table],
+        "halved": settings.get("method") == "DDS"
+        and settings.get("eta") == 1
+        and not settings.get("ancestral"),
         "has_truth": any("psnr" in row for row in table),
         "samples": samples,
         "uncertainty": round(100 / math.sqrt(2 * samples - 2)) if samples and samples > 1 else None,
         "sections": sections_of(sections),
         "command": facts.get("command"),
+        "command_note": "INPUT is the file or folder whose content has the sha256 above, OUTPUT any new folder.",
     }
+
+
+def by_slice(entries: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """A table with a line a slice and a column a method, of PSNR, or without a truth of data residuals; None for less
+    than two slices."""
+    slices = list(dict.fromkeys(entry["slice"] for entry in entries))
+    methods = list(dict.fromkeys(entry["method"] for entry in entries))
+    if len(slices) < 2:
+        return None
+    key = "psnr" if "psnr" in entries[0] else "residual"
+    cells = {(e["slice"], e["method"]): cell(e.get(key), COLUMNS[key][1]) for e in entries}
+    rows = [[str(number), *(cells[number, method] for method in methods)] for number in slices]
+    return {"what": COLUMNS[key][0], "columns": ["slice", *methods], "rows": rows}
 
 
 def sections_of(parts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from .reading import reading_options
+from .output import check_file
+from .reading import reading_options, remarks
 
 
 @click.command()
@@ -40,11 +41,12 @@ def simulate(
     """
     if (ct is None) == (mri is None):
         raise ValueError("give either --ct or --mri, e.g. --ct views=60,photons=1e5")
-    if output.exists() and not overwrite:
-        raise FileExistsError(f"{output} exists; choose another name or add --overwrite")
+    check_file(output, overwrite, image)
     scan, _ = scan_of_image(image, f"ct:{ct}" if ct is not None else f"mri:{mri}", slices, seed, **reader)
     from ..formats.store import write_scan
 
+    for line in remarks(scan):
+        click.echo(f"note: {line}")
     write_scan(output, scan)
     gaps = "" if scan.kind == "mri" or scan.mask is None else f", {1 - scan.mask.mean():.1%} of the rays lost"
     click.echo(

@@ -91,9 +91,9 @@ def vif(image: Image, truth: Image, *, data_range: float) -> Floats:
     return np.array([float(value) for value in values])
 
 
-def ct_metrics(image_hu: Image, truth_hu: Image, window: tuple[float, float] = WINDOW_HU) -> dict[str, float]:
-    """PSNR [dB], SSIM (uniform7) and RMSE [HU], means over the slices, of images clipped to the window, whose
-    width is the data range. Name the window wherever the numbers go.
+def ct_slices(image_hu: Image, truth_hu: Image, window: tuple[float, float] = WINDOW_HU) -> dict[str, Floats]:
+    """PSNR [dB], SSIM (uniform7) and RMSE [HU] of each slice, (B,), of images clipped to the window, whose width is the
+    data range. Name the window wherever the numbers go.
 
     Args:
         image_hu: (H, W) or (B, H, W) in HU.
@@ -106,16 +106,15 @@ def ct_metrics(image_hu: Image, truth_hu: Image, window: tuple[float, float] = W
     x, t = (np.clip(a, low, high) for a in _pair(image_hu, truth_hu))
     width = high - low
     return {
-        "psnr": float(psnr(x, t, data_range=width).mean()),
-        "ssim": float(ssim(x, t, data_range=width, variant="uniform7").mean()),
-        "rmse_hu": float(rmse(x, t).mean()),
+        "psnr": psnr(x, t, data_range=width),
+        "ssim": ssim(x, t, data_range=width, variant="uniform7"),
+        "rmse_hu": rmse(x, t),
     }
 
 
-def mri_metrics(image: Image, truth: Image) -> dict[str, float]:
-    """PSNR [dB], SSIM (uniform7) and NRMSE of the magnitudes, means over the slices; the data range is the
-    largest magnitude of the truth in all the slices given (fastMRI's convention, Zbontar et al. 2018): give
-    whole volumes.
+def mri_slices(image: Image, truth: Image) -> dict[str, Floats]:
+    """PSNR [dB], SSIM (uniform7) and NRMSE of the magnitudes of each slice, (B,); the data range is the largest
+    magnitude of the truth in all the slices given (fastMRI's convention, Zbontar et al. 2018): give whole volumes.
 
     Args:
         image: (H, W) or (B, H, W), complex or magnitude.
@@ -124,10 +123,20 @@ def mri_metrics(image: Image, truth: Image) -> dict[str, float]:
     x, t = (abs(_numpy(a)) for a in (image, truth))
     peak = float(t.max())
     return {
-        "psnr": float(psnr(x, t, data_range=peak).mean()),
-        "ssim": float(ssim(x, t, data_range=peak, variant="uniform7").mean()),
-        "nrmse": float(nrmse(x, t).mean()),
+        "psnr": psnr(x, t, data_range=peak),
+        "ssim": ssim(x, t, data_range=peak, variant="uniform7"),
+        "nrmse": nrmse(x, t),
     }
+
+
+def ct_metrics(image_hu: Image, truth_hu: Image, window: tuple[float, float] = WINDOW_HU) -> dict[str, float]:
+    """Means over the slices of `ct_slices`."""
+    return {key: float(values.mean()) for key, values in ct_slices(image_hu, truth_hu, window).items()}
+
+
+def mri_metrics(image: Image, truth: Image) -> dict[str, float]:
+    """Means over the slices of `mri_slices`."""
+    return {key: float(values.mean()) for key, values in mri_slices(image, truth).items()}
 
 
 @torch.no_grad()

@@ -5,7 +5,9 @@ A problem is all a method sees: no file, no task name, no truth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -29,12 +31,14 @@ class Problem:
         operator: A, from images (B, H, W) in physical units (1/mm; units of k-space).
         noise: its law; None for noise-free data.
         water: attenuation of water [1/mm] that turns 1/mm into HU (CT); None: the prior's.
+        facts: how what the scan did not say came about (noise level, coil maps), for reports: JSON-able.
     """
 
     y: Tensor
     operator: LinearOperator
     noise: Noise | None = None
     water: float | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if tuple(self.y.shape[1:]) != self.operator.range:
@@ -42,6 +46,8 @@ class Problem:
                 f"the measurement has shape {tuple(self.y.shape)}, but {self.operator!r} measures "
                 f"(batch, {', '.join(map(str, self.operator.range))}); the geometry or mask belongs to another scan"
             )
+        if self.water is not None and not 0 < self.water < math.inf:
+            raise ValueError(f"got water {self.water}, expected its attenuation in 1/mm, about 0.02")
         if not bool(torch.isfinite(torch.view_as_real(self.y) if self.y.is_complex() else self.y).all()):
             raise ValueError(
                 "the measurement holds NaN or infinite values; mask or repair those samples first"
@@ -51,11 +57,11 @@ class Problem:
 
     def items(self, index: slice) -> Problem:
         """A part of the batch."""
-        return Problem(self.y[index], self.operator.items(index), self.noise, self.water)
+        return replace(self, y=self.y[index], operator=self.operator.items(index))
 
     def to(self, device: torch.device | str) -> Problem:
         """The problem on another device (the operator is moved in place)."""
-        return Problem(self.y.to(device), self.operator.to(device), self.noise, self.water)
+        return replace(self, y=self.y.to(device), operator=self.operator.to(device))
 
 
 @dataclass(frozen=True)
@@ -84,3 +90,11 @@ class Reconstruction:
         values = samples.abs() if samples.is_complex() else samples
         std = values.std(1) if samples.shape[1] > 1 else None
         return Reconstruction(samples.mean(1), std, samples, nfe, seconds, provenance)
+
+    @staticmethod
+    def joined(parts: Sequence[Reconstruction]) -> Reconstruction:
+        """One of all slices, from those of some slices each, in their order."""
+        first, seconds = parts[0], sum(part.seconds for part in parts)
+        return Reconstruction.of(
+            torch.cat([part.samples for part in parts]), first.nfe, seconds, first.provenance
+        )

@@ -173,8 +173,16 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         source=volume.source,
         spacing=(volume.spacing[0], grid.pixel, grid.pixel),
         pixel_assumed=volume.pixel_assumed,
-        remarks=volume.remarks,
+        remarks=(*volume.remarks, *_resized((H, W), grid.matrix)),
     )
+
+
+def _resized(images: tuple[int, int], matrix: tuple[int, int]) -> list[str]:
+    """What to say where the reconstruction has another matrix than the images."""
+    if images == matrix:
+        return []
+    had, has = (" x ".join(map(str, shape)) for shape in (images, matrix))
+    return [f"images of {had} are reconstructed as {has}; matrix={images[0]} in the simulation keeps theirs"]
 
 
 def simulate_mri(volume: Volume, settings: MRISimulation, seed: int = 0) -> Scan:

@@ -19,8 +19,9 @@ from ..operators.geometry import Geometry, Grid, geometry_from
 from ..operators.mri import cartesian_mri
 from ..operators.noise import ComplexGaussian, Gaussian, Photon
 from ..operators.radon import Radon
-from .problem import Noise, Problem
+from .problem import Problem
 
+Law = Photon | Gaussian | ComplexGaussian
 MAX_CALIBRATION = 24  # width of ESPIRiT's calibration square
 
 
@@ -53,7 +54,9 @@ def _ct(scan: Scan) -> Problem:
         y = y * valid
     water = scan.header.get("mu_water")
     operator = Radon(geometry, grid, valid=valid)
-    return Problem(y, operator, _noise_of(scan, y, valid), None if water is None else float(water))
+    noise = _noise_of(scan, y, valid)
+    facts = {"noise": _words_of(scan, noise)}
+    return Problem(y, operator, noise, None if water is None else float(water), facts)
 
 
 def _mri(scan: Scan) -> Problem:
@@ -63,6 +66,7 @@ def _mri(scan: Scan) -> Problem:
         if scan.mask is None
         else torch.from_numpy(np.array(scan.mask))
     )
+    origin = "given with the data"
     if scan.maps is not None:
         maps = torch.from_numpy(np.ascontiguousarray(scan.maps, np.complex64))
     else:
@@ -78,9 +82,15 @@ def _mri(scan: Scan) -> Problem:
                 "store coil maps in the file (`maps`), or acquire calibration lines"
             )
         maps = espirit_maps(centre, calibration=size)
+        lines = "the fully sampled centre of k-space" if scan.calibration is None else "lines measured apart"
+        origin = f"ESPIRiT, from {lines}, {size} x {size}"
+        if y.shape[1] == 1:
+            origin = "one coil, its sensitivity taken as 1 everywhere"
     if len(maps) == 1 and len(y) > 1:
         maps = maps[0]
-    return Problem(y * mask.unsqueeze(-3), cartesian_mri(mask, maps), _noise_of(scan, y, mask))
+    noise = _noise_of(scan, y, mask)
+    facts = {"noise": _words_of(scan, noise), "coil_maps": origin}
+    return Problem(y * mask.unsqueeze(-3), cartesian_mri(mask, maps), noise, facts=facts)
 
 
 def _in_the_middle(calibration: np.ndarray, shape: tuple[int, ...]) -> Tensor:
@@ -94,7 +104,7 @@ def _in_the_middle(calibration: np.ndarray, shape: tuple[int, ...]) -> Tensor:
     return kspace
 
 
-def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Noise | None:
+def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Law | None:
     """The scan's noise model, or one estimated from its data; None for data stated to be noise-free."""
     stated = scan.noise
     if stated is None:
@@ -109,6 +119,18 @@ def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Noise | None
     if sigma == 0:
         return None
     return ComplexGaussian(sigma) if kind == "complex_gaussian" else Gaussian(sigma)
+
+
+def _words_of(scan: Scan, noise: Law | None) -> str:
+    """What the noise is taken to be, and who says so."""
+    if noise is None:
+        return "none, as the data state"
+    if isinstance(noise, Photon):
+        return f"{noise.photons:g} photons a ray, readout noise {noise.electronic:g}, as the data state"
+    law = "Gaussian" if scan.kind == "ct" else "complex Gaussian"
+    where = "differences along the detector" if scan.kind == "ct" else "outermost samples of k-space"
+    origin = "as the data state" if scan.noise is not None else f"estimated from the {where}"
+    return f"{law}, standard deviation {noise.sigma:.4g}, {origin}"
 
 
 def kspace_noise(y: Tensor, mask: Tensor) -> float:

@@ -47,6 +47,11 @@ class Baseline:
         fields = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}  # type: ignore[call-overload]
         return {"method": self.title, **fields}
 
+    @property
+    def automatic(self) -> dict[str, Any]:
+        """The settings that are left to the method, in words."""
+        return {}
+
     def __call__(self, problem: Problem) -> Reconstruction:
         """Raises ValueError for another modality's problem."""
         kind = "mri" if problem.operator.domain_complex else "ct"
@@ -58,7 +63,8 @@ class Baseline:
             )
         began = time.perf_counter()
         image = self.image(problem).cpu()
-        return Reconstruction.of(image[:, None], 0, time.perf_counter() - began, self.settings)
+        provenance = {**self.settings, **self.automatic}
+        return Reconstruction.of(image[:, None], 0, time.perf_counter() - began, provenance)
 
 
 def ct_geometry(problem: Problem) -> tuple[Geometry, Grid]:
@@ -135,6 +141,10 @@ class CGSense(Baseline):
     title, scans = "CG-SENSE", ("mri",)
     iterations: int = 30
     regularisation: float = 0.0
+
+    @property
+    def automatic(self) -> dict[str, Any]:
+        return {} if self.regularisation else {"regularisation": "automatic, from the noise"}
 
     def image(self, problem: Problem) -> Tensor:
         return cg_sense(problem, self.iterations, self.regularisation or None)

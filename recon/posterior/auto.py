@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,10 +63,17 @@ class Auto(PosteriorMethod):
     def steps_in_all(self) -> int:
         return self.steps
 
+    def _start(self, posed: Posed) -> Tensor:
+        """The first level of each item, (B, 1, ..., 1)."""
+        return self.sigma_start * (posed.undersampling / KINDS[posed.initial.is_complex()].many).clamp_min(1)
+
+    def automatic(self, posed: Posed) -> dict[str, Any]:
+        return {"first_level": round(float(self._start(posed).mean()), 4)}
+
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         kind = KINDS[posed.initial.is_complex()]
         gamma = posed.undersampling.clamp_min(kind.least_gamma)
-        start = self.sigma_start * (posed.undersampling / kind.many).clamp_min(1)  # (B, 1, ..., 1)
+        start = self._start(posed)
         levels = [*karras_levels(self.steps, start, kind.sigma_min), torch.zeros_like(start)]
         u = before = base = posed.initial
         fresh, z, diagonal = levels[0], noise.like(u), SteinDiagonal()

@@ -245,6 +245,10 @@ class PosteriorMethod:
         fields = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}  # type: ignore[call-overload]
         return {"method": type(self).__name__, **{k: v for k, v in fields.items() if not callable(v)}}
 
+    def automatic(self, posed: Posed) -> dict[str, Any]:
+        """The settings that are left to the method, as they are for this problem; JSON-able."""
+        return {}
+
     @torch.no_grad()
     def __call__(
         self,
@@ -254,6 +258,7 @@ class PosteriorMethod:
         seed: int = 0,
         batch: int = 8,
         callback: Callback | None = None,
+        first_slice: int = 0,
     ) -> Reconstruction:
         """Draw `samples` from the posterior of each slice.
 
@@ -264,8 +269,11 @@ class PosteriorMethod:
             seed: slice b, sample s is a function of (seed, b, s): never of `batch`.
             batch: images denoised at once.
             callback: called with (steps done, steps in all).
+            first_slice: what the problem's first slice is in the whole scan, so that parts of a scan give what the
+                whole does.
         """
         began, evaluations, chunks = time.perf_counter(), 0, []
+        automatic: dict[str, Any] = {}
         B, at_once = len(problem.y), min(samples, batch)
         slices = max(1, batch // samples)
         total = -(-B // slices) * -(-samples // at_once) * self.steps_in_all()
@@ -279,9 +287,10 @@ class PosteriorMethod:
                 seeds = [
                     item_seed
                     for b in range(first, first + len(part.y))
-                    for item_seed in item_seeds(seed, b, start, count)
+                    for item_seed in item_seeds(seed, first_slice + b, start, count)
                 ]
                 posed = Posed(part, prior, initial, count)
+                automatic = automatic or self.automatic(posed)
                 x = posed.initial
                 for estimate in self.trajectory(posed, ItemNoise(seeds)):
                     x, done = estimate, done + 1
@@ -291,5 +300,5 @@ class PosteriorMethod:
                 drawn.append(posed.physical(x).cpu().unflatten(0, (len(part.y), count)))
             chunks.append(torch.cat(drawn, 1))
         seconds = time.perf_counter() - began
-        provenance = {**self.settings, "seed": seed, "samples": samples}
+        provenance = {**self.settings, **automatic, "seed": seed, "samples": samples}
         return Reconstruction.of(torch.cat(chunks), evaluations, seconds, provenance)

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,6 +77,10 @@ class DDS(PosteriorMethod):
 
     def steps_in_all(self) -> int:
         return self.steps
+
+    def automatic(self, posed: Posed) -> dict[str, Any]:
+        gamma = self.gamma or round(float(posed.undersampling.clamp_min(LEAST_GAMMA).mean()), 3)
+        return {"cg": self.cg or posed.data_step.enough, "gamma": gamma}
 
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]

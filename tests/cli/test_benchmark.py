@@ -44,6 +44,10 @@ def test_a_suite(scanprior, arguments: list, tmp_path: Path) -> None:
     page = (out / "report.html").read_text()
     again = page[page.index("To do this again") :]
     assert all(f"--{word}=" in again for word in ("output", "data", "prior", "seed"))
+    assert (
+        str(tmp_path) not in page + (out / "results.json").read_text()
+    )  # names of folders may be of patients
+    assert "--data=DATA" in again and "--output=OUTPUT" in again
     assert page.count("data:image/png") == 3 and f"{results['table'][0]['psnr']:.2f}" in page
     assert "Miller" not in page + (out / "results.json").read_text() + (out / "results.csv").read_text()
     stamps = {p: p.stat().st_mtime_ns for p in (out / "rows").iterdir()}

@@ -6,6 +6,7 @@ import json
 import sys
 import types
 import warnings
+from hashlib import sha256
 from pathlib import Path
 
 import h5py
@@ -132,6 +133,9 @@ def test_train_sample_evaluate(scanprior, tmp_path: Path, cifar: Path, network: 
     real.add(open_features(network, "cpu")(levels(_pixels(cifar), "RGB", None))[0].numpy())
     assert figures["stored"]["fid"] == pytest.approx(frechet_distance(shown, real), rel=1e-4)
     assert figures["drawn"]["held_out_images"] == 1
+    digest = sha256((tmp_path / "out" / "samples.h5").read_bytes()).hexdigest()
+    assert figures["stored"]["images_sha256"] == digest
+    assert str(tmp_path) not in json.dumps(figures)  # names of files may be of patients
     assert 0 < figures["drawn"]["bits_per_dim"] < 30
     assert "bits/dim" in done.out
 

@@ -104,7 +104,7 @@ def test_refusals(scanprior, tmp_path: Path, ct_images: Path, ct_prior, mr_prior
         ((ct_images, "--limit", 0), "--limit: got 0, expected at least 1"),
         ((ct_images, "--tolerance", 0), "--tolerance: got 0"),
         ((ct_images, "-o", tmp_path / "old.csv"), "add --overwrite"),
-        ((ct_images, "-o", tmp_path / "no" / "x.csv"), "its folder does not exist"),
+        ((ct_images, "-o", tmp_path / "no" / "x.csv"), "its parent folder does not exist"),
     ]
     for arguments, words in cases:
         done = scanprior("likelihood", *arguments)

@@ -145,13 +145,17 @@ def test_a_failure_while_writing_leaves_the_older_results(
     def full(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device", "report.png")
 
-    monkeypatch.setattr("scanprior.cli.reconstruction.save", full)
-    for output in (folder, tmp_path / "new"):
-        done = scanprior("reconstruct", file, "-o", output, "--prior", ct_prior, *FAST, "--overwrite")
-        assert done.code == 2
-        assert done.err.strip().splitlines()[-1] == "Error: report.png: No space left on device"
+    with monkeypatch.context() as patch:
+        patch.setattr("scanprior.cli.results.save", full)
+        for output in (folder, tmp_path / "new"):
+            done = scanprior("reconstruct", file, "-o", output, "--prior", ct_prior, *FAST, "--overwrite")
+            assert done.code == 2
+            assert done.err.strip().splitlines()[-1] == "Error: report.png: No space left on device"
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    assert not (tmp_path / "new").exists() and not list(tmp_path.glob(".*"))
+    assert not (tmp_path / "new").exists()
+    assert [path.name for path in sorted(tmp_path.glob(".*"))] == [".new.unfinished", ".out.unfinished"]
+    assert scanprior("reconstruct", file, "-o", tmp_path / "new", "--prior", ct_prior, *FAST).code == 0
+    reconstructed(file, ct_prior, "--overwrite")  # and now nothing is left over
 
 
 def test_water_defines_hu(tmp_path, ct_scan: Scan, ct_prior, reconstructed) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ class Display:
         self.water = float(problem.water or known or MU_WATER)
         stated = problem.facts.get("mu_water", "the scan") if problem.water else None
         self.water_origin = stated or (f"the prior {card.name}" if card and known else "the usual for CT")
-        self.units = "HU" if scan.kind == "ct" else "magnitude"
+        self.units: Literal["HU", "magnitude"] = "HU" if scan.kind == "ct" else "magnitude"
         self.truth = None if scan.truth is None else self.image(torch.from_numpy(np.asarray(scan.truth)))
 
     def image(self, x: torch.Tensor) -> np.ndarray:

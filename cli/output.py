@@ -32,7 +32,7 @@ try:
 except ImportError:  # Windows has none: two runs into one folder are not told apart there
     fcntl = None
 
-OURS = {"reconstruction.h5", "dicom", "report.png", "report.html", "report.json"}
+OURS = {"reconstruction.h5", "reconstruction.nii.gz", "dicom", "report.png", "report.html", "report.json"}
 WORK = {"run.json", "done", "result"}
 UNLOCKABLE = (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)  # file systems without locks
 

@@ -87,7 +87,8 @@ def reconstruct_file(path: Path, output: Path, request: Request, overwrite: bool
         print_table(study.rows)
         write_results(folder, study)
     print(
-        f"\nwrote {output}/: report.html, report.png, reconstruction.h5, dicom/  (research use only, not for diagnosis)"
+        f"\nwrote {output}/: report.html, report.png, reconstruction.h5 and .nii.gz, dicom/ "
+        "(research use only, not for diagnosis)"
     )
     return study.rows
 

@@ -1,5 +1,6 @@
-"""The output folder of a reconstruction: `reconstruction.h5` (mean, standard deviation, samples), `dicom/`,
-`report.png`, `report.html` and `report.json` (all that is needed to do it again, and the figures)."""
+"""The output folder of a reconstruction: `reconstruction.h5` (mean, standard deviation, samples), `dicom/` and, where
+slices lie evenly, `reconstruction.nii.gz` (the mean), `report.png`, `report.html` and `report.json` (all that is needed
+to do it again, and the figures)."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import torch
 
 from .. import __version__
 from ..formats.dicom_write import write_dicom
+from ..formats.nifti import evenly_spaced, write_nifti
 from ..formats.scan import Scan, Volume
 from ..formats.store import write_reconstruction
 from ..pretrained.card import Card
@@ -80,6 +82,10 @@ def write_results(folder: Path, study: Study) -> None:
         thickness=scan.thickness,
         pixel_assumed=scan.pixel_assumed,
     )
+    headers = study.volume.dicom if study.volume is not None else None
+    volume = Volume(mean, display.units, modality, spacing, dicom=headers, pixel_assumed=scan.pixel_assumed)
+    if evenly_spaced(volume):
+        write_nifti(folder / "reconstruction.nii.gz", volume)
     _draw(folder / "report.png", study, std)
     facts = facts_of(study, provenance)
     write_report(folder, facts)

@@ -132,11 +132,15 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
     one, else the volume's middle is the origin. Lengths that were assumed have no unit.
 
     Raises:
-        FormatError: a name that ends otherwise, or NaN or Inf.
+        FormatError: a name that ends otherwise, NaN or Inf, or slices that no one affine places.
     """
     import nibabel
 
     name = Path(path).name
+    if not evenly_spaced(volume):
+        raise FormatError(
+            f"{name}: got slices that are not evenly spaced, which NIfTI cannot say; write DICOM"
+        )
     if not name.endswith((".nii", ".nii.gz")):
         raise FormatError(f"{name}: expected a name that ends with .nii or .nii.gz")
     if not np.isfinite(volume.data).all():
@@ -146,6 +150,15 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
     image.header["descrip"] = b"scanprior, not for diagnostic use"
     with atomic(path) as temporary:
         nibabel.save(image, temporary)
+
+
+def evenly_spaced(volume: Volume) -> bool:
+    """Whether the slices of a DICOM source lie in equal steps, to 0.01 mm; a volume from elsewhere says one step."""
+    places = [numbers(header, "ImagePositionPatient", 3) for header in volume.dicom or ()]
+    if len(places) < 3 or any(place is None for place in places):
+        return True
+    steps = np.diff(np.asarray(places, float), axis=0)
+    return bool(np.abs(steps - steps.mean(0)).max() < 0.01)
 
 
 def _load(path: Path) -> Any:

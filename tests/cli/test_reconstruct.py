@@ -21,7 +21,7 @@ from scanprior.formats.store import read_reconstruction, read_scan, write_scan
 from scanprior.recon.methods import BASELINES, METHODS
 
 SIDE = 32
-FILES = ["dicom", "reconstruction.h5", "report.html", "report.json", "report.png"]
+FILES = ["dicom", "reconstruction.h5", "reconstruction.nii.gz", "report.html", "report.json", "report.png"]
 FAST = ("--samples", 2, "--options", "steps=3", "--no-baselines")
 
 
@@ -83,6 +83,9 @@ def test_a_ct_scan(tmp_path, ct_scan: Scan, ct_prior, reconstructed, scanprior) 
     assert str(pydicom.dcmread(sorted((folder / "dicom").iterdir())[0]).SeriesDescription).endswith(
         "NOT FOR DIAGNOSTIC USE"
     )
+    nifti = read(folder / "reconstruction.nii.gz", modality="CT")
+    np.testing.assert_allclose(nifti.data, np.clip(result.mean, -1024, None), rtol=0, atol=1e-3)
+    assert nifti.spacing == pytest.approx(result.pixel_mm)
     assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
     assert "FISTA-TV" in page and "tiny-ct" in page and str(tmp_path) not in page

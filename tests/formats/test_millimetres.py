@@ -7,7 +7,7 @@ import pytest
 from dicom_files import image, save, series
 from pydicom.dataelem import DataElement
 from scanprior.formats.dicom_write import write_dicom
-from scanprior.formats.nifti import write_nifti
+from scanprior.formats.nifti import evenly_spaced, write_nifti
 from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError, Volume
 from scanprior.formats.store import write_reconstruction
@@ -153,3 +153,13 @@ def test_a_tilted_gantry_in_nifti(tmp_path):
     coarse = np.diag([-1, -1, 1, 1]) @ nibabel.load(tmp_path / "h.nii.gz").affine
     middle = (affine @ [3.5, 3.5, 2, 1])[:3]  # of the field of view
     assert (coarse @ [1.5, 1.5, 2, 1])[:3] == pytest.approx(middle, abs=1e-3)
+
+
+def test_slices_that_no_affine_places_are_not_written_to_nifti(tmp_path):
+    made = [image(k, "CT", z=z) for k, z in enumerate((0.0, 5.0, 12.0, 15.0))]
+    volume = read(series(tmp_path / "s", made))
+    assert not evenly_spaced(volume)
+    with pytest.raises(FormatError, match="not evenly spaced"):
+        write_nifti(tmp_path / "v.nii.gz", volume)
+    assert not (tmp_path / "v.nii.gz").exists()
+    assert evenly_spaced(read(series(tmp_path / "e", [image(k, "CT", z=5.001 * k) for k in range(4)])))

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...operators.linear import LinearOperator
 from ...operators.radon import RadonWithGaps
-from ...operators.solve import conjugate_gradients, inner
+from ...operators.solve import conjugate_gradients, inner, item_mean
 from ...priors.sampling.loop import Counted, ItemNoise, Noise, item_seeds
 from ...priors.score import Prior, from_channels, to_channels
 from ..baselines.fbp import fill_gaps
@@ -59,8 +59,7 @@ class Posed:
             initial = initial.repeat_interleave(repeat, 0)
         self.operator = problem.operator.repeat(repeat)
         self.y = problem.y.repeat_interleave(repeat, 0)
-        over = (-1, *[1] * (self.y.ndim - 1))  # (B, 1, ..., 1) over measurements
-        power = (self.y.abs() ** 2).flatten(1).mean(1).view(over)
+        power = item_mean(self.y.abs() ** 2)
         variance = model_error**2 * power
         if problem.noise is not None:
             variance = variance + 1 / problem.noise.weights(self.y)

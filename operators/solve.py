@@ -25,8 +25,8 @@ def inner(a: Tensor, b: Tensor) -> Tensor:
 
 
 def item_sum(x: Tensor) -> Tensor:
-    """The sum of each item, (B, ...) -> (B, 1, ..., 1). In float64, as the order of a sum depends on the batch: so would
-    its rounding in float32, which conjugate gradients make larger by orders of magnitude."""
+    """The sum of each item, (B, ...) -> (B, 1, ..., 1). In float64: the order of a sum depends on the batch, and so
+    would its rounding in float32, which conjugate gradients make larger by orders of magnitude."""
     wide = torch.complex128 if x.is_complex() else torch.float64
     return x.flatten(1).sum(1, dtype=wide).to(x.dtype).view(-1, *[1] * (x.ndim - 1))
 

@@ -1,8 +1,5 @@
 """A sample is a function of (seed, slice, sample), a baseline's image one of its slice, and neither of the batch: every
 method, joint, one by one and in uneven parts, on slices that differ in all that slices may differ in.
-
-Priors are exact, or trained networks in float32. In bfloat16 a network's own rounding depends on its batch
-(docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -133,13 +130,24 @@ def test_every_baseline_gives_the_same_image_in_any_batch(name: str, case: str) 
         assert apart(torch.cat(images), together) < BOUND
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_network_answers_the_same_in_any_batch(dtype: torch.dtype) -> None:
+    """Bit by bit: on CPUs kernels are chosen by the size of a batch, and an answer is not (`item_by_item`)."""
+    prior = load("ct-256")[0].for_inference(dtype=dtype)
+    x = 0.3 * torch.randn(5, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    together = prior.denoise(x, 0.3)
+    for size in (1, 2, 3):
+        torch.testing.assert_close(
+            torch.cat([prior.denoise(part, 0.3) for part in x.split(size)]), together, rtol=0, atol=0
+        )
+
+
 @pytest.mark.parametrize(
     ("pose", "name", "data_range"), [(ct, "ct-256", 2 * WATER), (mri, "mri-256", 1.0)], ids=["CT", "MRI"]
 )
 def test_samples_of_a_network_do_not_depend_on_their_batch(
     pose: Callable[..., Problem], name: str, data_range: float
 ) -> None:
-    """Float32: what its convolutions round otherwise in another batch stays small."""
     problem, prior = pose(32).items(slice(0, 2)), load(name)[0].for_inference(dtype=torch.float32)
     method = DDS(steps=5)
     together = method(problem, prior, samples=3, batch=8).samples

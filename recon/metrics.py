@@ -151,9 +151,7 @@ def data_residual(A: LinearOperator, x: Tensor, y: Tensor, weights: Tensor | Non
     if x.shape[0] != y.shape[0]:
         raise ValueError(f"got {x.shape[0]} images and {y.shape[0]} measurements, expected one for each")
     root = torch.ones((), device=y.device) if weights is None else weights.sqrt()
-    residual, norm = (
-        (root * a).flatten(1).abs().square().sum(1, dtype=torch.float64).sqrt() for a in (A(x) - y, y)
-    )
+    residual, norm = ((root * a).flatten(1).abs().double().square().sum(1).sqrt() for a in (A(x) - y, y))
     return (residual / norm).cpu().numpy()
 
 

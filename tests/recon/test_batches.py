@@ -5,13 +5,14 @@ method, joint, one by one and in uneven parts, on slices that differ in all that
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from itertools import accumulate, pairwise
 
+import known_answer as known
 import pytest
 import torch
 from scanprior.operators.coils import smooth_maps, smooth_phase
 from scanprior.operators.geometry import FanBeam, Grid, ParallelBeam
+from scanprior.operators.linear import LinearOperator
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Photon
 from scanprior.operators.radon import Radon
@@ -78,14 +79,9 @@ CASES: dict[str, Callable[[], Problem]] = {
 }
 
 
-@cache
-def exact_prior(channels: int, side: int) -> GaussianPrior:
-    axis = torch.arange(side, dtype=torch.float64)
-    points = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).flatten(0, 1)
-    smooth = 0.25 * torch.exp(-torch.cdist(points, points) / 2)
-    coupled = torch.full((channels, channels), 0.3, dtype=torch.float64).fill_diagonal_(1.0)
-    prior = GaussianPrior(0.1 * torch.ones(channels, side, side), torch.kron(coupled, smooth).float())
-    prior.intensity = Attenuation() if channels == 1 else RobustMaximum()
+def exact_prior(operator: LinearOperator) -> GaussianPrior:
+    prior = known.prior_of(operator)
+    prior.intensity = RobustMaximum() if operator.domain_complex else Attenuation()
     return prior
 
 
@@ -99,7 +95,7 @@ def apart(one: Tensor, other: Tensor) -> float:
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_draws_the_same_in_any_batch(name: str, case: str) -> None:
     problem, method = CASES[case](), method_of(name, "steps=3")
-    prior = exact_prior(1 + problem.operator.domain_complex, problem.operator.domain[-1])
+    prior = exact_prior(problem.operator)
     together = method(problem, prior, samples=SAMPLES, batch=SLICES * SAMPLES).samples
     for batch in (1, 2, 6):  # one image, 2 + 1 samples, 2 + 1 slices at once
         assert apart(method(problem, prior, samples=SAMPLES, batch=batch).samples, together) < BOUND

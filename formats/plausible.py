@@ -7,6 +7,7 @@ are those of the image's mean, in the centre. Line integrals have none: e^-100 o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +79,6 @@ def water(header: dict[str, str | float | int]) -> Iterator[str]:
         yield f"got mu_water = {value!r}, expected the attenuation of water in 1/mm, a positive number, about 0.02"
 
 
-def _at(names: tuple[str, ...], place: tuple[int, ...]) -> str:
+def _at(names: tuple[str, ...], place: tuple[Any, ...]) -> str:
     """Where a value lies, counted from 1."""
     return ", ".join(f"{name} {int(index) + 1}" for name, index in zip(names, place, strict=True))

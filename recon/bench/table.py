@@ -20,8 +20,8 @@ FLOOR = {"ct": "fbp", "mri": "zero-filled"}  # what every method must beat
 
 def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line a task, method and picture (one sample; mean of n): `task`, `label`, `method` (with the picture),
-    `slices`, `patients`, means of METRICS (None where a slice has none), `psnr_low` and `psnr_high` (95 % bootstrap over
-    patients; None of one), `nfe` (in all),
+    `slices`, `patients`, means of METRICS (None where a slice has none), `psnr_low` and `psnr_high` (95 % bootstrap
+    over patients; None of one), `nfe` (in all),
     `seconds` (a slice), `memory_mib`, and `floor`: "below" where the PSNR is less than that of FBP or zero-filling."""
     out: list[dict[str, Any]] = []
     for task in suite.tasks:

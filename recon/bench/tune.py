@@ -119,12 +119,13 @@ def tune(
     def value(settings: dict[str, Value]) -> float:
         method = method_of(name, options, settings)
         images = [solve(method, case.problem, prior, 1, 0).mean for case in cases]
-        values = [c.figures(x)[metric] for c, x in zip(cases, images, strict=True)]
-        if None in values:
+        found = [c.figures(x)[metric] for c, x in zip(cases, images, strict=True)]
+        values = [one for one in found if one is not None]
+        if len(values) < len(found):
             raise ValueError(
                 f"--metric: the slices are too small for {metric}, expected {LEAST_VIF} pixels a side"
             )
-        return float(np.mean(values))  # pyright: ignore[reportArgumentType]
+        return float(np.mean(values))
 
     if "default" not in found.user_attrs:
         found.set_user_attr("default", value({}))

@@ -119,9 +119,9 @@ def tune(
     def value(settings: dict[str, Value]) -> float:
         method = method_of(name, options, settings)
         images = [solve(method, case.problem, prior, 1, 0).mean for case in cases]
-        found = [c.figures(x)[metric] for c, x in zip(cases, images, strict=True)]
-        values = [one for one in found if one is not None]
-        if len(values) < len(found):
+        figures = [c.figures(x)[metric] for c, x in zip(cases, images, strict=True)]
+        values = [one for one in figures if one is not None]
+        if len(values) < len(figures):
             raise ValueError(
                 f"--metric: the slices are too small for {metric}, expected {LEAST_VIF} pixels a side"
             )

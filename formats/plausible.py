@@ -72,13 +72,6 @@ def coil_maps(maps: np.ndarray) -> Iterator[str]:
             return
 
 
-def water(header: dict[str, str | float | int]) -> Iterator[str]:
-    """The attenuation of water that defines HU, where a header states it."""
-    value = header.get("mu_water")
-    if value is not None and not (isinstance(value, int | float) and np.isfinite(value) and value > 0):
-        yield f"got mu_water = {value!r}, expected the attenuation of water in 1/mm, a positive number, about 0.02"
-
-
 def _at(names: tuple[str, ...], place: tuple[Any, ...]) -> str:
     """Where a value lies, counted from 1."""
     return ", ".join(f"{name} {int(index) + 1}" for name, index in zip(names, place, strict=True))

@@ -190,7 +190,6 @@ def _ct(scan: Scan) -> Iterator[str]:
         )
     elif scan.mask is None or np.shape(scan.mask) == scan.data.shape[1:]:
         yield from plausible.line_integrals(scan.data, scan.mask)
-    yield from plausible.water(scan.header)
     if scan.counts is not None:
         if scan.counts.shape != scan.data.shape:
             yield f"got counts of shape {scan.counts.shape}, expected the sinogram's {scan.data.shape}"

@@ -34,7 +34,7 @@ HEADS = {  # key of a line -> head of the column, format
 def cells(line: dict[str, Any]) -> list[str]:
     """A line of the table in words; ▼ where it is below FBP or zero-filling."""
     low, high = line["psnr_low"], line["psnr_high"]
-    shown = {**line, "interval": "–" if low != low else f"{low:.2f} – {high:.2f}"}
+    shown = {**line, "interval": "–" if low is None else f"{low:.2f} – {high:.2f}"}
     out = [cell(shown[key], form) for key, (_, form) in HEADS.items()]
     return [out[0] + (" ▼" if line.get("floor") == "below" else ""), *out[1:]]
 

@@ -46,7 +46,12 @@ def by_slices(
 
 
 def _keep(path: Path, found: dict[str, Reconstruction]) -> None:
-    arrays = {f"samples_{k}": one.samples.numpy() for k, one in enumerate(found.values())}
+    images = {
+        f"{name}_{k}": getattr(one, name)
+        for k, one in enumerate(found.values())
+        for name in ("mean", "std", "samples")
+    }
+    arrays = {name: image.numpy() for name, image in images.items() if image is not None}
     facts = [[name, one.nfe, one.seconds, one.provenance] for name, one in found.items()]
     with atomic(path) as temporary:
         np.savez(temporary, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
@@ -59,9 +64,11 @@ def _kept(folder: Path, first: int) -> dict[str, Reconstruction] | None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {
-                name: Reconstruction.of(torch.from_numpy(stored[f"samples_{k}"]), nfe, seconds, provenance)
-                for k, (name, nfe, seconds, provenance) in enumerate(json.loads(str(stored["facts"])))
-            }
+            found = {}
+            for k, (name, *facts) in enumerate(json.loads(str(stored["facts"]))):
+                mean, samples = (torch.from_numpy(stored[f"{what}_{k}"]) for what in ("mean", "samples"))
+                std = torch.from_numpy(stored[f"std_{k}"]) if f"std_{k}" in stored else None
+                found[name] = Reconstruction(mean, std, samples, *facts)
+            return found
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None

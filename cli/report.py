@@ -23,6 +23,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,14 @@ def write_page(path: Path, template: str, shown: dict[str, Any]) -> None:
 
 
 def write_sidecar(path: Path, facts: dict[str, Any]) -> None:
-    """Write facts as JSON with sorted keys; numpy numbers become plain ones, what is not finite null."""
+    """Write facts as JSON with sorted keys; numpy numbers become plain ones. JSON has none that are not finite: they
+    become words, "nan" or "inf", and a warning says where."""
+    strange: list[str] = []
+    plain = _plain(facts, "", strange)
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(_plain(facts), indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(plain, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    for line in strange:
+        print(f"warning: {path.name}: {line}", file=sys.stderr)
 
 
 def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -163,8 +169,8 @@ def _place(key: str) -> tuple[int, str]:
 
 
 def cell(value: Any, form: str) -> str:
-    """A value of a table in words: words as they are, a dash for what is missing or not finite."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+    """A value of a table in words: words as they are, a dash for what is missing."""
+    if value is None:
         return "–"
     return value if isinstance(value, str) else form.format(value)
 
@@ -186,14 +192,15 @@ def _flat(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
             yield name, words(value)
 
 
-def _plain(value: Any) -> Any:
-    """JSON-able: numpy numbers and arrays, paths, tuples; NaN and infinity become None."""
+def _plain(value: Any, where: str, strange: list[str]) -> Any:
+    """JSON-able: numpy numbers and arrays, paths, tuples; what is not finite in words, and listed in `strange`."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, f"{where} {key}".strip(), strange) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, f"{where} {i}".strip(), strange) for i, item in enumerate(value, 1)]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+        return _plain(value.tolist(), where, strange)
+    if isinstance(value, float) and not math.isfinite(value):
+        strange.append(f"{where} is {value}, no finite number")
+        return str(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from . import plausible
+
 Header = dict[str, str | float | int]
 
 SPARSEST = 0.05  # rad between views; over many turns more looks like degrees
@@ -192,6 +194,8 @@ def _ct(scan: Scan) -> Iterator[str]:
             "keeps 2 photons of "
             "10^9); these look like detector counts: take -log(counts / flat field) first"
         )
+    elif scan.mask is None or np.shape(scan.mask) == scan.data.shape[1:]:
+        yield from plausible.line_integrals(scan.data, scan.mask)
     if scan.counts is not None:
         if scan.counts.shape != scan.data.shape:
             yield f"got counts of shape {scan.counts.shape}, expected the sinogram's {scan.data.shape}"
@@ -200,6 +204,8 @@ def _ct(scan: Scan) -> Iterator[str]:
                 "got negative or non-finite photon counts, expected numbers >= 0; subtract the dark field "
                 "and clip"
             )
+        elif not scan.counts.any():
+            yield "the photon counts are zero everywhere, expected those of the detector; check the export"
     water = scan.header.get("mu_water", 1.0)
     if not isinstance(water, (int, float, np.number)) or not np.isfinite(water) or water <= 0:
         yield f"got mu_water = {water!r}, expected the attenuation of water in 1/mm, about 0.02"
@@ -276,6 +282,7 @@ def _mri(scan: Scan) -> Iterator[str]:
         )
     if not scan.data.any():
         yield "k-space is zero everywhere, expected samples; check the export"
+    yield from plausible.kspace(scan.data)
     each = scan.mask is not None and np.ndim(scan.mask) == 3
     shape, axes = ((slices, *grid), "(slices, ky, kx)") if each else (tuple(grid), "(ky, kx)")
     lacking = list(_mask(scan.mask, shape, "the k-space grid", axes))
@@ -286,6 +293,8 @@ def _mri(scan: Scan) -> Iterator[str]:
             "repair the mask"
         )
     yield from _images("maps", scan.maps, (slices, coils, *scan.matrix))
+    if scan.maps is not None and np.ndim(scan.maps) == 4:
+        yield from plausible.coil_maps(scan.maps)
     if scan.calibration is not None:
         yield from _array("calibration", scan.calibration, 4, "(slices, coils, ny, nx)", is_complex=True)
         if scan.calibration.shape[:2] != (slices, coils) or np.any(

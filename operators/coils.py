@@ -110,6 +110,9 @@ def espirit_maps(
         )
     from sigpy.mri.app import EspiritCalib
 
+    centre = (
+        centre / torch.view_as_real(centre).abs().max()
+    )  # maps have no unit, and the squares of some leave float32
     flat = centre.transpose(0, 1).flatten(1)  # one basis for all slices
     basis = torch.linalg.eigh(flat @ flat.mH).eigenvectors.flip(1)  # (C, principal coils), strongest first
     maps = torch.empty(kspace.shape, dtype=torch.complex64, device=kspace.device)

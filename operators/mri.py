@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Callable, Iterator
+from copy import copy
 from typing import cast
 
 import torch
@@ -98,11 +100,15 @@ class CartesianMRI(LinearOperator):
 
     def apply_forward(self, x: Tensor) -> Tensor:
         check_items(self, x, self._held)
+        if self._apart(x):
+            return torch.cat([A.apply_forward(one) for A, one in self._each(x)])
         k = self._coils * x.unsqueeze(1)  # (B, C, H, W)
         return torch.fft.fft2(k, norm="ortho").mul_(self._weights)
 
     def apply_adjoint(self, y: Tensor) -> Tensor:
         check_items(self, y, self._held)
+        if self._apart(y):
+            return torch.cat([A.apply_adjoint(one) for A, one in self._each(y)])
         k = torch.fft.fft2(torch.conj_physical(y).mul_(self._weights), norm="ortho")
         return k.mul_(self._coils).sum(1).conj_physical_()
 
@@ -112,21 +118,41 @@ class CartesianMRI(LinearOperator):
             return super().normal(x)
         self._check(x, self.domain, self.domain_complex, "an image")
         check_items(self, x, self._held)
+        if self._apart(x):
+            return torch.cat([A.normal(one) for A, one in self._each(x)])
         k = torch.fft.fft(self._coils * x.unsqueeze(1), dim=-1, norm="ortho")
         k = torch.fft.fft(k.conj_physical_().mul_(self._lines), dim=-1, norm="ortho")
         return k.mul_(self._coils).sum(1).conj_physical_()
 
+    def _apart(self, x: Tensor) -> bool:
+        """Whether items are taken one by one: on CPUs, where each has maps or a mask of its own. Vectorised complex
+        products round the last few numbers of a block otherwise than the rest, and the blocks depend on the batch."""
+        return self._held is not None and len(x) > 1 and x.device.type == "cpu"
+
+    def _each(self, x: Tensor) -> Iterator[tuple[CartesianMRI, Tensor]]:
+        for b in range(len(x)):
+            item = slice(b, b + 1)
+            yield cast(CartesianMRI, self.items(item)), x[item]
+
     def repeat(self, n: int) -> LinearOperator:
         if n == 1 or self._held is None:
             return self
-        mask = self.mask.repeat_interleave(n, 0) if self.mask.ndim == 3 else self.mask
-        return CartesianMRI(mask, self.maps.repeat_interleave(n, 0) if self._coils.ndim == 4 else self.maps)
+        return self._of(lambda held: held.repeat_interleave(n, 0))
 
     def items(self, index: slice) -> LinearOperator:
-        if self._held is None:
-            return self
-        mask = self.mask[index] if self.mask.ndim == 3 else self.mask
-        return CartesianMRI(mask, self.maps[index] if self._coils.ndim == 4 else self.maps)
+        return self if self._held is None else self._of(lambda held: held[index])
+
+    def _of(self, pick: Callable[[Tensor], Tensor]) -> CartesianMRI:
+        """The operator of other items, with what this one holds for them: not modulated again, and computed in the same
+        way, so that an item rounds alike beside others and alone."""
+        other = copy(self)
+        other._buffers = dict(self._buffers)
+        per_item = ("_coils",) if self._coils.ndim == 4 else ()
+        per_item += ("mask", "_weights", "_lines") if self.mask.ndim == 3 else ()
+        for name in per_item:
+            held = self._buffers[name]
+            other._buffers[name] = None if held is None else pick(held)
+        return other
 
 
 def simulate_kspace(

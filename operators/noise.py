@@ -84,6 +84,10 @@ class ComplexGaussian:
         """
         return y.real.new_full((), 1 / self.sigma**2)
 
+    def scaled(self, factor: float) -> ComplexGaussian:
+        """The noise of measurements in other units, factor * y."""
+        return ComplexGaussian(factor * self.sigma)
+
 
 @dataclass(frozen=True)
 class Photon:

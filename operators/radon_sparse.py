@@ -113,7 +113,10 @@ def to_torch(matrix: csr_array) -> tuple[Tensor, ...]:
 
 
 def multiply(csr: tuple[Tensor, ...], shape: tuple[int, ...], x: Tensor) -> Tensor:
-    """M x for every item: (B, ...) -> (B, *shape), in x's precision; `csr` from `to_torch`."""
+    """M x for every item: (B, ...) -> (B, *shape), in x's precision; `csr` from `to_torch`.
+
+    A single item is a matrix of one column, too: the product of a matrix and a vector sums in another order, and an
+    item's result would depend on whether it has company."""
     crow, col, value = csr
     flat = x.reshape(len(x), -1).to(value.dtype)  # (B, n)
     size = (len(crow) - 1, flat.shape[1])
@@ -122,5 +125,5 @@ def multiply(csr: tuple[Tensor, ...], shape: tuple[int, ...], x: Tensor) -> Tens
             "ignore", message="Sparse CSR tensor support is in beta", category=UserWarning
         )
         matrix = torch.sparse_csr_tensor(crow, col, value, size=size, check_invariants=False)
-    out = matrix @ flat[0] if len(flat) == 1 else (matrix @ flat.T.contiguous()).T
-    return out.reshape(len(x), *shape).to(x.dtype)
+    out = (matrix @ flat.T.contiguous()).T.contiguous()
+    return out.view(len(x), *shape).to(x.dtype)

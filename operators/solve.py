@@ -1,7 +1,7 @@
 """Linear solvers on batches: conjugate gradients and the power method.
 
-Every inner product is taken per item of the batch, so that a result never depends on its batch mates; items
-that have converged stop moving while the others go on.
+Every inner product is taken per item of the batch and rounded alike in any batch, so that a result never depends on its
+batch mates; items that have converged stop moving while the others go on.
 """
 
 from __future__ import annotations
@@ -18,9 +18,22 @@ if TYPE_CHECKING:
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
     """<a, b> per item, real part: (B, ...) -> (B, 1, ..., 1), for use as a step length."""
-    total = torch.linalg.vecdot(a.flatten(1), b.flatten(1))
-    total = total.real if total.is_complex() else total
-    return total.view(-1, *[1] * (a.ndim - 1))
+    if a.is_complex():
+        a, b = torch.view_as_real(a.resolve_conj()), torch.view_as_real(b.resolve_conj())
+        return item_sum(a * b).squeeze(-1)
+    return item_sum(a * b)
+
+
+def item_sum(x: Tensor) -> Tensor:
+    """The sum of each item, (B, ...) -> (B, 1, ..., 1). In float64: the order of a sum depends on the batch, and so
+    would its rounding in float32, which conjugate gradients make larger by orders of magnitude."""
+    wide = torch.complex128 if x.is_complex() else torch.float64
+    return x.flatten(1).sum(1, dtype=wide).to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+
+
+def item_mean(x: Tensor) -> Tensor:
+    """The mean of each item, as `item_sum`."""
+    return item_sum(x) / x[0].numel()
 
 
 def conjugate_gradients(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .intensity import Intensity
+from .score import item_by_item
 
 
 class SupervisedNetwork(nn.Module):
@@ -31,7 +32,7 @@ class SupervisedNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         dtype = next(self.network.parameters()).dtype
         label = torch.zeros(len(x), device=x.device)
-        return x + self.network(x.to(dtype), label)[:, : self.channels].float()
+        return x + item_by_item(self.network, x.to(dtype), label)[:, : self.channels].float()
 
 
 def supervised_loss(model: nn.Module, pairs: Tensor, _: torch.Generator | None = None) -> Tensor:

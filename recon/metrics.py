@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..operators.linear import LinearOperator
 
+LEAST_VIF = 41
 WINDOW_HU = (-1000.0, 1000.0)  # of CT's figures, unless another is named
 Image = Tensor | NDArray[Any]
 Floats = NDArray[np.float64]
@@ -77,7 +78,7 @@ def ssim(
 def vif(image: Image, truth: Image, *, data_range: float) -> Floats:
     """Visual information fidelity in the pixel domain of each slice, (B,), by torchmetrics: 1 for equal images
     (Sheikh & Bovik 2006, 10.1109/TIP.2005.859378); of the metrics in use, among the nearest to what radiologists
-    see in MRI (Mason et al. 2020, 10.1109/TMI.2019.2930338). NaN below 41 x 41 pixels.
+    see in MRI (Mason et al. 2020, 10.1109/TMI.2019.2930338). NaN below `LEAST_VIF` pixels a side.
 
     Args:
         data_range: width of the grey scale, in the images' units; it is mapped to the 255 of the paper.
@@ -85,7 +86,7 @@ def vif(image: Image, truth: Image, *, data_range: float) -> Floats:
     from torchmetrics.functional.image import visual_information_fidelity
 
     x, t = (torch.from_numpy(a)[:, None] * (255 / data_range) for a in _pair(image, truth, data_range))
-    if min(x.shape[-2:]) < 41:
+    if min(x.shape[-2:]) < LEAST_VIF:
         return np.full(len(x), np.nan)
     values = [visual_information_fidelity(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
     return np.array([float(value) for value in values])
@@ -151,9 +152,7 @@ def data_residual(A: LinearOperator, x: Tensor, y: Tensor, weights: Tensor | Non
     if x.shape[0] != y.shape[0]:
         raise ValueError(f"got {x.shape[0]} images and {y.shape[0]} measurements, expected one for each")
     root = torch.ones((), device=y.device) if weights is None else weights.sqrt()
-    residual, norm = (
-        (root * a).flatten(1).abs().square().sum(1, dtype=torch.float64).sqrt() for a in (A(x) - y, y)
-    )
+    residual, norm = ((root * a).flatten(1).abs().double().square().sum(1).sqrt() for a in (A(x) - y, y))
     return (residual / norm).cpu().numpy()
 
 

@@ -32,6 +32,7 @@ class Problem:
         noise: its law; None for noise-free data.
         water: attenuation of water [1/mm] that turns 1/mm into HU (CT); None: the prior's.
         facts: how what the scan did not say came about (noise level, coil maps), for reports: JSON-able.
+        unit: what 1 of y, and of its images, is in the units of the scan (`in_own_unit`).
     """
 
     y: Tensor
@@ -39,6 +40,7 @@ class Problem:
     noise: Noise | None = None
     water: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         if tuple(self.y.shape[1:]) != self.operator.range:
@@ -55,6 +57,18 @@ class Problem:
         if self.water is not None and not 0 < self.water < float("inf"):
             raise ValueError(f"got water={self.water}, expected its attenuation in 1/mm, about 0.02")
 
+    def in_own_unit(self) -> Problem:
+        """The same problem with k-space of about 1, by a power of two, which rounds nothing: receivers have any unit,
+        and float32 does not hold the squares of many. Real measurements keep theirs, which priors know."""
+        scaled = getattr(self.noise, "scaled", None)
+        other = self.noise is not None and scaled is None
+        if other or not (self.y.is_complex() and self.operator.domain_complex):
+            return self
+        exponent = math.frexp(float(torch.view_as_real(self.y).abs().max()))[1]
+        unit = 2.0 ** max(-120, min(120, exponent))
+        noise = None if scaled is None else scaled(1 / unit)
+        return replace(self, y=self.y * (1 / unit), noise=noise, unit=self.unit * unit)
+
     def items(self, index: slice) -> Problem:
         """A part of the batch."""
         return replace(self, y=self.y[index], operator=self.operator.items(index))
@@ -62,6 +76,26 @@ class Problem:
     def to(self, device: torch.device | str) -> Problem:
         """The problem on another device (the operator is moved in place)."""
         return replace(self, y=self.y.to(device), operator=self.operator.to(device))
+
+
+def check_images(images: Tensor, problem: Problem, which: str, first: int = 0) -> None:
+    """Refuse images (B, ...) that are no answer: ValueError for NaN, and for zeros where k-space was measured.
+
+    Args:
+        which: what made them.
+        first: slices before these.
+    """
+    for b, (image, y) in enumerate(zip(images, problem.y, strict=True), first + 1):
+        if not bool((image.abs() < torch.inf).all()):
+            raise ValueError(
+                f"{which}: the image of slice {b} has NaN or infinite values: the settings diverge, or the "
+                "measurement, its weights or the coil maps are beyond float32"
+            )
+        if image.is_complex() and not bool(image.any()) and bool(y.any()):
+            raise ValueError(
+                f"{which}: the image of slice {b} is zero and its k-space is not: the coil maps are zero or NaN, or "
+                "values are below float32"
+            )
 
 
 @dataclass(frozen=True)
@@ -85,16 +119,25 @@ class Reconstruction:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
-    def of(samples: Tensor, nfe: int, seconds: float, provenance: dict[str, Any]) -> Reconstruction:
-        """From samples (B, S, H, W)."""
+    def of(
+        problem: Problem, samples: Tensor, nfe: int, seconds: float, provenance: dict[str, Any]
+    ) -> Reconstruction:
+        """From samples (B, S, H, W) in the problem's own unit.
+
+        Raises:
+            ValueError: images that are not finite in the units of the scan, or zero where k-space was measured.
+        """
         values = samples.abs() if samples.is_complex() else samples
-        std = values.std(1) if samples.shape[1] > 1 else None
-        return Reconstruction(samples.mean(1), std, samples, nfe, seconds, provenance)
+        std = problem.unit * values.std(1) if samples.shape[1] > 1 else None
+        samples, mean = problem.unit * samples, problem.unit * samples.mean(1)
+        check_images(samples, problem, str(provenance.get("method", "the method")))
+        return Reconstruction(mean, std, samples, nfe, seconds, provenance)
 
     @staticmethod
     def joined(parts: Sequence[Reconstruction]) -> Reconstruction:
         """One of all slices, from those of some slices each, in their order."""
-        first, seconds = parts[0], sum(part.seconds for part in parts)
-        return Reconstruction.of(
-            torch.cat([part.samples for part in parts]), first.nfe, seconds, first.provenance
-        )
+        first = parts[0]
+        std = None if first.std is None else torch.cat([part.std for part in parts if part.std is not None])
+        mean, samples = (torch.cat([getattr(part, name) for part in parts]) for name in ("mean", "samples"))
+        seconds = sum(part.seconds for part in parts)
+        return Reconstruction(mean, std, samples, first.nfe, seconds, first.provenance)

@@ -7,6 +7,8 @@ differences along the detector.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -135,15 +137,15 @@ def _words_of(scan: Scan, noise: Law | None) -> str:
 
 def kspace_noise(y: Tensor, mask: Tensor) -> float:
     """Standard deviation of the complex noise, from the outermost sampled tenth of k-space, where the object's signal
-    is least: the median of |k|² is ln 2 sigma² for noise alone."""
+    is least: the median of |k| is sqrt(ln 2) sigma for noise alone. At least 1e-12 of the largest |k|."""
     ky, kx = mask.shape[-2:]
     radius = torch.hypot((torch.arange(ky) - ky // 2)[:, None] / ky, (torch.arange(kx) - kx // 2)[None] / kx)
     masks = mask if mask.ndim == 3 else mask[None]
     outer = torch.stack([m & (radius >= torch.quantile(radius[m], 0.9)) for m in masks]).expand(
         len(y), ky, kx
     )
-    power = y.movedim(1, -1)[outer].abs().square().flatten()
-    return max(float((power.median() / np.log(2)).sqrt()), 1e-12)
+    found = float(y.movedim(1, -1)[outer].abs().median()) / math.log(2) ** 0.5
+    return max(found, 1e-12 * float(y.abs().max()))
 
 
 def sinogram_noise(y: Tensor, valid: Tensor | None = None) -> float:

@@ -42,8 +42,8 @@ def langevin(
     """`snr`: length of the score's part of a step, as a fraction of the noise's over sqrt(2) (0.16 in the paper)."""
     a, _ = transition(sde, per_item(t, x), per_item(s, x))
     grad, z = score(prior, x, t, sde), noise.like(x)
-    norm = grad.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(1e-12)
-    e = 2 * a**2 * (snr * x[0].numel() ** 0.5 / norm) ** 2
+    norm = torch.linalg.vector_norm(grad, dim=(1, 2, 3), keepdim=True, dtype=torch.float64)
+    e = 2 * a**2 * (snr * x[0].numel() ** 0.5 / norm.to(x.dtype).clamp_min(1e-12)) ** 2
     mean = x + e * grad
     return mean + torch.sqrt(2 * e) * z, mean
 

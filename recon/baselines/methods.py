@@ -61,10 +61,10 @@ class Baseline:
                 f"{self.title} reconstructs {self.scans[0].upper()}, the scan is {kind.upper()}; "
                 f"for {kind.upper()} there are {known}"
             )
-        began = time.perf_counter()
+        began, problem = time.perf_counter(), problem.in_own_unit()
         image = self.image(problem).cpu()
         provenance = {**self.settings, **self.automatic}
-        return Reconstruction.of(image[:, None], 0, time.perf_counter() - began, provenance)
+        return Reconstruction.of(problem, image[:, None], 0, time.perf_counter() - began, provenance)
 
 
 def ct_geometry(problem: Problem) -> tuple[Geometry, Grid]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...operators.solve import conjugate_gradients
+from ...operators.solve import conjugate_gradients, item_mean
 from ..problem import Problem
 
 _RATIO, _LEAST = 10.0, 1e-5  # of lambda ||A||^2 to s² / P; the least lambda
@@ -47,7 +47,7 @@ def cg_sense(problem: Problem, iterations: int = 30, regularisation: float | Non
     else:
         ridge = _LEAST * square
         if problem.noise is not None:
-            variance = (1 / problem.noise.weights(y)).expand(y.shape).flatten(1).mean(1).view(-1, 1, 1)
-            power = At_y.abs().square().mean((1, 2), keepdim=True).clamp_min(1e-30)
+            variance = item_mean((1 / problem.noise.weights(y)).expand(y.shape)).view(-1, 1, 1)
+            power = item_mean(At_y.abs().square()).clamp_min(1e-30)
             ridge = torch.maximum(ridge, _RATIO * variance / power)
     return conjugate_gradients(lambda x: A.normal(x) + ridge * x, At_y, iterations=iterations)

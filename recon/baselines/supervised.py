@@ -66,14 +66,14 @@ class Supervised:
                 f"the scan is {'MRI' if problem.operator.domain_complex else 'CT'}, the supervised network has "
                 f"{network.channels} channel(s): it was trained for another modality"
             )
-        began, images = time.perf_counter(), []
+        began, images, problem = time.perf_counter(), [], problem.in_own_unit()
         for start in range(0, len(problem.y), batch):
             part = problem.items(slice(start, start + batch))
             first = first_reconstruction(part)
             x, scale, offset = in_network_units(first, first, network, part.water)
             images.append(offset + scale * from_channels(network(x)))
         samples = torch.cat(images).cpu()[:, None]
-        return Reconstruction.of(samples, 1, time.perf_counter() - began, {"method": "supervised"})
+        return Reconstruction.of(problem, samples, 1, time.perf_counter() - began, {"method": "supervised"})
 
 
 def measurement_of(problem: Problem) -> dict[str, Any]:
@@ -90,6 +90,7 @@ def measurement_of(problem: Problem) -> dict[str, Any]:
             "photons": float(f"{photons:.3g}"),
             "rays lost": "no" if measured_rays(problem) is None else "yes",
         }
+    problem = problem.in_own_unit()
     A, y = problem.operator, problem.y
     if not isinstance(A, CartesianMRI):
         raise ValueError(f"got {A!r}; supervised networks are for Cartesian MRI and CT")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...operators.linear import LinearOperator
+from ...operators.solve import item_sum
 from ..problem import Problem
 
 MODEL_ERROR = 2e-3
@@ -35,7 +36,7 @@ def measurements(problem: Problem) -> int:
 def inverse_variance(problem: Problem) -> Tensor:
     """W of the module's docstring, with the shape of y."""
     y = problem.y
-    power = y.abs().square().sum(tuple(range(1, y.ndim)), keepdim=True) / measurements(problem)
+    power = item_sum(y.abs().square()) / measurements(problem)
     variance = MODEL_ERROR**2 * power
     if problem.noise is not None:
         variance = variance + 1 / problem.noise.weights(y)

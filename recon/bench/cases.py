@@ -15,7 +15,7 @@ import torch
 from ...formats.images import open_images
 from ...formats.scan import Volume
 from ...operators.attenuation import hu_from_mu
-from ..metrics import WINDOW_HU, ct_metrics, data_residual, mri_metrics, nrmse, vif
+from ..metrics import LEAST_VIF, WINDOW_HU, ct_metrics, data_residual, mri_metrics, nrmse, vif
 from ..problem import Problem
 from ..simulate import CTSimulation, MRISimulation, simulate
 from ..study import problem_of
@@ -69,10 +69,14 @@ class Case:
             return (image.abs() / self.truth.abs().max()).numpy()[0]
         return np.asarray(hu_from_mu(image.numpy()), np.float32)[0]
 
-    def figures(self, image: torch.Tensor) -> dict[str, float]:
+    def figures(self, image: torch.Tensor) -> dict[str, float | None]:
         """PSNR [dB], SSIM (uniform7), NRMSE, VIF and data residual of a reconstruction (1, H, W): CT clipped to
         WINDOW_HU, whose width is the data range (NRMSE: of HU above its lower end); MRI of magnitudes, the range the
-        truth's largest."""
+        truth's largest. VIF is None for images too small for it.
+
+        Raises:
+            ValueError: figures that are not finite, as of a truth that is zero everywhere.
+        """
         image = image.cpu()
         x, t = self.display(image), self.display(self.truth)
         if image.is_complex():
@@ -82,13 +86,17 @@ class Case:
             out, width = ct_metrics(x, t, WINDOW_HU), high - low
             x, t = (np.clip(a, low, high) - low for a in (x, t))
         residual = data_residual(self.problem.operator, image.to(self.device), self.problem.y)
-        return {
+        small = min(x.shape) < LEAST_VIF
+        found = {
             "psnr": out["psnr"],
             "ssim": out["ssim"],
             "nrmse": float(nrmse(x, t)[0]),
-            "vif": float(vif(x, t, data_range=width)[0]),
+            "vif": None if small else float(vif(x, t, data_range=width)[0]),
             "residual": float(residual[0]),
         }
+        if strange := [f"{k} = {v}" for k, v in found.items() if v is not None and not np.isfinite(v)]:
+            raise ValueError(f"got {', '.join(strange)}, expected finite figures; is the slice empty?")
+        return found
 
 
 def cases(

@@ -72,6 +72,7 @@ class Preset:
 
 def likeness(problem: Problem) -> Likeness:
     """Of the first slice of a problem."""
+    problem = problem.in_own_unit()
     y = problem.y[:1]
     pixels = math.prod(problem.operator.domain[-2:])
     power = float(y.abs().square().mean())

@@ -45,8 +45,8 @@ class Job:
     key: str
 
     def __call__(self) -> tuple[Row, dict[str, np.ndarray]]:
-        """The row, and the pictures `image` (the mean) and `truth` in display units. A method that refuses the problem
-        leaves a row with `error`, and no picture."""
+        """The row, and the pictures `image` (the mean) and `truth` in display units. A method that refuses the problem,
+        or whose figures are not finite, leaves a row with `error`, and no picture."""
         row: Row = {
             "task": self.task.name,
             "method": self.label,
@@ -58,6 +58,7 @@ class Job:
         try:
             with peak_memory(self.case.device) as memory:
                 found = solve(self.method, self.case.problem, self.prior, self.samples, self.seed)
+            one, mean = self.case.figures(found.samples[:, 0]), self.case.figures(found.mean)
         except ValueError as error:
             return {**row, "error": " ".join(str(error).split())}, {}
         count = found.samples.shape[1]
@@ -66,10 +67,10 @@ class Job:
             "nfe": found.nfe,
             "seconds": found.seconds / count,
             "memory_mib": memory.mib,
-            "one": self.case.figures(found.samples[:, 0]),
+            "one": one,
         }
         if count > 1:
-            row["mean"] = self.case.figures(found.mean)
+            row["mean"] = mean
         pictures = {"image": found.mean, "truth": self.case.truth}
         return row, {name: self.case.display(image) for name, image in pictures.items()}
 
@@ -118,7 +119,9 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = lambda done, of,
             with atomic(rows / f"{job.key}.npz") as temporary:
                 np.savez_compressed(temporary, allow_pickle=False, **pictures)
             with atomic(path) as temporary:
-                temporary.write_text(json.dumps({**row, "date": time.strftime("%Y-%m-%d")}, indent=1))
+                temporary.write_text(
+                    json.dumps({**row, "date": time.strftime("%Y-%m-%d")}, indent=1, allow_nan=False)
+                )
         out.append({**json.loads(path.read_text()), "label": job.label, "key": job.key})
         if done + 1 == len(jobs) or jobs[done + 1].case is not job.case:
             job.case.forget()

@@ -20,7 +20,8 @@ FLOOR = {"ct": "fbp", "mri": "zero-filled"}  # what every method must beat
 
 def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line a task, method and picture (one sample; mean of n): `task`, `label`, `method` (with the picture),
-    `slices`, `patients`, means of METRICS, `psnr_low` and `psnr_high` (95 % bootstrap over patients), `nfe` (in all),
+    `slices`, `patients`, means of METRICS (None where a slice has none), `psnr_low` and `psnr_high` (95 % bootstrap
+    over patients; None of one), `nfe` (in all),
     `seconds` (a slice), `memory_mib`, and `floor`: "below" where the PSNR is less than that of FBP or zero-filling."""
     out: list[dict[str, Any]] = []
     for task in suite.tasks:
@@ -47,7 +48,8 @@ def _line(task: str, label: str, rows: Sequence[Row], kind: str) -> dict[str, An
     if samples > 1:
         name = f"{label}, one sample" if kind == "one" else f"{label}, mean of {samples}"
     drawn = samples if kind == "mean" else 1
-    values = {key: np.array([row[kind][key] for row in rows]) for key in METRICS}
+    values = {key: [row[kind][key] for row in rows] for key in METRICS}
+    patients = len({row["patient"] for row in rows})
     interval = bootstrap_interval(values["psnr"], [row["patient"] for row in rows])
     memory = [row["memory_mib"] for row in rows if row["memory_mib"] is not None]
     return {
@@ -55,10 +57,9 @@ def _line(task: str, label: str, rows: Sequence[Row], kind: str) -> dict[str, An
         "label": label,
         "method": name,
         "slices": len(rows),
-        "patients": len({row["patient"] for row in rows}),
-        **{key: float(np.mean(values[key])) for key in METRICS},
-        "psnr_low": interval["low"],
-        "psnr_high": interval["high"],
+        "patients": patients,
+        **{key: None if None in values[key] else float(np.mean(values[key])) for key in METRICS},
+        **{f"psnr_{end}": interval[end] if patients > 1 else None for end in ("low", "high")},
         "nfe": rows[0]["nfe"] * drawn,
         "seconds": float(np.mean([row["seconds"] for row in rows])) * drawn,
         "memory_mib": max(memory) if memory else None,

@@ -20,6 +20,7 @@ import numpy as np
 from ...formats.write import atomic
 from ...priors.score import Prior
 from ..methods import method_of
+from ..metrics import LEAST_VIF
 from ..options import names
 from .cases import Case
 from .run import solve
@@ -118,7 +119,13 @@ def tune(
     def value(settings: dict[str, Value]) -> float:
         method = method_of(name, options, settings)
         images = [solve(method, case.problem, prior, 1, 0).mean for case in cases]
-        return float(np.mean([c.figures(x)[metric] for c, x in zip(cases, images, strict=True)]))
+        figures = [c.figures(x)[metric] for c, x in zip(cases, images, strict=True)]
+        values = [one for one in figures if one is not None]
+        if len(values) < len(figures):
+            raise ValueError(
+                f"--metric: the slices are too small for {metric}, expected {LEAST_VIF} pixels a side"
+            )
+        return float(np.mean(values))
 
     if "default" not in found.user_attrs:
         found.set_user_attr("default", value({}))
@@ -133,8 +140,9 @@ def tune(
         if done >= trials:
             return Tuned(dict(found.best_params) if best > default else {}, best, default, done)
         settings = first[len(ended)] if len(ended) < len(first) else _proposed(ended, ranges)
-        outcome: dict[str, Any] = {"value": value(settings)}
-        if math.isnan(outcome["value"]):
+        try:
+            outcome: dict[str, Any] = {"value": value(settings)}
+        except ValueError:  # they diverge
             outcome = {"state": optuna.trial.TrialState.FAIL}
         found.add_trial(optuna.create_trial(params=settings, distributions=ranges, **outcome))
 

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from ...operators.linear import LinearOperator
 from ...operators.radon import RadonWithGaps
-from ...operators.solve import conjugate_gradients, inner
+from ...operators.solve import conjugate_gradients, inner, item_mean
 from ...priors.sampling.loop import Counted, ItemNoise, Noise, item_seeds
 from ...priors.score import Prior, from_channels, to_channels
 from ..baselines.fbp import fill_gaps
-from ..problem import Problem, Reconstruction
+from ..problem import Problem, Reconstruction, check_images
 from .proximal import Proximal, carried
 
 MODEL_ERROR = 4e-4
@@ -59,14 +59,13 @@ class Posed:
             initial = initial.repeat_interleave(repeat, 0)
         self.operator = problem.operator.repeat(repeat)
         self.y = problem.y.repeat_interleave(repeat, 0)
-        over = (-1, *[1] * (self.y.ndim - 1))  # (B, 1, ..., 1) over measurements
-        power = (self.y.abs() ** 2).flatten(1).mean(1).view(over)
+        power = item_mean(self.y.abs() ** 2)
         variance = model_error**2 * power
         if problem.noise is not None:
             variance = variance + 1 / problem.noise.weights(self.y)
         self.weights = (2.0 if self.y.is_complex() else 1.0) / variance.clamp_min(1e-30)
         if prior.intensity is None:
-            scale, offset = torch.ones(len(initial), device=initial.device), 0.0
+            scale, offset = torch.full((len(initial),), 1 / problem.unit, device=initial.device), 0.0
         else:
             scale, offset = prior.intensity.affine(initial, problem.water)
         self.scale, self.offset = scale.view(-1, *[1] * (initial.ndim - 1)), offset
@@ -272,7 +271,7 @@ class PosteriorMethod:
             first_slice: what the problem's first slice is in the whole scan, so that parts of a scan give what the
                 whole does.
         """
-        began, evaluations, chunks = time.perf_counter(), 0, []
+        began, evaluations, chunks, problem = time.perf_counter(), 0, [], problem.in_own_unit()
         automatic: dict[str, Any] = {}
         B, at_once = len(problem.y), min(samples, batch)
         slices = max(1, batch // samples)
@@ -281,6 +280,7 @@ class PosteriorMethod:
         for first in range(0, B, slices):
             part = problem.items(slice(first, first + slices))
             initial = least_squares(part)
+            check_images(initial, part, "least squares", first)
             drawn = []
             for start in range(0, samples, at_once):
                 count = min(at_once, samples - start)
@@ -301,4 +301,4 @@ class PosteriorMethod:
             chunks.append(torch.cat(drawn, 1))
         seconds = time.perf_counter() - began
         provenance = {**self.settings, **automatic, "seed": seed, "samples": samples}
-        return Reconstruction.of(torch.cat(chunks), evaluations, seconds, provenance)
+        return Reconstruction.of(problem, torch.cat(chunks), evaluations, seconds, provenance)

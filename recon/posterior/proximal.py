@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from ...operators.solve import inner
+from ...operators.solve import inner, item_mean
 from ...priors.score import per_item
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Dual:
     ) -> Tensor:
         measured: Tensor = self.posed.y if y is None else y
         level = (
-            variance.flatten(1).mean(1) if isinstance(variance, Tensor) else self.level.new_tensor(variance)
+            item_mean(variance).flatten() if isinstance(variance, Tensor) else self.level.new_tensor(variance)
         )
         same_correction, self.level = self.level / level, level
         q, g = per_item(same_correction, measured) * self.q, per_item(same_correction, x) * self.g

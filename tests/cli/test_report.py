@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scanprior.cli.report import write_report, write_sidecar
+from scanprior.cli.report import cell, write_report, write_sidecar
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
@@ -22,7 +22,7 @@ FACTS = {
         {"method": "FBP", "psnr": 21.304, "ssim": 0.43121, "residual": 0.031, "nfe": 0, "seconds": 0.1},
         {
             "method": "mean",
-            "psnr": float("nan"),
+            "psnr": None,
             "ssim": 0.9,
             "residual": 0.02,
             "nfe": "8 x 50",
@@ -127,7 +127,7 @@ def test_little_is_needed_and_that_is_checked(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html"]
 
 
-def test_the_sidecar_is_plain_sorted_json(tmp_path: Path) -> None:
+def test_the_sidecar_is_plain_sorted_json(tmp_path: Path, capsys) -> None:
     facts = {
         "b": np.float32(0.5),
         "a": (1, np.arange(2)),
@@ -135,6 +135,8 @@ def test_the_sidecar_is_plain_sorted_json(tmp_path: Path) -> None:
     }
     write_sidecar(tmp_path / "report.json", facts)
     written = (tmp_path / "report.json").read_text()
-    assert json.loads(written) == {"a": [1, [0, 1]], "b": 0.5, "c": {"n": 3, "y": "x", "z": None}}
+    assert json.loads(written) == {"a": [1, [0, 1]], "b": 0.5, "c": {"n": 3, "y": "x", "z": "nan"}}
     assert written.index('"a"') < written.index('"b"') < written.index('"c"')
     assert "NaN" not in written
+    assert capsys.readouterr().err == "warning: report.json: c z is nan, no finite number\n"
+    assert [cell(value, "{:.2f}") for value in (None, float("inf"), 1.0)] == ["–", "inf", "1.00"]

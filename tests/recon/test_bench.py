@@ -8,8 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scanprior.cli.benchmark_report import cells
 from scanprior.pretrained.load import load
 from scanprior.recon import methods
+from scanprior.recon.bench import cases as cases_module
 from scanprior.recon.bench import run as runner
 from scanprior.recon.bench.cases import cases
 from scanprior.recon.bench.run import jobs, picture
@@ -239,3 +241,20 @@ def test_a_method_that_refuses_leaves_its_reason(suite, priors, tmp_path, monkey
     assert {row["error"] for row in rows} == {"not for this one"}
     assert all("error" in line for line in summary(suite, rows))
     assert json.loads(next((tmp_path / "out" / "rows").glob("*.json")).read_text())["error"]
+
+
+@pytest.mark.parametrize("figure", [float("nan"), float("inf")])
+def test_figures_that_are_not_finite_are_an_error_and_no_mean(
+    suite, priors, tmp_path, monkeypatch, figure: float
+) -> None:
+    monkeypatch.setattr(cases_module, "data_residual", lambda *_: np.array([figure]))
+    rows = run(suite, priors, tmp_path / "out")
+    assert all(f"got residual = {figure}" in row["error"] for row in rows)
+
+
+def test_what_is_not_known_is_none_in_the_table(suite: Suite) -> None:
+    """No VIF of a small image, no interval of one patient; they are not numbers that are not finite."""
+    small = {"psnr": 20.0, "ssim": 0.5, "nrmse": 0.1, "vif": None, "residual": 0.01}
+    (line,) = summary(suite, [{**made("fbp", 1, 20), "one": small}])
+    assert line["vif"] is None and line["psnr_low"] is None and line["psnr_high"] is None
+    assert cells(line)[2] == "–"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..formats.read import files_of
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
 from ..recon.posterior.base import PosteriorMethod
@@ -48,13 +49,10 @@ class Request:
 
 
 def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file; of a folder that of its files' hashes in their order, whatever the files are called."""
-    if not path.is_dir():
-        return sha256_of(path)
-    hashes = sorted(
-        sha256_of(item) for item in path.iterdir() if item.is_file() and not item.name.startswith(".")
-    )
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    """The SHA-256 of a file; of several (a folder, BART's pair, an array with its sidecar) that of their hashes in their
+    order, whatever the files are called."""
+    hashes = sorted(sha256_of(item) for item in files_of(path))
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def asked(request: Request, method: Any, card: Card | None) -> dict[str, Any]:

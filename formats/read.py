@@ -30,6 +30,7 @@ _NIFTI = Reader("nifti", nifti.read_nifti, nifti.describe_nifti, _ONE_OF, descri
 _CIFAR = Reader("cifar-10", cifar.refuse, cifar.describe_cifar)
 _CFL = Reader("bart-cfl", cfl.read_cfl, cfl.describe_cfl, ("echo", "time", "pixel_mm"))
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+SIDECARS = (".json", ".toml")  # of .npy
 _CONVERT = (
     "Siemens, GE and Philips raw data: convert to ISMRMRD first (siemens_to_ismrmrd, ge_to_ismrmrd, "
     "philips_to_ismrmrd)"
@@ -75,6 +76,16 @@ def describe(path: str | Path, **options: Any) -> dict[str, Any]:
         FormatError: as in `read`.
     """
     return _through_door(_describe, path, options)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that `path` is read from: itself, those of a folder, BART's pair, an array and its sidecar."""
+    if path.is_dir():
+        return _files(path)
+    if cfl.is_cfl(path):
+        return [file for file in cfl.pair(path) if file.is_file()]
+    beside = [path.with_suffix(end) for end in SIDECARS] if path.suffix == ".npy" else []
+    return [path, *(file for file in beside if file.is_file())]
 
 
 def _through_door(function: Callable[..., Any], path: str | Path, options: dict[str, Any]) -> Any:

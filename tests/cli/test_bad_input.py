@@ -60,7 +60,7 @@ def test_a_truncated_hdf5(tmp_path, scan_file, refused) -> None:
 def test_a_text_file_named_h5(tmp_path, refused) -> None:
     (tmp_path / "notes.h5").write_text("views: 23\n")
     refused(
-        tmp_path / "notes.h5", names="notes.h5", got="is a text file", advice="expected DICOM, NIfTI or HDF5"
+        tmp_path / "notes.h5", names="notes.h5", got="is a text file", advice="expected DICOM, NIfTI, HDF5"
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scanprior.cli.request import fingerprint
 
 N, VIEWS, MU, RADIUS = 40, 60, 0.02, 14.0
 LINE = 2 * MU * np.sqrt(np.maximum(RADIUS**2 - (np.arange(N) - (N - 1) / 2) ** 2, 0))
@@ -109,3 +110,16 @@ def test_k_space_becomes_its_image(write: Callable[[Path], Path], scanprior, tmp
     shifted = np.fft.ifftshift(KSPACE, axes=(-2, -1))
     right = np.fft.fftshift(np.fft.ifft2(shifted, norm="ortho"), axes=(-2, -1))
     assert np.allclose(np.abs(image), np.abs(right[:, 0]), atol=1e-5)
+
+
+def test_the_hash_of_an_input_covers_all_its_files(tmp_path: Path) -> None:
+    base = bart(tmp_path)
+    whole = fingerprint(base)
+    assert whole == fingerprint(Path(f"{base}.cfl")) == fingerprint(Path(f"{base}.hdr"))
+    Path(f"{base}.hdr").write_text(Path(f"{base}.hdr").read_text() + "\n")
+    assert fingerprint(base) != whole
+    path = array(tmp_path)
+    for text in ("{}", '{"pixel_mm": 2}'):
+        before = fingerprint(path)
+        path.with_suffix(".json").write_text(text)
+        assert fingerprint(path) != before

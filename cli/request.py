@@ -49,7 +49,7 @@ class Request:
 
 
 def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file; of several (a folder, BART's pair, an array with its sidecar) that of their hashes in their
+    """The SHA-256 of a file; of several (a folder, BART's pair, an array with its sidecar) that of their hashes in
     order, whatever the files are called."""
     hashes = sorted(sha256_of(item) for item in files_of(path))
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()

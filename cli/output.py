@@ -12,29 +12,22 @@ is written:
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
-import signal
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows has none: two runs into one folder are not told apart there
-    fcntl = None
+from . import locks
+from .signals import terminable
 
 OURS = {"reconstruction.h5", "reconstruction.nii.gz", "dicom", "report.png", "report.html", "report.json"}
 WORK = {"run.json", "done", "result"}
-UNLOCKABLE = (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK)  # file systems without locks
 
 
 def check_output(folder: Path, overwrite: bool, ours: set[str] = OURS) -> None:
@@ -110,7 +103,7 @@ def whole_folder(
     check_output(folder, overwrite, ours)
     place = folder.absolute()
     work = place.with_name(f".{place.name}.unfinished")
-    with _alone(place), _terminable():
+    with _alone(place), terminable():
         _restore(place)
         check_output(folder, overwrite, ours)  # again: now nobody else writes it
         _begin(work, overwrite, run)
@@ -199,19 +192,13 @@ def _alone(place: Path) -> Iterator[None]:
     path = place.with_name(f".{place.name}.lock")
     while True:
         file = path.open("a+")
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not locks.take(file.fileno()):
             file.seek(0)
             who = file.read().strip()
             file.close()
             raise FileExistsError(
                 f"{place.name}: another run ({who}) writes this folder; wait for its end, or choose another"
-            ) from None
-        except OSError as error:
-            if error.errno not in UNLOCKABLE:
-                raise
+            )
         if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
             break
         file.close()  # its last owner has just deleted it
@@ -223,24 +210,3 @@ def _alone(place: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         file.close()
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the block as an exception does, so that it can leave things in order: SystemExit, code 143."""
-
-    owner = os.getpid()
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:  # a child that was forked has nothing to put in order
-            os._exit(128 + number)
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

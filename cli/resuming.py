@@ -14,6 +14,7 @@ import click
 from ..formats.write import atomic
 from ..pretrained.cache import header_card
 from ..priors.train import Trainer
+from . import locks
 
 
 @contextmanager
@@ -24,17 +25,12 @@ def alone_in(folder: Path) -> Iterator[None]:
     if os.name != "posix":
         yield
         return
-    import fcntl
-
     file = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(
-                    f"{folder}: another process trains in this folder; wait for its end, or give another folder"
-                ) from None
+        if not locks.take(file):
+            raise ValueError(
+                f"{folder}: another process trains in this folder; wait for its end, or give another folder"
+            )
         try:
             yield
         finally:

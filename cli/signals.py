@@ -1,4 +1,5 @@
-"""What a training does when it is told to stop: it ends its step, saves, and leaves.
+"""What a verb does when it is told to stop. One that writes a folder leaves things in order (`terminable`). A training
+ends its step, saves, and leaves (`listening`):
 
     SIGUSR1   saves and goes on          (SLURM: --signal=USR1@300, five minutes before the time is up)
     SIGTERM   saves and leaves with 143  (a scheduler takes the machine back: the same command goes on, so requeue it)
@@ -9,6 +10,7 @@ Where several processes train, a signal to one of them is one to all: they agree
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -66,3 +68,23 @@ def listening() -> Iterator[Request]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends the block as an exception does, so that it can leave things in order: SystemExit, code 143."""
+    owner = os.getpid()
+
+    def end(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:  # a child that was forked has nothing to put in order
+            os._exit(128 + number)
+        leave(signal.Signals(number))
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

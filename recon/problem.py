@@ -54,8 +54,6 @@ class Problem:
             raise ValueError(
                 "the measurement holds NaN or infinite values; mask or repair those samples first"
             )
-        if self.water is not None and not 0 < self.water < float("inf"):
-            raise ValueError(f"got water={self.water}, expected its attenuation in 1/mm, about 0.02")
 
     def in_own_unit(self) -> Problem:
         """The same problem with k-space of about 1, by a power of two, which rounds nothing: receivers have any unit,

@@ -31,7 +31,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...operators.coverage import covered_arc as covered_arc
 from ...operators.coverage import ray_weights
 from ...operators.geometry import FanBeam, Geometry, Grid
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .kspace import kspace_scan, mean_of_averages, to_image
-from .reader import Slices, choose
+from .reader import Slices, choose, one_of
 from .scan import FormatError, Scan
 
 MARK = b"# Dimensions"
@@ -67,11 +67,11 @@ def read_cfl(
         raise FormatError(
             f"{source}: got {_words(sizes)}, expected k-space along two of READ, PHS1, PHS2, or three without SLICE"
         )
-    one_of = [slice(None)] * len(sizes)
-    for axis, chosen, name in ((_TE, echo, "echo"), (_TIME, time, "time")):
-        index = _index(sizes[axis], chosen, name, source)
-        one_of[axis] = slice(index, index + 1)
-    array = np.memmap(data, np.complex64, "r", shape=tuple(sizes), order="F")[tuple(one_of)]
+    picked = [slice(None)] * len(sizes)
+    for axis, chosen, name, what in ((_TE, echo, "echo", "echoes"), (_TIME, time, "time", "times")):
+        index = one_of(sizes[axis], chosen, name, source, what)
+        picked[axis] = slice(index, index + 1)
+    array = np.memmap(data, np.complex64, "r", shape=tuple(sizes), order="F")[tuple(picked)]
     if len(spread) == 3:
         kspace = _volume(array, slices, source)
     else:
@@ -121,14 +121,6 @@ def _ordered(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """The array with these axes; the others have one element."""
     others = tuple(axis for axis in range(array.ndim) if axis not in axes)
     return np.squeeze(array.transpose(*axes, *others), tuple(range(len(axes), array.ndim)))
-
-
-def _index(count: int, chosen: int | None, name: str, source: str) -> int:
-    if chosen is None and count > 1:
-        raise FormatError(f"{source}: holds {count} of {name}; choose one with --{name}, 0 to {count - 1}")
-    if not 0 <= (chosen or 0) < count:
-        raise FormatError(f"{source}: got {name} {chosen}, expected 0 to {count - 1}")
-    return chosen or 0
 
 
 def pair(path: Path) -> tuple[Path, Path]:

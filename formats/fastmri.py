@@ -20,7 +20,7 @@ import numpy as np
 from .hdf5 import dataset, open_hdf5, take, text
 from .kspace import crop_readout, mean_of_averages, root_sum_of_squares
 from .mr_header import NO_PIXEL, MRHeader, parse_header
-from .reader import Slices, choose
+from .reader import Slices, choose, told_or_stated
 from .scan import FormatError, Header, Scan
 
 _AXES = {
@@ -79,9 +79,13 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
             f"{source}: got a mask of length {len(stored)}, expected the width {width} of kspace; repair the mask, "
             "or remove it: columns of zeros then count as not measured"
         )
-    spacing, assumed, remarks = (1.0, pixel_mm or 1.0, pixel_mm or 1.0), pixel_mm is None, ()
     if acquisition is None:
-        remarks = (NO_PIXEL,) if assumed else ()
+        side = told_or_stated(source, pixel_mm, None)
+        spacing, assumed, remarks = (
+            (1.0, side or 1.0, side or 1.0),
+            side is None,
+            (NO_PIXEL,) * (side is None),
+        )
     else:
         fields = acquisition.encoded_mm
         spacing = (acquisition.thickness_mm or 1.0, fields[0] / height, fields[1] / width)
@@ -115,11 +119,13 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
     )
 
 
-def describe_fastmri(path: Path) -> dict[str, Any]:
+def describe_fastmri(path: Path, pixel_mm: float | None = None) -> dict[str, Any]:
     """Shapes and the header's matrix; no k-space is read."""
     with open_hdf5(path) as file:
         kspace = dataset(file, "kspace", path.name)
         acquisition = _acquisition(file, path.name)
+        if acquisition is not None:
+            acquisition = acquisition.with_pixel(pixel_mm, path.name)
         facts: dict[str, Any] = {
             "kind": "mri",
             "kspace": kspace.shape,

@@ -117,6 +117,7 @@ def _describe_hdf5(path: Path) -> dict[str, Any]:
     return facts
 
 
+_READOUTS = ("echo", "time", "volume", "pixel_mm")
 _READERS = {
     reader.name: reader
     for reader in (
@@ -125,20 +126,12 @@ _READERS = {
         Reader("image-set", _read_images, _describe_images),
         Reader("simple-sinogram", simple.read_sinogram, _describe_hdf5, ("angle_sign",)),
         Reader("simple-kspace", simple.read_kspace, _describe_hdf5, ("pixel_mm",)),
-        Reader("fastmri", fastmri.read_fastmri, fastmri.describe_fastmri, ("pixel_mm",)),
+        Reader("fastmri", fastmri.read_fastmri, fastmri.describe_fastmri, ("pixel_mm",), ("pixel_mm",)),
+        Reader("ismrmrd", ismrmrd_file.read_ismrmrd, ismrmrd_file.describe_ismrmrd, _READOUTS, _READOUTS),
+        Reader("dxchange", dxchange.read_dxchange, dxchange.describe_dxchange, parallel.OPTIONS),
         Reader(
-            "ismrmrd",
-            ismrmrd_file.read_ismrmrd,
-            ismrmrd_file.describe_ismrmrd,
-            ("echo", "time", "volume", "pixel_mm"),
+            "nxtomo", nxtomo.read_nxtomo, nxtomo.describe_nxtomo, ("volume", *parallel.OPTIONS), ("volume",)
         ),
-        Reader(
-            "dxchange",
-            dxchange.read_dxchange,
-            dxchange.describe_dxchange,
-            parallel.OPTIONS,
-        ),
-        Reader("nxtomo", nxtomo.read_nxtomo, nxtomo.describe_nxtomo, ("volume", *parallel.OPTIONS)),
         Reader("matlab", matlab.read_matlab, matlab.describe_matlab, ("pixel_mm",)),
     )
 }

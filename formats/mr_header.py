@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
+from .reader import told_pixel
 from .scan import FormatError, Header
 
 _LARGEST = 65535  # the schema's unsignedShort
@@ -64,18 +65,16 @@ class MRHeader:
         return min(samples, max(1, round(samples * self.recon_mm[0] / self.encoded_mm[0])))
 
     def with_pixel(self, pixel_mm: float | None, source: str) -> MRHeader:
-        """The same with pixels of this side, for a file that does not say it. Raises FormatError where it does."""
+        """The same with pixels of this side, for a file that does not say it. Raises FormatError as `told_pixel` does."""
         if pixel_mm is None:
             return self
+        side = told_pixel(source, pixel_mm, None if self.pixel_assumed else self.pixel_mm)
         if not self.pixel_assumed:
-            raise FormatError(
-                f"{source}: got pixel_mm {pixel_mm}, but the header states {self.pixel_mm[0]:.4g} x "
-                f"{self.pixel_mm[1]:.4g} mm; leave it out"
-            )
+            return self
         return replace(
             self,
-            encoded_mm=(self.encoded[0] * pixel_mm, self.encoded[1] * pixel_mm),
-            recon_mm=(self.recon[0] * pixel_mm, self.recon[1] * pixel_mm),
+            encoded_mm=(self.encoded[0] * side, self.encoded[1] * side),
+            recon_mm=(self.recon[0] * side, self.recon[1] * side),
             pixel_assumed=False,
             remarks=tuple(remark for remark in self.remarks if remark != NO_PIXEL),
         )

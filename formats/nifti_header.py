@@ -13,7 +13,7 @@ import numpy as np
 
 from . import limits
 from .dicom_header import ASSUMED_MM
-from .reader import told_pixel
+from .reader import one_of, told_pixel
 from .scan import FormatError
 
 _LARGEST_HEADER = 540  # bytes, NIfTI-2's; NIfTI-1's has 348
@@ -111,14 +111,8 @@ def chosen_volume(header: Any, name: str, volume: int | None, time: int | None) 
         raise FormatError(
             f"{name}: got --volume {volume} and --time {time}, expected one of them: there is one axis of volumes"
         )
-    option, k = ("volume", volume) if volume is not None else ("time", time)
-    if k is None and count > 1:
-        raise FormatError(
-            f"{name}: holds {count} volumes, expected one; choose with --volume 0 to {count - 1}"
-        )
-    if k is not None and not 0 <= k < count:
-        raise FormatError(f"{name}: got --{option} {k}, expected 0 to {count - 1}")
-    return k or 0
+    option, k = ("time", time) if time is not None else ("volume", volume)
+    return one_of(count, k, option, name, "volumes")
 
 
 def _unit(header: Any) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from .reader import Reader, Slices
 from .scan import FormatError, Scan
+from .shown import attributes
 from .simple import ATTRIBUTES, kspace_of, sinogram_of
 
 _ARRAYS = ("angles_deg", "mask")
@@ -72,12 +73,12 @@ def read_npy(
 def describe_npy(path: Path) -> dict[str, Any]:
     """The array's shape and what the sidecar says; no numbers are read."""
     data, beside = _load(path), _sidecar(path)
-    said = {key: value for key, value in beside.attrs.items() if key in ATTRIBUTES}
     return {
         "kind": "mri" if data.dtype.kind == "c" else "ct",
         "shape": data.shape,
         "type": str(data.dtype),
-    } | said
+        **attributes({key: value for key, value in beside.attrs.items() if key not in _ARRAYS}),
+    }
 
 
 def _load(path: Path) -> np.ndarray:

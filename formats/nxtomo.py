@@ -17,7 +17,7 @@ import numpy as np
 
 from .hdf5 import dataset, open_hdf5, text
 from .parallel import Rows, degrees_of, millimetres_of, parallel_scan
-from .reader import Slices
+from .reader import Slices, one_of
 from .scan import FormatError, Scan
 
 PROJECTION, FLAT, DARK = 0, 1, 2
@@ -77,11 +77,13 @@ def read_nxtomo(
     )
 
 
-def describe_nxtomo(path: Path) -> dict[str, Any]:
-    """Shapes, keys and angles of each NXtomo; no frames are read."""
+def describe_nxtomo(path: Path, volume: int | None = None) -> dict[str, Any]:
+    """Shapes, keys and angles of each NXtomo, or of the one that is chosen; no frames are read."""
     with open_hdf5(path) as file:
-        found = {name: _describe(entry, path.name) for name, entry in _entries(file).items()}
-    return {"kind": "ct"} | (next(iter(found.values())) if len(found) == 1 else {"volumes": found})
+        entries = _entries(file)
+        if volume is not None or len(entries) == 1:
+            return {"kind": "ct", **_describe(_chosen(entries, volume, path.name), path.name)}
+        return {"kind": "ct", "volumes": {name: _describe(one, path.name) for name, one in entries.items()}}
 
 
 def _describe(entry: h5py.Group, source: str) -> dict[str, Any]:
@@ -116,14 +118,7 @@ def _entries(file: h5py.File) -> dict[str, h5py.Group]:
 
 def _chosen(entries: dict[str, h5py.Group], volume: int | None, source: str) -> h5py.Group:
     names = list(entries)
-    if volume is None and len(names) > 1:
-        raise FormatError(
-            f"{source}: holds {len(names)} NXtomo ({', '.join(names[:8])}); choose one by its number with --volume, 0 "
-            f"to {len(names) - 1}"
-        )
-    if not 0 <= (volume or 0) < len(names):
-        raise FormatError(f"{source}: got volume {volume}, expected 0 to {len(names) - 1}")
-    return entries[names[volume or 0]]
+    return entries[names[one_of(len(names), volume, "volume", source, f"NXtomo ({', '.join(names[:8])})")]]
 
 
 def _detector(entry: h5py.Group, source: str) -> h5py.Group:

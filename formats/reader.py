@@ -47,6 +47,18 @@ def choose(count: int, slices: Slices, source: str) -> np.ndarray:
     return index
 
 
+def one_of(count: int, chosen: int | None, option: str, source: str, what: str) -> int:
+    """Which of several is read, from 0. Raises FormatError where there are several and none was chosen, and for one that
+    is not there. `what`: they are, in the plural."""
+    if chosen is None and count > 1:
+        raise FormatError(
+            f"{source}: holds {count} {what}, expected one; choose with --{option} 0 to {count - 1}"
+        )
+    if not 0 <= (chosen or 0) < count:
+        raise FormatError(f"{source}: got --{option} {chosen}, expected 0 to {count - 1}")
+    return chosen or 0
+
+
 def told_pixel(source: str, pixel_mm: float, stated: tuple[float, ...] | None) -> float:
     """The pixel size [mm] that a user told. Raises FormatError where the file states (dy, dx), another one, and for a
     length that is none."""

@@ -14,8 +14,8 @@ from .hdf5 import text
 
 NUMBERS = {  # attributes that hold numbers, of the file and of its groups
     "matrix", "pixel_mm", "pixel_assumed", "spacing_mm", "detector_pixel_mm", "source_origin_mm", "source_detector_mm",
-    "detector_offset", "detectors", "object_pixel_mm", "kv", "detector_spacing", "source_origin", "source_detector",
-    "curved", "sigma", "photons", "electronic",
+    "detector_offset", "detectors", "object_pixel_mm", "kv", "mu_water", "detector_spacing", "source_origin",
+    "source_detector", "curved", "sigma", "photons", "electronic",
 }  # fmt: skip
 WORDS = {  # attributes that hold words, and the words
     "geometry": {"fan", "parallel", "beam", "flat", "curved", "detector", "arc"},

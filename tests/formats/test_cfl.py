@@ -71,7 +71,7 @@ def test_one_of_several_echoes_and_times(tmp_path):
     several = np.stack([np.stack([KSPACE * (1 + e + 10 * t) for e in range(2)]) for t in range(3)])
     write(tmp_path / "k", several, (TIME, TE, SLICE, COIL, PHS1, READ))
     assert np.allclose(read(tmp_path / "k", echo=1, time=2).data, KSPACE * 22)
-    with pytest.raises(FormatError, match=r"k\.cfl: holds 2 of echo; choose one with --echo"):
+    with pytest.raises(FormatError, match=r"k\.cfl: holds 2 echoes, expected one; choose with --echo 0 to 1"):
         read(tmp_path / "k", time=0)
     with pytest.raises(FormatError, match="time 3"):
         read(tmp_path / "k", echo=0, time=3)

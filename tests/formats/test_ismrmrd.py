@@ -201,8 +201,10 @@ def test_echoes_times_and_sets_are_chosen(tmp_path):
         assert said(read(path), f"{option} 0 of 2") and np.allclose(read(path).data[0], KSPACE, atol=1e-6)
         assert np.allclose(read(path, **{option: 1}).data[0], 2 * KSPACE, atol=1e-6)
         assert describe(path)[{"echo": "echoes", "time": "times", "volume": "volumes"}[option]] == 2
-        with pytest.raises(FormatError, match=f"{option} 2, expected 0 to 1"):
-            read(path, **{option: 2})
+        assert f"{option} 1 of 2 is taken" in str(describe(path, **{option: 1})["remarks"])
+        for verb in (read, describe):
+            with pytest.raises(FormatError, match=f"{option} 2, expected 0 to 1"):
+                verb(path, **{option: 2})
 
 
 # --- direction and place
@@ -371,6 +373,7 @@ def test_lengths_that_are_not_stored_are_assumed_and_said(tmp_path):
     assert any("1 mm is assumed" in remark for remark in describe(path)["remarks"])
     scan = read(path, pixel_mm=2.5)
     assert not scan.pixel_assumed and scan.voxel == (5.0, 2.5, 2.5) and not said(scan, "pixel size")
+    assert describe(path, pixel_mm=2.5)["pixel_mm"] == (2.5, 2.5)
     path = mrd(tmp_path / "m.h5", lines(), encoding(field=(0, 0, 0), recon_field=(64, 128, 0)))
     scan = read(path)
     assert (
@@ -378,7 +381,7 @@ def test_lengths_that_are_not_stored_are_assumed_and_said(tmp_path):
         and not scan.pixel_assumed
         and said(scan, "slice thickness is not stored")
     )
-    with pytest.raises(FormatError, match=r"got pixel_mm 3.*header states 2 x 4 mm"):
+    with pytest.raises(FormatError, match=r"states pixels of 2 x 4 mm, got --pixel-mm 3"):
         read(path, pixel_mm=3)
 
 

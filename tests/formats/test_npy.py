@@ -39,6 +39,12 @@ def test_a_sinogram(tmp_path):
     assert facts["kind"] == "ct" and facts["shape"] == (2, 5, 8) and facts["detector_pixel_mm"] == 0.4
 
 
+def test_info_shows_no_words_that_anybody_can_plant(tmp_path):
+    path = beside(tmp_path, SINOGRAM, **FAN | {"geometry": "fan of Jane Roe", "mu_water": "Jane Roe"})
+    assert "Jane" not in str(describe(path)) and describe(path)["other_attributes"] == "2, not shown"
+    assert describe(path)["source_origin_mm"] == 400
+
+
 def test_arrays_in_files_of_their_own_and_toml(tmp_path):
     np.save(tmp_path / "s.npy", np.asfortranarray(SINOGRAM[0]))
     np.save(tmp_path / "angles.npy", np.arange(5.0))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from . import limits
 from .kspace import kspace_scan, mean_of_averages, to_image
 from .reader import Slices, choose, one_of
 from .scan import FormatError, Scan
@@ -73,9 +74,12 @@ def read_cfl(
         picked[axis] = slice(index, index + 1)
     array = np.memmap(data, np.complex64, "r", shape=tuple(sizes), order="F")[tuple(picked)]
     if len(spread) == 3:
+        limits.check_size(4.0 * array.nbytes, source, "the transform of 3-D k-space")
         kspace = _volume(array, slices, source)
     else:
-        array = array.take(choose(sizes[_SLICE], slices, source), _SLICE)
+        index = choose(sizes[_SLICE], slices, source)
+        limits.check_size(array.nbytes / sizes[_SLICE] * len(index), source, "k-space")
+        array = array.take(index, _SLICE)
         kspace = _ordered(array, (_AVG, _SLICE, _COIL, spread[1], spread[0]))
     remarks = [
         "a BART file does not say what it holds: taken for Cartesian k-space (not images, maps or spokes)"

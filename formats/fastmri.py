@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from . import limits
 from .hdf5 import dataset, open_hdf5, take, text
 from .kspace import crop_readout, mean_of_averages, root_sum_of_squares
 from .mr_header import NO_PIXEL, MRHeader, parse_header
@@ -60,6 +61,7 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
         averaged = ()
         if data.ndim == 5:
             unique, inverse = np.unique(index, return_inverse=True)
+            limits.check_size(data.nbytes * len(unique) / data.shape[1], source, "kspace")
             kspace = mean_of_averages(data[:, unique][:, inverse])
             averaged = (f"the mean of {len(data)} averages, each sample over those that measured it",)
         else:

@@ -212,11 +212,19 @@ def numbers(file: h5py.Group, name: str, source: str, count: int) -> list[float]
 
 
 def take(data: h5py.Dataset | np.ndarray, index: np.ndarray) -> np.ndarray:
-    """`data[index]` along the first axis, reading no more than that; any order, repetitions allowed."""
+    """`data[index]` along the first axis, reading no more than that; any order, repetitions allowed. Raises FormatError
+    where what lies on the disk takes more than memory."""
+    size = len(np.unique(index)) * data.nbytes / max(len(data), 1)
     if isinstance(data, h5py.Dataset):
-        size = len(np.unique(index)) * data.nbytes / max(len(data), 1)
         limits.check_size(size, Path(data.file.filename).name, str(data.name))
+    elif isinstance(data, np.memmap):
+        limits.check_size(size, Path(str(data.filename)).name, "the array")
     if len(index) == len(data) and np.array_equal(index, np.arange(len(data))):
         return data[()]
     unique, inverse = np.unique(index, return_inverse=True)
     return data[unique][inverse] if len(unique) else data[:0]
+
+
+def whole(data: h5py.Dataset | np.ndarray) -> np.ndarray:
+    """`take` of all."""
+    return take(data, np.arange(len(data))) if data.ndim else data[()]

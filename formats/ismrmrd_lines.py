@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from . import limits
 from .mr_header import MRHeader
 from .scan import FormatError
 
@@ -217,6 +218,7 @@ def on_grid(
     """
     width, height = size
     coils = int(heads["active_channels"][numbers[0]])
+    limits.check_size(12.0 * len(slices) * coils * height * width, source, "k-space as its header has it")
     total = np.zeros((len(slices), coils, height, width), dtype=np.complex64)
     count = np.zeros((len(slices), height, width), dtype=np.uint32)
     place = {counter: i for i, counter in enumerate(slices.tolist())}

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .hdf5 import dataset, open_hdf5, take
+from .hdf5 import dataset, open_hdf5, take, whole
 from .kspace import kspace_scan
 from .reader import Slices, choose
 from .scan import FormatError, Scan
@@ -41,7 +41,7 @@ def read_matlab(path: str | Path, slices: Slices = None, pixel_mm: float | None 
         data = dataset(file, _one(_variables(file), source), source)
         _check(data, source)
         index = choose(len(data) if data.ndim == 4 else 1, slices, source)
-        stored = take(data, index) if data.ndim == 4 else data[()]
+        stored = take(data, index) if data.ndim == 4 else whole(data)
         mask, pixel = (_numbers(file, name, source) for name in ("mask", "pixel_mm"))
     return _scan(_complex(stored), mask, pixel, pixel_mm, source)
 

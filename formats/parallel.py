@@ -10,8 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from . import limits
 from .counts import line_integrals
-from .hdf5 import text
+from .hdf5 import text, whole
 from .reader import Slices, choose, told_or_stated
 from .scan import FormatError, Scan, one_turn, square_around
 
@@ -47,9 +48,11 @@ class Rows:
                 f"{Path(data.file.filename).name}: got {data.name} of type {data.dtype}, expected numbers"
             )
         if data.ndim not in (2, 3) or data.shape[-2] <= self.rows.max():
-            return data[()]  # of another shape: `line_integrals` says so
-        lowest = int(self.rows.min())
-        return data[..., lowest : int(self.rows.max()) + 1, self.first :][..., self.rows - lowest, :]
+            return whole(data)  # of another shape: `line_integrals` says so
+        lowest, end = int(self.rows.min()), int(self.rows.max()) + 1
+        size = data.nbytes * (end - lowest) / data.shape[-2]
+        limits.check_size(size, Path(data.file.filename).name, str(data.name))
+        return data[..., lowest:end, self.first :][..., self.rows - lowest, :]
 
 
 def parallel_scan(

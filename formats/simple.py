@@ -19,7 +19,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .hdf5 import Attributed, dataset, number, open_hdf5, take, text
+from .hdf5 import Attributed, dataset, number, open_hdf5, take, text, whole
 from .kspace import kspace_scan
 from .reader import Slices, choose
 from .scan import FormatError, Header, Scan, one_turn, square_around
@@ -102,7 +102,7 @@ def sinogram_of(
     header: Header = {"modality": "CT"}
     header |= {name: number(said, name, source) for name in ("kv", "mu_water") if name in said.attrs}
     index = choose(1 if data.ndim == 2 else len(data), slices, source)
-    sinogram = data[()][None][index] if data.ndim == 2 else _taken(data, index)
+    sinogram = whole(data)[None][index] if data.ndim == 2 else take(data, index)
     return Scan(
         "ct",
         sinogram.astype(np.float32),
@@ -132,14 +132,10 @@ def kspace_of(
             + further
         )
     index = choose(1 if data.ndim == 2 else len(data), slices, source)
-    kspace = (data[()][None, None] if data.ndim == 2 else _taken(data, index)).astype(np.complex64)
+    kspace = (whole(data)[None, None] if data.ndim == 2 else take(data, index)).astype(np.complex64)
     mask = mask[index] if mask is not None and mask.ndim == 3 and len(mask) == len(data) else mask
     stated = number(said, "pixel_mm", source) if "pixel_mm" in said.attrs else None
     return kspace_scan(kspace, mask=mask, stated_mm=stated, pixel_mm=pixel_mm, source=source)
-
-
-def _taken(data: h5py.Dataset | np.ndarray, index: np.ndarray) -> np.ndarray:
-    return take(data, index) if isinstance(data, h5py.Dataset) else data[index]
 
 
 def _mask(file: h5py.File, source: str) -> np.ndarray | None:

@@ -57,6 +57,17 @@ def test_three_dimensions_are_transformed_along_the_readout(tmp_path):
         read(tmp_path / "k")
 
 
+@pytest.mark.parametrize(("axes", "words"), [((SLICE, PHS1, READ), "k-space"), ((PHS2, PHS1, READ), "3-D")])
+def test_more_than_memory_is_refused_before_it_is_read(axes, words, tmp_path):
+    write(tmp_path / "k", np.zeros((3, 2, 2)), axes)
+    header = (tmp_path / "k.hdr").read_text().replace("3", "3000").replace("2", "200")
+    (tmp_path / "k.hdr").write_text(header)
+    with (tmp_path / "k.cfl").open("wb") as file:
+        file.truncate(8 * 3000 * 200 * 200)  # a hole: nothing is on the disk
+    with pytest.raises(FormatError, match=rf"k\.cfl: .*{words}.* would take .*, more than the 0.5 GB"):
+        read(tmp_path / "k", max_memory=0.5)
+
+
 def test_averages_share_lines(tmp_path):
     """The mean of each sample over the averages that measured it."""
     averages = np.stack([KSPACE * 0.5, KSPACE * 1.5, KSPACE])

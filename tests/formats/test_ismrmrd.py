@@ -391,6 +391,14 @@ def test_a_matrix_that_is_none_is_refused(matrix, tmp_path):
         read(mrd(tmp_path / "m.h5", lines(), encoding(matrix)))
 
 
+def test_a_matrix_beyond_memory_is_refused_before_it_is_made(tmp_path):
+    path = mrd(tmp_path / "m.h5", lines(), encoding((30000, 30000, 1), limits=(15000, 29999)))
+    with pytest.raises(
+        FormatError, match=r"m\.h5: k-space as its header has it would take 43.2 GB, more than the 1 GB"
+    ):
+        read(path, max_memory=1)
+
+
 # --- slices that were not sampled alike
 def test_a_lost_readout_is_lost_in_its_slice_only(tmp_path):
     readouts = [line for z in range(3) for line in lines([n for n in range(N) if (z, n) != (1, 20)], slice=z)]

@@ -47,6 +47,12 @@ def test_fewer_axes_and_what_goes_with_them(tmp_path):
     assert np.array_equal(read(tmp_path / "k.mat").data, RIGHT[:1, :1])
 
 
+def test_more_than_memory_is_refused_before_it_is_read(tmp_path):
+    new(tmp_path / "k.mat", np.tile(KSPACE[..., 0], (100, 100, 1)))
+    with pytest.raises(FormatError, match=r"k\.mat: /kspace would take 0.023 GB, more than the 0.02 GB"):
+        read(tmp_path / "k.mat", max_memory=0.02)
+
+
 def test_refusals(tmp_path):
     for kspace, words in (
         (KSPACE.real, "float32"),

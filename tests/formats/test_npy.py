@@ -102,3 +102,15 @@ def test_damage(tmp_path):
     (tmp_path / "s.json").write_text("{")
     with pytest.raises(FormatError, match=r"s\.json: is no JSON"):
         read(path)
+
+
+def test_more_than_memory_is_refused_before_it_is_read(tmp_path):
+    path = beside(tmp_path, SINOGRAM, **FAN)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f4", "fortran_order": False, "shape": (500, 5, 1 << 20)}
+        )
+        file.truncate(file.tell() + 4 * 500 * 5 * (1 << 20))  # a hole: nothing is on the disk
+    with pytest.raises(FormatError, match=r"s\.npy: the array would take 10.5 GB, more than the 1 GB"):
+        read(path, max_memory=1)
+    assert read(path, max_memory=1, slices=[1], check_data=False).data.shape == (1, 5, 1 << 20)

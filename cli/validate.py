@@ -209,8 +209,9 @@ def _conjugate_symmetric(kspace: np.ndarray, mask: np.ndarray) -> bool:
         return np.roll(a[::-1, ::-1], [(n + 1) % 2 for n in a.shape], axis=(0, 1))
 
     both = mask & mirror(mask)
-    power = float((np.abs(kspace[both]) ** 2).sum())
-    difference = float((np.abs(kspace - mirror(kspace).conj())[both] ** 2).sum())
+    # in float64: k-space has any unit, and float32 does not hold the squares of many
+    power = float((np.abs(kspace[both]).astype(np.float64) ** 2).sum())
+    difference = float((np.abs(kspace - mirror(kspace).conj())[both].astype(np.float64) ** 2).sum())
     return power > 0 and difference < 1e-6 * power
 
 

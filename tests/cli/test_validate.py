@@ -135,7 +135,9 @@ def test_full_sampling_and_symmetry(tmp_path: Path) -> None:
         k = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image), norm="ortho")).astype(np.complex64)[
             None, None
         ]
-        assert "magnitude images" in notes(tmp_path, mri(None, data=k, matrix=(size, size)))
+        for unit in (1e-30, 1, 1e30):
+            scan = mri(None, data=k * np.float32(unit), matrix=(size, size))
+            assert "magnitude images" in notes(tmp_path, scan), unit
         turned = k * np.exp(0.3j * np.arange(size))[:, None].astype(np.complex64)
         assert "magnitude images" not in notes(tmp_path, mri(None, data=turned, matrix=(size, size)))
 

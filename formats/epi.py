@@ -68,7 +68,7 @@ def _shift(load: Load, there: np.ndarray, back: np.ndarray) -> tuple[float, floa
     navigators run to, fro and to."""
     forward = to_image(np.mean([load(int(n)) for n in there], axis=0), (-1,))
     backward = to_image(np.mean([load(int(n))[:, ::-1] for n in back], axis=0), (-1,))
-    cross = (forward * backward.conj()).sum(0)
+    cross = (forward.astype(np.complex128) * backward.conj()).sum(0)  # k-space has any unit
     if not np.isfinite(cross).all() or not cross.any():
         return 0.0, 0.0
     x = _positions(len(cross))

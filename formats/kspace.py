@@ -48,7 +48,8 @@ def crop_readout(kspace: np.ndarray, keep: int, axis: int) -> np.ndarray:
 def root_sum_of_squares(kspace: np.ndarray) -> np.ndarray:
     """(slices, coils, ky, kx) -> (slices, ky, kx) float32, the usual reference picture of a fully sampled
     multi-coil scan."""
-    return np.stack([np.sqrt((np.abs(to_image(s)) ** 2).sum(0)) for s in kspace]).astype(np.float32)
+    sizes = (np.abs(to_image(s)).astype(np.float64) for s in kspace)  # whose squares have any unit
+    return np.stack([np.sqrt((size**2).sum(0)) for size in sizes]).astype(np.float32)
 
 
 def mean_of_averages(kspace: np.ndarray) -> np.ndarray:

@@ -226,7 +226,7 @@ def to_and_fro(k, late=1.0, offset=0.5, samples=N):
     return to_kspace(to_image(k, (-1,)) * np.exp(1j * (offset + 2 * np.pi * late * x)), (-1,))[:, ::-1]
 
 
-def epi(navigators=3, back=(0.7, 0.5), noise=0.0):
+def epi(navigators=3, back=(0.7, 0.5), noise=0.0, unit=1.0):
     rng = np.random.default_rng(0)
     readouts = []
     for number in range(-navigators, N):
@@ -234,22 +234,24 @@ def epi(navigators=3, back=(0.7, 0.5), noise=0.0):
         data = KSPACE[:, n] + noise * (rng.normal(size=(COILS, N, 2)) @ [1, 1j])
         if (number + navigators if number < 0 else number) % 2:
             data, flags = to_and_fro(data, *back), [*flags, BACK]
-        readouts.append({"data": data, "line": n, "flags": flags})
+        readouts.append({"data": unit * data, "line": n, "flags": flags})
     return readouts
 
 
 def test_epi_is_corrected_with_its_navigators(tmp_path):
     """Without noise to rounding; with noise to what the same noise makes of lines that are in place."""
 
-    def picture(readouts):
+    def picture(readouts, unit=1.0):
         scan = read(mrd(tmp_path / "m.h5", readouts, encoding(trajectory="epi")))
         assert said(scan, "corrected with the navigators")
-        return rss(to_image(scan.data[0]))
+        return rss(to_image(scan.data[0] / np.float32(unit)))
 
     def error(found, right):
         return np.linalg.norm(found - right) / np.linalg.norm(right)
 
     assert error(picture(epi()), rss(IMAGES)) < 1e-5
+    for unit in (2.0**-80, 2.0**80):
+        assert error(picture(epi(unit=unit), unit), rss(IMAGES)) < 1e-5
     assert error(picture(epi(noise=0.02)), picture(epi(back=(0, 0), noise=0.02))) < 0.02
 
 

@@ -59,6 +59,14 @@ def test_crop_readout_is_exact():
     assert np.allclose(to_image(crop_readout(to_kspace(image), 3, -1)), image[..., 2:5], atol=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_the_reference_of_a_full_measurement_has_its_unit(unit, tmp_path):
+    kspace = kspace_padded()
+    fastmri_file(tmp_path / "f.h5", kspace * np.float32(unit))
+    rss = np.sqrt((np.abs(to_image(kspace)) ** 2).sum(1))[:, 4:12]
+    assert np.allclose(read(tmp_path / "f.h5").truth / unit, rss, atol=1e-5)
+
+
 def test_fastmri_full(tmp_path):
     kspace = kspace_padded()
     fastmri_file(tmp_path / "f.h5", kspace)

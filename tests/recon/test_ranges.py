@@ -20,6 +20,7 @@ from scanprior.operators.sampling import equispaced
 from scanprior.priors.intensity import RobustMaximum
 from scanprior.recon.baselines.supervised import measurement_of
 from scanprior.recon.bench.presets import likeness
+from scanprior.recon.domain import noise_residual
 from scanprior.recon.methods import BASELINES, METHODS, method_of
 from scanprior.recon.metrics import data_residual
 from scanprior.recon.posterior.base import Posed, least_squares
@@ -102,6 +103,7 @@ def test_what_a_scan_does_not_say_is_estimated_in_any_unit(scan: Scan, unit: flo
     x = want.operator.adjoint(want.y)
     residual = [data_residual(p.operator, x * u, p.y)[0] for p, u in ((want, 1.0), (got, unit))]
     assert residual[1] == pytest.approx(residual[0], rel=1e-5)
+    assert noise_residual(got) == pytest.approx(noise_residual(want), rel=1e-5)
 
 
 def test_maps_have_no_unit(scan: Scan) -> None:

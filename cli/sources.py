@@ -114,7 +114,7 @@ def _kspace(path: Path, name: str, source: Source, modality: str) -> Iterator[Pi
     for scan in scans:
         if not isinstance(scan, Scan) or scan.kind != "mri":
             raise FormatError(f"{path.name}: is no k-space")
-        reason = "no pixel size" if scan.pixel_assumed or "pixel_size" in scan.header else ""
+        reason = "no pixel size" if scan.pixel_assumed else ""
         padded = scan.truth is not None if source.format == "fastmri" else padded_only(scan.mask)
         if not padded:
             reason = "undersampled k-space"

@@ -18,6 +18,7 @@ import numpy as np
 
 from . import limits
 from .dicom_header import number
+from .gzipped import is_gzip
 from .isolated import isolated
 from .scan import FormatError
 
@@ -133,11 +134,6 @@ class Hurried:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
-
-
-def is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
 
 
 def pixels(images: list[DicomSlice], headers: list[Any], modality: str) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,9 @@ from typing import Any
 from .dicom_frames import slices_of
 from .dicom_header import numbers, value
 from .dicom_kind import Finding, findings
-from .dicom_pixels import DicomSlice, Hurried, is_gzip, opened, pydicom_quietly
+from .dicom_pixels import DicomSlice, Hurried, opened, pydicom_quietly
 from .dicom_volumes import listed, without_copies
+from .gzipped import beginning
 from .scan import FormatError
 
 Files = list[tuple[Path, Any]]  # with their headers
@@ -31,11 +30,7 @@ def looks_like_dicom(start: bytes) -> bool:
 
 def is_dicom(path: Path) -> bool:
     """Whether a file holds DICOM, gzipped or not."""
-    try:
-        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
-            return looks_like_dicom(file.read(132))
-    except (OSError, EOFError, zlib.error):  # a damaged gzip file is none
-        return False
+    return looks_like_dicom(beginning(path, 132))
 
 
 def headers_of(path: Path, step: int = 1) -> list[tuple[Path, Any]]:

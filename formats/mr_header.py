@@ -65,7 +65,7 @@ class MRHeader:
         return min(samples, max(1, round(samples * self.recon_mm[0] / self.encoded_mm[0])))
 
     def with_pixel(self, pixel_mm: float | None, source: str) -> MRHeader:
-        """The same with pixels of this side, for a file that does not say it. Raises FormatError as `told_pixel` does."""
+        """The same with pixels of this side, for a file that does not say it. Raises as `told_pixel`."""
         if pixel_mm is None:
             return self
         side = told_pixel(source, pixel_mm, None if self.pixel_assumed else self.pixel_mm)

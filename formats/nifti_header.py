@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy as np
 
 from . import limits
 from .dicom_header import ASSUMED_MM
+from .gzipped import unpacked
 from .reader import one_of, told_pixel
 from .scan import FormatError
 
@@ -68,16 +68,6 @@ def length(header: Any) -> int:
     """Bytes of the file, unpacked, up to the end of the array."""
     voxels = math.prod(int(n) for n in header.get_data_shape())
     return int(header["vox_offset"]) + voxels * header.get_data_dtype().itemsize
-
-
-def is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def unpacked(path: Path) -> Any:
-    """The file, open, unpacked where it is gzipped."""
-    return gzip.open(path) if is_gzip(path) else path.open("rb")
 
 
 def refuse(header: Any, name: str) -> None:

@@ -48,8 +48,8 @@ def choose(count: int, slices: Slices, source: str) -> np.ndarray:
 
 
 def one_of(count: int, chosen: int | None, option: str, source: str, what: str) -> int:
-    """Which of several is read, from 0. Raises FormatError where there are several and none was chosen, and for one that
-    is not there. `what`: they are, in the plural."""
+    """Which of several (`what`, in the plural) is read, from 0. Raises FormatError where none was chosen of several,
+    and for one that is not there."""
     if chosen is None and count > 1:
         raise FormatError(
             f"{source}: holds {count} {what}, expected one; choose with --{option} 0 to {count - 1}"

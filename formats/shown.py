@@ -24,11 +24,10 @@ WORDS = {  # attributes that hold words, and the words
     "units": {"hu", "1/mm", "magnitude", "arbitrary"},
 }
 HEADER = {  # of `Scan.header`: what our readers and `simulate` put there
-    "acquisition", "angles", "averages", "body_part", "contrasts", "dead_pixels", "echo_time_ms", "exposure_mas",
-    "field_tesla", "flip_angle_deg", "floored", "images", "groups", "intent_code", "kernel", "kv", "kvp",
-    "lossy_compressed", "manufacturer", "mask", "modality", "modality_guessed", "model", "mu_water", "noise",
-    "phases", "pixel_mm_phase", "pixel_size", "readout", "recon_matrix", "repetition_time_ms", "repetitions",
-    "scanning_sequence", "sequence", "sets", "simulated", "slice_gap", "slice_thickness_mm", "tube_current_ma",
+    "acquisition", "body_part", "content", "echo_time_ms", "exposure_mas", "field_tesla", "flip_angle_deg", "groups",
+    "images", "kernel", "kv", "kvp", "lossy_compressed", "manufacturer", "modality", "model", "mu_water", "noise",
+    "readout", "recon_matrix", "repetition_time_ms", "scanning_sequence", "sequence", "simulated", "slice_thickness_mm",
+    "tube_current_ma",
 }  # fmt: skip
 NAMES = {  # datasets and columns
     "angles_deg", "counts", "data", "images", "kspace", "maps", "calibration", "mask", "mean", "patient", "px_mm",

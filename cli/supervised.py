@@ -108,8 +108,6 @@ def run_supervised(
         NotADirectoryError: `output` is a file.
         ValueError: as for a prior; a measurement of another modality than the preset's; a folder of another run.
     """
-    if output.exists() and not output.is_dir():
-        raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
     refuse_other_run(output, spec)
     settings, config = simulation_of(spec, "--supervised"), config_of(preset, steps)
     card = card_of({**preset, "name": f"{preset['name']}-supervised"}, config)

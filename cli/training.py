@@ -62,8 +62,6 @@ def run_training(
             that is damaged, of another network or (without `force`) of another run, a batch that does not divide by
             the number of processes.
     """
-    if output.exists() and not output.is_dir():
-        raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
     refuse_other_run(output, None)
     runs = _runs(data, output, preset, validation, steps)
     begun = all(run.checkpoint.is_file() for run in runs)
@@ -222,7 +220,10 @@ def augmentation_of(table: dict[str, Any]) -> Augmentation:
 
 
 def refuse_other_run(output: Path, supervised: str | None) -> None:
-    """Raise ValueError where the folder holds a run of a prior or a supervised network, and this is the other."""
+    """Raise ValueError where the folder holds a run of a prior or a supervised network, and this is the other;
+    NotADirectoryError where it is none."""
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
     before = kind_before(output)
     if before is not None and before != (supervised or ""):
         kinds = [f"a supervised network for {s}" if s else "a prior" for s in (before, supervised)]

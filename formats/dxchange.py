@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from .hdf5 import dataset, open_hdf5
-from .parallel import Rows, degrees_of, millimetres_of, parallel_scan
+from .parallel import Rows, degrees_of, millimetres_of, parallel_scan, range_of
 from .reader import Slices
 from .scan import FormatError, Scan
 
@@ -76,7 +76,6 @@ def describe_dxchange(path: Path) -> dict[str, Any]:
     """Shapes and angles; no projections are read."""
     with open_hdf5(path) as file:
         data = dataset(file, "exchange/data", path.name)
-        theta = _theta(file)
         return {
             "kind": "ct",
             "data": data.shape,
@@ -84,9 +83,7 @@ def describe_dxchange(path: Path) -> dict[str, Any]:
             "counts": str(data.dtype),
             "flat_fields": _frames(file, "exchange/data_white"),
             "dark_fields": _frames(file, "exchange/data_dark"),
-            "degrees": "not stored"
-            if theta is None
-            else (round(float(theta.min()), 4), round(float(theta.max()), 4)),
+            "degrees": range_of(_theta(file)),
             "pixel_mm": _pixel_size(file) or "not stored",
         }
 

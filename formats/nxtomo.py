@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from .hdf5 import dataset, open_hdf5, text
-from .parallel import Rows, degrees_of, millimetres_of, parallel_scan
+from .parallel import Rows, degrees_of, millimetres_of, parallel_scan, range_of
 from .reader import Slices, one_of
 from .scan import FormatError, Scan
 
@@ -90,7 +90,6 @@ def _describe(entry: h5py.Group, source: str) -> dict[str, Any]:
     detector = _detector(entry, source)
     data, keys = dataset(detector, "data", source), _keys(detector, source)
     angles = _angles(entry, len(keys))
-    seen = None if angles is None else angles[keys == PROJECTION]
     return {
         "data": data.shape,
         "axes": "frame, row, column",
@@ -98,9 +97,7 @@ def _describe(entry: h5py.Group, source: str) -> dict[str, Any]:
         "views": int((keys == PROJECTION).sum()),
         "flat_fields": int((keys == FLAT).sum()),
         "dark_fields": int((keys == DARK).sum()),
-        "degrees": "not stored"
-        if seen is None or not seen.size
-        else (round(float(seen.min()), 4), round(float(seen.max()), 4)),
+        "degrees": range_of(None if angles is None else angles[keys == PROJECTION]),
         "pixel_mm": _pixel_size(entry, detector) or "not stored",
     }
 

@@ -142,6 +142,13 @@ def degrees_of(item: h5py.Dataset) -> np.ndarray:
     return np.rad2deg(angles) if _units(item).startswith("rad") else angles
 
 
+def range_of(degrees: np.ndarray | None) -> tuple[float, float] | str:
+    """The least and the greatest angle, for `describe`."""
+    if degrees is None or not degrees.size:
+        return "not stored"
+    return round(float(degrees.min()), 4), round(float(degrees.max()), 4)
+
+
 def millimetres_of(item: Any, unsaid: str | None = None) -> float | None:
     """A length in mm, None where `item` is no positive number or has no unit that is known; `unsaid` is the unit of
     a dataset without the attribute."""

@@ -69,6 +69,12 @@ class Window:
         return Window(zoom, angle, mirror, turn, plain, (rng.random(), rng.random()))
 
 
+def shape_of(step: int, seed: int, sizes: Sequence[int], batch: int) -> tuple[int, int]:
+    """Number and side of the crops of a step: of the first size `batch`, of another one as many as have its pixels."""
+    size = sizes[np.random.default_rng((seed, step, 1)).integers(len(sizes))]
+    return max(1, round(batch * (sizes[0] / size) ** 2)), size
+
+
 class Crops:
     """Random crops of a set of images: `crops(step)` is the batch of that step.
 
@@ -112,8 +118,7 @@ class Crops:
 
     def shape(self, step: int) -> tuple[int, int]:
         """Number and side of the crops of a step."""
-        size = self.sizes[np.random.default_rng((self.seed, step, 1)).integers(len(self.sizes))]
-        return max(1, round(self.batch * (self.sizes[0] / size) ** 2)), size
+        return shape_of(step, self.seed, self.sizes, self.batch)
 
     def __call__(self, step: int, part: slice = slice(None)) -> Tensor:
         """The batch of `step`, or the same `part` of it: (batch, C, size, size) in network units; C + 2 channels

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .crops import Augmentation
+from .crops import Augmentation, shape_of
 
 _DEGREE, _TURNS = 3, 0.6  # of the random phase, as `crops.smooth_phase`
 
@@ -87,8 +87,7 @@ class DeviceCrops:
 
     def shape(self, step: int) -> tuple[int, int]:
         """Number and side of the crops of a step: `Crops`' own."""
-        size = self.sizes[np.random.default_rng((self.seed, step, 1)).integers(len(self.sizes))]
-        return max(1, round(self.batch * (self.sizes[0] / size) ** 2)), size
+        return shape_of(step, self.seed, self.sizes, self.batch)
 
     def __call__(self, step: int) -> Tensor:
         """The batch of `step`: (batch, C, size, size) float32 in network units; C + 2 channels with the position."""

@@ -71,7 +71,7 @@ class Window:
 
 def shape_of(step: int, seed: int, sizes: Sequence[int], batch: int) -> tuple[int, int]:
     """Number and side of the crops of a step: of the first size `batch`, of another one as many as have its pixels."""
-    size = sizes[np.random.default_rng((seed, step, 1)).integers(len(sizes))]
+    size = sizes[int(np.random.default_rng((seed, step, 1)).integers(len(sizes)))]
     return max(1, round(batch * (sizes[0] / size) ** 2)), size
 
 

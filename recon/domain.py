@@ -63,9 +63,9 @@ def beyond(known: dict[str, Any], image: NDArray[np.float32], units: str) -> lis
 
 def noise_residual(problem: Problem) -> NDArray[np.float64]:
     """||n|| / ||y|| of each slice as the noise model expects it, (B,): about the data residual of the truth."""
+    problem = problem.in_own_unit()
     if problem.noise is None:
         return np.zeros(len(problem.y))
-    problem = problem.in_own_unit()
     y = problem.y
     variance = (1 / problem.noise.weights(y)) * (y != 0)
     norms = y.abs().square().flatten(1).sum(1, dtype=torch.float64)

@@ -20,8 +20,8 @@ import numpy as np
 from . import limits
 from .hdf5 import dataset, open_hdf5, take, text
 from .kspace import crop_readout, mean_of_averages, root_sum_of_squares
-from .mr_header import NO_PIXEL, MRHeader, parse_header
-from .reader import Slices, choose, told_or_stated
+from .mr_header import MRHeader, parse_header
+from .reader import NO_PIXEL, Slices, choose, told_or_stated
 from .scan import FormatError, Header, Scan
 
 _AXES = {

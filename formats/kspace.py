@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .reader import told_or_stated
+from .reader import NO_PIXEL, told_or_stated
 from .scan import Scan
 
 _CHANCE = 0.01  # of the samples: so many may be zero though they were measured
@@ -83,7 +83,7 @@ def kspace_scan(
             remarks = (*remarks, "no mask is stored: samples that are exactly zero count as not measured")
     pixel = told_or_stated(source, pixel_mm, stated_mm)
     if pixel is None:
-        remarks = (*remarks, "the pixel size is not stored: 1 mm is assumed (--pixel-mm says it)")
+        remarks = (*remarks, NO_PIXEL)
     return Scan(
         "mri",
         kspace.astype(np.complex64, copy=False),

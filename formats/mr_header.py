@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
-from .reader import told_pixel
+from .reader import NO_PIXEL, told_pixel
 from .scan import FormatError, Header
 
 _LARGEST = 65535  # the schema's unsignedShort
@@ -78,9 +78,6 @@ class MRHeader:
             pixel_assumed=False,
             remarks=tuple(remark for remark in self.remarks if remark != NO_PIXEL),
         )
-
-
-NO_PIXEL = "the pixel size is not stored; 1 mm is assumed"
 
 
 def parse_header(xml: str, source: str, space: int = 0) -> MRHeader:

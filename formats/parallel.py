@@ -85,7 +85,7 @@ def parallel_scan(
     remarks = list(measured.remarks)
     pixel = told_or_stated(source, pixel_mm, stated_mm)
     if pixel is None:
-        remarks.append("the detector's pixel size is not stored: 1 mm is assumed (--pixel-mm says it)")
+        remarks.append("the detector's pixel size is not stored; 1 mm is assumed (--pixel-mm says it)")
     if degrees is None:
         degrees = np.linspace(0, 180, len(counts))
         remarks.append("the angles are not stored: evenly from 0 to 180 degrees is assumed")

@@ -11,6 +11,7 @@ import numpy as np
 from .scan import FormatError, Scan, Volume
 
 Slices = slice | list[int] | None
+NO_PIXEL = "the pixel size is not stored; 1 mm is assumed (--pixel-mm says it)"
 _RINGING = 0.02  # of the largest value
 IN_COLOUR = (
     "holds pictures in colour, expected a scan or its images; they are for `train`, `likelihood`, `evaluate`"

@@ -51,21 +51,7 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
     """
     source = Path(path).name
     with open_hdf5(path) as file:
-        data = dataset(file, "kspace", source)
-        if data.ndim not in (3, 4, 5) or data.dtype.kind != "c":
-            raise FormatError(
-                f"{source}: got kspace of shape {data.shape} and type {data.dtype}, expected complex "
-                "([averages,] slices, [coils,] height, width)"
-            )
-        index = choose(data.shape[-4] if data.ndim == 5 else len(data), slices, source)
-        averaged = ()
-        if data.ndim == 5:
-            unique, inverse = np.unique(index, return_inverse=True)
-            limits.check_size(data.nbytes * len(unique) / data.shape[1], source, "kspace")
-            kspace = mean_of_averages(data[:, unique][:, inverse])
-            averaged = (f"the mean of {len(data)} averages, each sample over those that measured it",)
-        else:
-            kspace = take(data, index).astype(np.complex64)
+        kspace, averaged = _kspace(dataset(file, "kspace", source), slices, source)
         stored = np.ravel(dataset(file, "mask", source)[()]) != 0 if "mask" in file else None
         acquisition = _acquisition(file, source)
         if acquisition is not None:
@@ -73,8 +59,6 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
         header: Header = {"modality": "MR"}
         if protocol := _protocol(file):
             header["acquisition"] = protocol
-    if kspace.ndim == 3:
-        kspace = kspace[:, None]
     height, width = kspace.shape[-2:]
     if stored is not None and len(stored) != width:
         raise FormatError(
@@ -119,6 +103,23 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
         pixel_assumed=assumed,
         remarks=(*averaged, *remarks),
     )
+
+
+def _kspace(data: h5py.Dataset, slices: Slices, source: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The chosen slices (slices, coils, height, width), and what was done to them. Raises FormatError."""
+    if data.ndim not in (3, 4, 5) or data.dtype.kind != "c":
+        raise FormatError(
+            f"{source}: got kspace of shape {data.shape} and type {data.dtype}, expected complex "
+            "([averages,] slices, [coils,] height, width)"
+        )
+    index = choose(data.shape[-4] if data.ndim == 5 else len(data), slices, source)
+    if data.ndim < 5:
+        kspace = take(data, index).astype(np.complex64)
+        return kspace[:, None] if data.ndim == 3 else kspace, ()
+    unique, inverse = np.unique(index, return_inverse=True)
+    limits.check_size(data.nbytes * len(unique) / data.shape[1], source, "kspace")
+    words = f"the mean of {len(data)} averages, each sample over those that measured it"
+    return mean_of_averages(data[:, unique][:, inverse]), (words,)
 
 
 def describe_fastmri(path: Path, pixel_mm: float | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +199,9 @@ def _alone(place: Path) -> Iterator[None]:
             raise FileExistsError(
                 f"{place.name}: another run ({who}) writes this folder; wait for its end, or choose another"
             )
-        if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
-            break
+        with suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                break
         file.close()  # its last owner has just deleted it
     try:
         file.truncate(0)

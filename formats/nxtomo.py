@@ -78,12 +78,14 @@ def read_nxtomo(
 
 
 def describe_nxtomo(path: Path, volume: int | None = None) -> dict[str, Any]:
-    """Shapes, keys and angles of each NXtomo, or of the one that is chosen; no frames are read."""
+    """Shapes, keys and angles of each NXtomo by its number (anybody can name one), or of the one that is chosen; no
+    frames are read."""
     with open_hdf5(path) as file:
         entries = _entries(file)
         if volume is not None or len(entries) == 1:
             return {"kind": "ct", **_describe(_chosen(entries, volume, path.name), path.name)}
-        return {"kind": "ct", "volumes": {name: _describe(one, path.name) for name, one in entries.items()}}
+        found = {str(k): _describe(one, path.name) for k, one in enumerate(entries.values())}
+        return {"kind": "ct", "volumes": found}
 
 
 def _describe(entry: h5py.Group, source: str) -> dict[str, Any]:

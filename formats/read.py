@@ -20,7 +20,7 @@ from typing import Any
 from . import cfl, cifar, dicom, limits, nifti
 from .dicom_pixels import check_deflated
 from .isolated import guarded, isolated
-from .reader import Reader
+from .reader import Reader, spread
 from .scan import FormatError, Scan, Volume, check
 
 _SEVERAL = ("series", "echo", "time", "volume", "pixel_mm")
@@ -103,7 +103,8 @@ def _through_door(function: Callable[..., Any], path: str | Path, options: dict[
 
 def _read(path: Path, options: dict[str, Any]) -> Scan | Volume:
     reader = _reader(path)
-    return reader.read(path, **_understood(path, reader, options, ("slices", *reader.options)))
+    item = reader.read(path, **_understood(path, reader, options, ("slices", *reader.options)))
+    return spread(item, options.get("slices"))
 
 
 def _sniff(path: Path, options: dict[str, Any]) -> str:

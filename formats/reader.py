@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,22 @@ def one_of(count: int, chosen: int | None, option: str, source: str, what: str) 
     if not 0 <= (chosen or 0) < count:
         raise FormatError(f"{source}: got --{option} {chosen}, expected 0 to {count - 1}")
     return chosen or 0
+
+
+def spread(item: Scan | Volume, slices: Slices) -> Scan | Volume:
+    """What a reader gave for the chosen `slices`, with their distance instead of that of all slices. Of slices that lie
+    unevenly it is the mean, which is said."""
+    if isinstance(slices, slice):
+        steps = np.array([abs(slices.step or 1)])
+    else:
+        steps = np.abs(np.diff(np.asarray([] if slices is None else slices, dtype=int)))
+    if len(item.data) < 2 or item.spacing is None or not steps.any() or (steps == 1).all():
+        return item
+    dz, dy, dx = item.spacing
+    uneven = ("the chosen slices lie unevenly; the mean of their distances is taken",) if np.ptp(steps) else ()
+    return dataclasses.replace(
+        item, spacing=(dz * float(steps.mean()), dy, dx), remarks=(*item.remarks, *uneven)
+    )
 
 
 def told_pixel(source: str, pixel_mm: float, stated: tuple[float, ...] | None) -> float:

@@ -3,14 +3,16 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from scanprior.formats.nifti import write_nifti
 from scanprior.formats.read import describe, read, sniff
-from scanprior.formats.scan import FormatError, problems
+from scanprior.formats.scan import FormatError, Volume, problems
 from scanprior.formats.store import write_scan
 
 
@@ -100,6 +102,31 @@ def test_unknown_options(ct_scan, tmp_path):
     with pytest.raises(FormatError, match="center"):
         read(tmp_path / "a.h5", center=3.0)
     assert read(tmp_path / "a.h5", center=None).data.shape == ct_scan.data.shape
+
+
+@pytest.mark.parametrize(
+    ("slices", "dz", "said"),
+    [
+        (None, 2.5, False),
+        ([2], 2.5, False),
+        ([0, 1, 2], 2.5, False),
+        ([5, 4], 2.5, False),
+        ([1, 4], 7.5, False),
+        (slice(0, 6, 2), 5.0, False),
+        ([0, 1, 4], 5.0, True),  # in steps of 1 and 3
+    ],
+)
+def test_chosen_slices_lie_as_far_apart_as_in_the_file(slices, dz, said, ct_scan, tmp_path):
+    data = np.repeat(ct_scan.data[:1], 6, axis=0)
+    scan = replace(ct_scan, data=data, truth=None, counts=None, spacing=(2.5, 1.0, 1.0))
+    write_scan(tmp_path / "s.h5", scan)
+    write_nifti(
+        tmp_path / "v.nii", Volume(np.zeros((6, 8, 8), np.float32), "magnitude", "MR", (2.5, 1.0, 1.0))
+    )
+    for name in ("s.h5", "v.nii"):
+        item = read(tmp_path / name, slices=slices)
+        assert item.spacing == (dz, 1.0, 1.0)
+        assert any("unevenly" in line for line in item.remarks) == said
 
 
 def test_describe_own_scan(ct_scan, tmp_path):

@@ -49,13 +49,15 @@ def guarded(path: Path) -> Iterator[None]:
     except (FormatError, MemoryError):
         raise
     except Exception as error:
-        words = " ".join(str(error).split())[:200]
-        if isinstance(error, OSError) and error.strerror:
-            words = error.strerror
-        elif not isinstance(error, OSError | ValueError):
-            words = f"{type(error).__name__}: {words}"
+        # Cython reports what was raised while it let a lock go as a SystemError about the lock
+        reason = error.__cause__ if isinstance(error, SystemError) and error.__cause__ else error
+        words = " ".join(str(reason).split())[:200]
+        if isinstance(reason, OSError) and reason.strerror:
+            words = reason.strerror
+        elif not isinstance(reason, OSError | ValueError):
+            words = f"{type(reason).__name__}: {words}"
         raise FormatError(
-            f"{path.name}: cannot be read ({words or type(error).__name__}); it is damaged or not what it seems: copy "
+            f"{path.name}: cannot be read ({words or type(reason).__name__}); it is damaged or not what it seems: copy "
             "it again from where it came from"
         ) from error
 

@@ -91,10 +91,11 @@ def files_of(path: Path) -> list[Path]:
 def _through_door(function: Callable[..., Any], path: str | Path, options: dict[str, Any]) -> Any:
     """`function(file or folder, options)`."""
     path = Path(path)
+    path = path if path.name else path.resolve()  # "." has no name to be called by
     chosen = {key: value for key, value in options.items() if value is not None}
     allowed = {key: chosen.pop(key, None) for key in ("max_memory", "allow_external")}
     with guarded(path), limits.allowing(**allowed), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pydicom|nibabel")  # of other people's headers
+        warnings.filterwarnings("ignore", module="pydicom|nibabel|numpy")  # of other people's headers
         path = _place(path)
         if path.is_file() and _is_hdf5(path):
             return isolated(function, path, chosen)
@@ -127,9 +128,10 @@ def _understood(
 ) -> dict[str, Any]:
     """The options. Raises FormatError for one that is not among the allowed."""
     if unknown := sorted(set(options) - set(allowed)):
+        has = f", only {', '.join(allowed)}" if allowed else ""
         raise FormatError(
-            f"{path.name}: is {reader.name}, which has no option {', '.join(unknown)}, only "
-            f"{', '.join(allowed) or 'none'}; leave out what it does not have"
+            f"{path.name}: is {reader.name}, which has no option {', '.join(unknown)}{has}; leave out what it does not "
+            "have"
         )
     return options
 
@@ -222,7 +224,7 @@ def _in_folder(path: Path) -> Path:
         else "; check that the export worked"
     )
     what = (
-        "is an empty folder"
+        f"is {'a folder without files of its own' if below else 'an empty folder'}"
         if not files
         else f"is a folder of {len(files)} files, none of them DICOM, NIfTI or HDF5"
     )

@@ -71,7 +71,9 @@ def spread(item: Scan | Volume, slices: Slices) -> Scan | Volume:
     if len(item.data) < 2 or item.spacing is None or not steps.any() or (steps == 1).all():
         return item
     dz, dy, dx = item.spacing
-    uneven = ("the chosen slices lie unevenly; the mean of their distances is taken",) if np.ptp(steps) else ()
+    uneven = (
+        ("the chosen slices lie unevenly; the mean of their distances is taken",) if np.ptp(steps) else ()
+    )
     return dataclasses.replace(
         item, spacing=(dz * float(steps.mean()), dy, dx), remarks=(*item.remarks, *uneven)
     )

@@ -27,6 +27,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     temporary = path.with_suffix(".tmp")
     try:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
+        temporary.chmod(0o666 & ~_mask())  # safetensors leaves it to the owner alone; a lab shares its priors
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
@@ -37,6 +38,13 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         raise OSError(error.errno or 0, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _mask() -> int:
+    """The rights that new files are to lack here; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def sync(path: Path) -> None:

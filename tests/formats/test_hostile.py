@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -299,3 +300,29 @@ def test_the_chunks_of_an_image_set_are_looked_over_when_it_is_opened(tmp_path: 
     path.write_bytes(raw[: raw.rindex(b"TREE")] + b"EERT" + raw[raw.rindex(b"TREE") + 4 :])
     with pytest.raises(FormatError, match=r"set.h5"):
         read_images(path)
+
+
+def test_what_a_library_says_while_it_lets_a_lock_go_is_no_cause(tmp_path: Path) -> None:
+    def locked() -> None:
+        try:
+            raise KeyError("bad object header")
+        except KeyError as error:
+            raise SystemError("<lock at 0x7f> returned a result with an exception set") from error
+
+    with (
+        pytest.raises(FormatError, match="KeyError: 'bad object header'"),
+        isolated.guarded(tmp_path / "a.h5"),
+    ):
+        locked()
+
+
+def test_numbers_that_a_damaged_header_makes_are_refused_without_warnings(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    image = nibabel.Nifti1Image(np.ones((5, 7, 3), np.float32), np.eye(4))
+    image.header["srow_x"], image.header["sform_code"] = (-1, 0, 0, np.nan), 1
+    path = tmp_path / "a.nii"
+    path.write_bytes(image.header.binaryblock + bytes(4) + np.ones(105, np.float32).tobytes())
+    with pytest.raises(FormatError, match=r"a\.nii"):
+        read(path)
+    assert not recwarn.list

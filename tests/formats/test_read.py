@@ -46,7 +46,7 @@ def unknown_layout(path):
         (lambda p: p.write_bytes(bytes(range(256)) * 9), "ISMRMRD"),
         (lambda p: p.write_bytes(b"\x1f\x8b" + bytes(50)), "gzip"),
         (lambda p: p.mkdir(), "empty folder"),
-        (lambda p: (p.mkdir(), (p / "sub").mkdir()), "sub-folders: sub"),
+        (lambda p: (p.mkdir(), (p / "sub").mkdir()), "without files of its own.*sub-folders: sub"),
         (lambda p: (p.mkdir(), text_file(p / "a.txt")), "none of them DICOM, NIfTI or HDF5"),
         (lambda p: None, "does not exist"),
     ],
@@ -127,6 +127,12 @@ def test_chosen_slices_lie_as_far_apart_as_in_the_file(slices, dz, said, ct_scan
         item = read(tmp_path / name, slices=slices)
         assert item.spacing == (dz, 1.0, 1.0)
         assert any("unevenly" in line for line in item.remarks) == said
+
+
+def test_the_folder_one_works_in_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FormatError, match=rf"^{tmp_path.name}: is an empty folder"):
+        read(".")
 
 
 def test_describe_own_scan(ct_scan, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scanprior.priors.checkpoint import write_tensors
 from scanprior.priors.nets.build import build
 from scanprior.priors.published import PublishedPrior, noise_law
 from scanprior.priors.score import NetworkPrior
@@ -130,3 +131,9 @@ def test_a_weighting_without_a_law_and_an_unknown_one_are_refused(tmp_path: Path
     for weighting, message in (("noise", r"\[network\]"), ("snr", "expected edm, noise or likelihood")):
         with pytest.raises(ValueError, match=message):
             Trainer(prior, batches, TrainConfig(weighting=weighting), tmp_path / "checkpoint.safetensors")
+
+
+def test_others_may_read_a_prior_as_any_other_new_file(tmp_path):
+    write_tensors(tmp_path / "prior.safetensors", {"w": torch.zeros(2)}, {})
+    (tmp_path / "new").touch()
+    assert (tmp_path / "prior.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode

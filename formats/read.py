@@ -53,7 +53,7 @@ def read(path: str | Path, *, check_data: bool = True, **options: Any) -> Scan |
         FormatError: missing, truncated, unknown or defective, or an option that the format does not have; one
             line that says what to do.
     """
-    item = _through_door(_read, path, options)
+    item = spread(_through_door(_read, path, options), options.get("slices"))
     if check_data:
         with guarded(Path(path)):
             check(item)
@@ -104,8 +104,7 @@ def _through_door(function: Callable[..., Any], path: str | Path, options: dict[
 
 def _read(path: Path, options: dict[str, Any]) -> Scan | Volume:
     reader = _reader(path)
-    item = reader.read(path, **_understood(path, reader, options, ("slices", *reader.options)))
-    return spread(item, options.get("slices"))
+    return reader.read(path, **_understood(path, reader, options, ("slices", *reader.options)))
 
 
 def _sniff(path: Path, options: dict[str, Any]) -> str:

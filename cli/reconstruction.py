@@ -86,8 +86,9 @@ def reconstruct_file(path: Path, output: Path, request: Request, overwrite: bool
         study = _study(ready, request, found, early, path.resolve().name, digest)
         print_table(study.rows)
         write_results(folder, study)
+    nifti = " and .nii.gz" if (output / "reconstruction.nii.gz").exists() else ""
     print(
-        f"\nwrote {output}/: report.html, report.png, reconstruction.h5 and .nii.gz, dicom/ "
+        f"\nwrote {output}/: report.html, report.png, reconstruction.h5{nifti}, dicom/ "
         "(research use only, not for diagnosis)"
     )
     return study.rows

@@ -15,6 +15,7 @@ import pytest
 import torch
 from scanprior import __version__
 from scanprior.formats.dicom import example_ct
+from scanprior.formats.dicom_write import write_dicom
 from scanprior.formats.read import read
 from scanprior.formats.scan import Scan, Volume
 from scanprior.formats.store import read_reconstruction, read_scan, write_scan
@@ -259,6 +260,17 @@ def test_a_real_dicom_slice_with_a_simulation(ct_prior, reconstructed) -> None:
     with h5py.File(folder / "reconstruction.h5") as file:
         texts += file.attrs["provenance"]
     assert str(source.PatientName) not in texts and str(source.PatientID) not in texts
+
+
+def test_slices_that_lie_unevenly_have_no_nifti(tmp_path, scanprior) -> None:
+    write_dicom(np.full((4, SIDE, SIDE), 40, np.float32), None, tmp_path / "series", "ct", {})
+    for chosen, nifti in (("0,1,3", False), ("1,3", True)):
+        out = tmp_path / chosen
+        few = ("--simulate", "ct:views=9", "--method", "fbp", "--no-baselines", "--slices", chosen)
+        done = scanprior("reconstruct", tmp_path / "series", "-o", out, *few)
+        assert done.code == 0, done.err
+        assert (".nii.gz" in done.out, (out / "reconstruction.nii.gz").exists()) == (nifti, nifti)
+    assert read(out / "reconstruction.h5").spacing[0] == read(out / "dicom").spacing[0] == 2.0
 
 
 def test_simulated_metal(tmp_path, ct_volume, ct_prior, reconstructed, scanprior) -> None:

@@ -194,6 +194,11 @@ def simulate_mri(volume: Volume, settings: MRISimulation, seed: int = 0) -> Scan
         )
     if settings.mask not in MASKS:
         raise ValueError(f"got mask={settings.mask!r}, expected one of {', '.join(MASKS)}")
+    for name, least in (("accel", 1.0), ("coils", 1.0), ("snr", -math.inf)):
+        if not least <= (value := getattr(settings, name)) < math.inf:
+            raise ValueError(
+                f"mri simulation: got {name}={value:g}, expected a finite number, at least {least:g}"
+            )
     magnitude = torch.from_numpy(volume.data.astype(np.float32))
     phase = torch.stack(
         [smooth_phase(magnitude.shape[1:], seed=1000 * seed + k) for k in range(len(magnitude))]

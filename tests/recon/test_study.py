@@ -272,6 +272,15 @@ def test_what_was_not_measured_does_not_count() -> None:
     torch.testing.assert_close(problem_of(filled).y, problem_of(scan).y)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"coils": 0}, {"coils": -2}, {"accel": 0.5}, {"accel": math.nan}, {"snr": math.nan}, {"snr": math.inf}],
+)
+def test_numbers_that_are_no_scan_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=f"mri simulation: got {next(iter(wrong))}="):
+        simulate_mri(mr_volume(), MRISimulation(**wrong))
+
+
 def test_an_unknown_mask_and_ct_images_are_refused() -> None:
     with pytest.raises(ValueError, match="mask='spiral', expected one of equispaced"):
         simulate_mri(mr_volume(), MRISimulation(mask="spiral"))

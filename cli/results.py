@@ -78,7 +78,7 @@ def write_results(folder: Path, study: Study) -> None:
         "scanprior",
         derivation,
         modality=modality,
-        spacing=spacing,
+        spacing=spacing if scan.spacing is not None else (None, *spacing[1:]),
         thickness=scan.thickness,
         pixel_assumed=scan.pixel_assumed,
     )

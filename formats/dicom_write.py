@@ -70,7 +70,7 @@ def write_dicom(
     uid_seed: str | None = None,
     *,
     modality: Literal["CT", "MR"] = "CT",
-    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    spacing: tuple[float | None, float, float] = (1.0, 1.0, 1.0),
     thickness: float | None = None,
     pixel_assumed: bool = False,
 ) -> DicomSeries:
@@ -86,8 +86,8 @@ def write_dicom(
         uid_seed: makes all UIDs a function of it (and the source), so that a repeated run writes the same
             ones; random by default.
         modality, spacing, thickness, pixel_assumed: without a source only: what the data are, (dz, dy, dx) [mm];
-            slices are dz apart and, where that is another number, `thickness` mm thick; whether these lengths are a
-            guess.
+            slices are dz (None: nobody knows) apart and, where that is another number, `thickness` mm thick; whether
+            these lengths are a guess.
 
     Raises:
         FormatError: wrong shape, NaN or Inf, a source without DICOM headers or with another number of slices,
@@ -105,7 +105,7 @@ def write_dicom(
     if source is not None and not source.dicom:
         (dz, dy, dx), (_, H, W) = source.spacing, source.data.shape
         spacing = (
-            dz,
+            None if source.slice_assumed else dz,
             dy * H / data.shape[1],
             dx * W / data.shape[2],
         )  # another matrix, the same field of view
@@ -280,11 +280,11 @@ def _anonymous(
     uids: _Uids,
     shape: tuple[int, ...],
     modality: str,
-    spacing: tuple[float, float, float] | None,
+    spacing: tuple[float | None, float, float] | None,
     thickness: float | None,
 ) -> list[Any]:
     """Headers of a new study of nobody: raw data carry no patient. The volume's middle is the origin; without a
-    spacing, nothing is said of lengths and places."""
+    spacing, nothing is said of lengths and places; without dz, nothing of what lies between slices."""
     depth, rows, columns = shape
     study, frame = uids("study"), uids("frame of reference")
     headers = []
@@ -315,14 +315,14 @@ def _anonymous(
         else:
             dz, dy, dx = spacing
             header.PixelSpacing = [_decimal(dy), _decimal(dx)]
-            header.SliceThickness, header.SpacingBetweenSlices = _decimal(thickness or dz), _decimal(dz)
-            origin = (-(columns - 1) * dx / 2, -(rows - 1) * dy / 2, (i - (depth - 1) / 2) * dz)
-            header.ImagePositionPatient = [_decimal(v) for v in origin]
-            header.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+            header.SliceThickness = None if dz is None else _decimal(thickness or dz)
+            if modality == "MR" and dz is not None:
+                header.SpacingBetweenSlices = _decimal(dz)
+            if dz is not None or depth == 1:
+                origin = (-(columns - 1) * dx / 2, -(rows - 1) * dy / 2, (i - (depth - 1) / 2) * (dz or 0))
+                header.ImagePositionPatient = [_decimal(v) for v in origin]
+                header.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
         headers.append(header)
-    if modality == "CT" and spacing is not None:
-        for header in headers:
-            del header["SpacingBetweenSlices"]
     return headers
 
 

@@ -112,6 +112,7 @@ class Volume:
         units: "HU", "magnitude" or "1/mm".
         modality: "CT" or "MR".
         spacing: (dz, dy, dx) [mm].
+        slice_assumed: dz is a guess, and never written as if it were measured.
         pixel_assumed, remarks: as of a `Scan`.
     """
 
@@ -122,6 +123,7 @@ class Volume:
     header: Header = field(default_factory=dict)
     source: str = "volume"
     dicom: tuple[Any, ...] | None = None
+    slice_assumed: bool = False
     pixel_assumed: bool = False
     remarks: tuple[str, ...] = ()
 

@@ -319,15 +319,18 @@ class ImageSet:
             )
         side = float(sizes.mean())
         thickness = self.columns.get("thick")
-        dz = float(thickness[index[0]]) if thickness is not None else side
+        dz = float(thickness[index[0]]) if thickness is not None else np.nan
+        known = bool(np.isfinite(dz) and dz > 0)
         data = self.load([int(i) for i in index])
         return Volume(
             data=np.abs(data) if self.units == "complex" else data,
             units="HU" if self.units == "HU" else "magnitude",
             modality="CT" if self.units == "HU" else "MR",
-            spacing=(dz if np.isfinite(dz) and dz > 0 else side, side, side),
+            spacing=(dz if known else side, side, side),
             header={"images": len(index), "groups": len(set(self.groups[index]))},
             source=self.path.name,
+            slice_assumed=not known,
+            remarks=() if known else ("the slices' thickness and distance are not stored",),
         )
 
 

@@ -171,7 +171,7 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         truth=truth.numpy(),
         header={**volume.header, "mu_water": MU_WATER, "simulated": "yes"},
         source=volume.source,
-        spacing=(volume.spacing[0], grid.pixel, grid.pixel),
+        spacing=None if volume.slice_assumed else (volume.spacing[0], grid.pixel, grid.pixel),
         pixel_assumed=volume.pixel_assumed,
         remarks=(*volume.remarks, *_resized((H, W), grid.matrix)),
     )
@@ -228,7 +228,7 @@ def simulate_mri(volume: Volume, settings: MRISimulation, seed: int = 0) -> Scan
         truth=image.numpy(),
         header={**volume.header, "simulated": "yes"},
         source=volume.source,
-        spacing=volume.spacing,
+        spacing=None if volume.slice_assumed else volume.spacing,
         pixel_assumed=volume.pixel_assumed,
         remarks=volume.remarks,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pydicom
 import pytest
 from scanprior.formats.dicom import example_ct
 from scanprior.formats.scan import Scan, Volume
@@ -204,11 +205,23 @@ def test_banners_are_of_the_kind_of_method(images, ct_prior, report) -> None:
     assert "learned prior, not from the measurement" in page and "without a network" not in page
 
 
+def test_a_distance_of_slices_that_nobody_knows_is_not_written(images, report, tmp_path) -> None:
+    """An image set without `thick`: its slices may lie anywhere."""
+    options = ("--simulate", "ct:views=9", "--slices", "0,1", "--method", "fbp", "--no-baselines")
+    found, _, done = report(images, *options)
+    assert "the slices' thickness and distance are not stored" in found["remarks"]
+    assert "thickness and distance are not stored" in done.out
+    for file in (tmp_path / "out" / "dicom").iterdir():
+        header = pydicom.dcmread(file)
+        assert header.SliceThickness is None and "SpacingBetweenSlices" not in header
+        assert "ImagePositionPatient" not in header and list(header.PixelSpacing) == [4, 4]
+
+
 def test_another_matrix_is_said(images, report, scanprior, tmp_path) -> None:
     words = "images of 32 x 32 are reconstructed as 16 x 16"
     options = ("--simulate", "ct:views=9,matrix=16", "--slices", 0, "--method", "fbp", "--no-baselines")
     found, page, done = report(images, *options)
-    assert [words in text for text in (found["remarks"][0], page, done.out)] == [True] * 3
+    assert [words in text for text in (found["remarks"][-1], page, done.out)] == [True] * 3
     done = scanprior("simulate", images, "--ct", "views=9,matrix=16", "-o", tmp_path / "scan.h5")
     assert f"note: {words}" in done.out
 

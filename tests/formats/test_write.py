@@ -2,6 +2,8 @@
 
 import errno
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -10,13 +12,15 @@ import pytest
 from scanprior.formats.write import atomic
 
 
-@pytest.fixture
-def full_disk():
-    """No file of this process grows beyond 4 KiB."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process grows beyond 4 KiB; not while pytest writes, whose log may be a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def text(path: Path) -> None:
@@ -29,10 +33,10 @@ def hdf5(path: Path) -> None:  # h5py's error has neither number nor name
 
 
 @pytest.mark.parametrize("write", [text, hdf5])
-def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path, full_disk, write) -> None:
+def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path, write) -> None:
     target = tmp_path / "results.h5"
     target.write_bytes(b"old")
-    with pytest.raises(OSError) as raised, atomic(target) as temporary:
+    with full_disk(), pytest.raises(OSError) as raised, atomic(target) as temporary:
         write(temporary)
     assert raised.value.filename == str(target)
     assert "cannot be written" in str(raised.value.strerror)

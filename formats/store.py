@@ -313,13 +313,11 @@ class ImageSet:
         sizes = self.pixel_mm[index]
         if np.ptp(sizes) > 0.01 * sizes.mean():
             raise FormatError(
-                f"{self.path.name}: got images with pixels of {sizes.min():.3g} to {sizes.max():.3g} mm, "
-                "expected one size "
-                "for a volume; choose slices of one patient"
+                f"{self.path.name}: got images with pixels of {sizes.min():.3g} to {sizes.max():.3g} mm, expected one "
+                "size for a volume; choose slices of one patient"
             )
         side = float(sizes.mean())
-        thickness = self.columns.get("thick")
-        dz = float(thickness[index[0]]) if thickness is not None else np.nan
+        dz = float(self.columns.get("thick", np.full(len(self), np.nan))[index[0]])
         known = bool(np.isfinite(dz) and dz > 0)
         data = self.load([int(i) for i in index])
         return Volume(

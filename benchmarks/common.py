@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from scanprior.recon.bench.cases import Case
-from scanprior.recon.bench.cases import cases as measured
-from scanprior.recon.bench.suite import data_root
 from scanprior.recon.metrics import bootstrap_interval
 from scanprior.recon.problem import Problem
 from scanprior.recon.simulate import CTSimulation, MRISimulation
+from scanprior.workflows.benchmark.cases import Case
+from scanprior.workflows.benchmark.cases import cases as measured
+from scanprior.workflows.benchmark.suite import data_root
 
 DATA = data_root()
 

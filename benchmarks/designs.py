@@ -20,12 +20,12 @@ import torch
 from common import DATA, cases, figures
 from rich.console import Console
 from rich.table import Table
-from scanprior.cli.train import read_preset
-from scanprior.cli.training import card_of, run_training
 from scanprior.pretrained.load import from_card, load
 from scanprior.priors.train import TrainConfig
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.simulate import CTSimulation
+from scanprior.workflows.train import card_of, run_training
+from scanprior.workflows.training_preset import read_preset
 
 MIXED = {"size": [128, 64, 256]}
 DESIGNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # changes of ct-256: [network], [crops]

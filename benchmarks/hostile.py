@@ -30,11 +30,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-from scanprior.cli.validate import examine
 from scanprior.formats.nifti import write_nifti
 from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError, Scan, Volume
 from scanprior.formats.store import read_images, write_reconstruction, write_scan
+from scanprior.workflows.validate import examine
 
 Change = tuple[str, float, int]  # what, where (0 to 1), which value
 STRUCTURE, BYTES = ("drop", "swap", "say"), ("flip", "word", "cut", "repeat", "zero")

@@ -18,7 +18,6 @@ import torch
 from common import DATA
 from rich.console import Console
 from rich.table import Table
-from scanprior.cli.figures import overview, save
 from scanprior.formats.read import read
 from scanprior.formats.scan import Scan
 from scanprior.operators.coils import espirit_maps
@@ -34,6 +33,7 @@ from scanprior.recon.metrics import mri_metrics, psnr, ssim
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.problem import Problem
 from scanprior.recon.study import geometry_of, kspace_noise, problem_of
+from scanprior.report.figures import overview, save
 
 HTC_MATRIX = 256
 

@@ -32,13 +32,13 @@ import torch.nn.functional as F
 from common import DATA
 from rich.console import Console
 from rich.table import Table
-from scanprior.cli.figures import sample_grid
-from scanprior.cli.images import ImageSets
-from scanprior.cli.likelihood import figures
 from scanprior.pretrained.load import load
 from scanprior.priors.sampling.ode import flow_images
 from scanprior.priors.score import NetworkPrior, from_channels, to_channels
 from scanprior.priors.train import denoising_psnr
+from scanprior.report.figures import sample_grid
+from scanprior.workflows.images import ImageSets
+from scanprior.workflows.likelihood import figures
 
 SETS = ("train", "val", "test")
 DEFAULTS = {"CT": ["ct/ct256_{}.h5"], "MR": ["mri/t1_{}.h5", "mri/ms_{}.h5"]}  # with the name of a set

@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 
 from common import DATA, Results, cases
-from scanprior.cli.supervised import run_supervised
-from scanprior.cli.train import read_preset
 from scanprior.pretrained.load import default_for, load, load_supervised
 from scanprior.recon.baselines.supervised import Supervised, differences, first_reconstruction, measurement_of
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.simulate import simulation_of
+from scanprior.workflows.supervised import run_supervised
+from scanprior.workflows.training_preset import read_preset
 
 SETS = {"ct": "ct/ct256", "mri": "mri/t1"}
 OTHERS = {

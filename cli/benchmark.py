@@ -9,7 +9,7 @@ import click
 
 def _suites() -> str:
     """The shipped suites for --help, one a line."""
-    from ..recon.bench.suite import shipped
+    from ..workflows.benchmark.suite import shipped
 
     return "\n".join(f"  {name:<17} {title}" for name, title in shipped().items())
 
@@ -59,7 +59,7 @@ def benchmark(
       scanprior benchmark ct-sparse -o bench/ --patients 2 --method fbp --method dds --method dps:steps=200
       scanprior benchmark mri-4x -o bench/ --data my_test_images.h5 --samples 4
     """
-    from .benchmarking import run_benchmark
+    from ..workflows.benchmark.benchmark import run_benchmark
 
     run_benchmark(
         suite,

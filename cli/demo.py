@@ -18,12 +18,12 @@ def demo(output: Path, overwrite: bool) -> None:
     Example:
       scanprior demo -o demo/
     """
-    from .output import check_output
+    from ..workflows.output import check_output
 
     check_output(output, overwrite)
     from ..formats.dicom import example_ct
-    from .reconstruction import reconstruct_file
-    from .request import Request
+    from ..workflows.reconstruct import reconstruct_file
+    from ..workflows.request import Request
 
     request = Request(simulate="ct:views=23,photons=1e5", name_in_report=True)
     reconstruct_file(example_ct(), output, request, overwrite)

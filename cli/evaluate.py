@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .output import check_file
+from ..workflows.output import check_file
 
 
 @click.command()
@@ -74,7 +74,7 @@ def evaluate(
         raise ValueError(f"--window: got {window[0]:g} {window[1]:g}, expected black, then white")
     if output is not None:
         check_file(output, overwrite, *filter(None, (images, reference, held_out, features)))
-    from .evaluation import Request, run
+    from ..workflows.evaluate import Request, run
 
     run(
         Request(

@@ -43,8 +43,8 @@ def prepare(
       scanprior prepare knees/ --preset mri-256 --matrix 320 -o pack/
       scanprior train --data pack/train.h5 --validation pack/val.h5 --preset ct-256 -o run/
     """
-    from .preparation import Settings, run_preparation
-    from .train import read_preset
+    from ..workflows.prepare import Settings, run_preparation
+    from ..workflows.training_preset import read_preset
 
     table = read_preset(preset)
     matrix = matrix or max(table["prior"].get("matrix", [256]))

@@ -37,7 +37,7 @@ def list_priors(as_json: bool = False) -> None:
       scanprior priors list
       scanprior priors list --json
     """
-    from .prior_store import listing, listing_json
+    from ..workflows.priors import listing, listing_json
 
     click.echo(listing_json() if as_json else listing())
 
@@ -53,8 +53,8 @@ def show(name: str, as_json: bool) -> None:
       scanprior priors show ct-256
       scanprior priors show run/ --json
     """
-    from .info import lines, to_json
-    from .prior_store import card_of
+    from ..report.words import lines, to_json
+    from ..workflows.priors import card_of
 
     card = card_of(name).to_dict()
     told = {key: value for key, value in card.items() if value not in ("", [], {})}
@@ -71,7 +71,7 @@ def verify(names: tuple[str, ...]) -> None:
       scanprior priors verify
       scanprior priors verify ct-256 my-prior
     """
-    from .prior_store import verify_priors
+    from ..workflows.priors import verify_priors
 
     if not verify_priors(names):
         raise click.exceptions.Exit(1)
@@ -90,7 +90,7 @@ def fetch(source: str, sha256: str | None, name: str | None, overwrite: bool) ->
       scanprior priors fetch https://example.org/chest.safetensors --sha256 67bd8713…
       scanprior priors fetch run/ --name my-chest-ct
     """
-    from .prior_store import fetch_prior
+    from ..workflows.priors import fetch_prior
 
     fetch_prior(source, sha256, name, overwrite)
 
@@ -156,7 +156,7 @@ def import_(
       scanprior priors import ema.pt --kind adm --options num_heads=4 --name chest --modality CT \\
         --intensity attenuation:hu_per_unit=1000,hu_at_zero=0 --window -1000 1000 -o chest.safetensors
     """
-    from .prior_store import import_prior
+    from ..workflows.priors import import_prior
 
     facts = {
         "modality": modality,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..formats.scan import Scan, Volume
+    pass
 
 OPTIONS = {  # as the reader knows it -> as it is said
     "series": click.option("--series", help="DICOM: UID, number or description of one of several series."),
@@ -49,11 +49,3 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(OPTIONS.values()):
         with_reader = option(with_reader)
     return with_reader
-
-
-def remarks(item: Scan | Volume) -> list[str]:
-    """What must be said of an input that was read: what was assumed, dropped or repaired, a sentence each."""
-    said = list(item.remarks)
-    if item.pixel_assumed and not any("pixel size" in line for line in said):
-        said.append("the file does not say how large a pixel is: its size is assumed; --pixel-mm says it")
-    return said

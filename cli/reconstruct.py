@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from ..recon.methods import lines
+from ..workflows.device import DTYPES
 from .reading import reading_options
-from .spec import DTYPES
 
 
 @click.command(epilog=f"\b\nMethods (docs/methods.md):\n{lines()}")
@@ -63,11 +63,11 @@ def reconstruct(
       scanprior reconstruct sinogram.h5 -o out/ --samples 16 --options steps=50
       scanprior reconstruct dicom_dir/ --simulate ct:views=23,photons=1e5 --slices 4 -o out/
     """
-    from .output import check_output
+    from ..workflows.output import check_output
 
     check_output(output, overwrite)
-    from .reconstruction import reconstruct_file
-    from .request import Request
+    from ..workflows.reconstruct import reconstruct_file
+    from ..workflows.request import Request
 
     request = Request(
         prior=prior,

@@ -64,7 +64,7 @@ def sample(
       scanprior sample --class thorax --classifier bodyparts.safetensors -o out/
       scanprior sample -n 1 --size 1024 --tile 256 -o out/
     """
-    from .output import check_output
+    from ..workflows.output import check_output
 
     steps = (500 if sampler == "pc" else 41) if steps is None else steps
     least = {
@@ -81,7 +81,7 @@ def sample(
         raise ValueError(
             "--class and --classifier belong together: a class by name, and the file that knows it"
         )
-    from .sampling import FILES, Request, draw
+    from ..workflows.sample import FILES, Request, draw
 
     check_output(output, overwrite, FILES)
     draw(

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from .output import check_file
-from .reading import reading_options, remarks
+from ..workflows.output import check_file
+from ..workflows.remarks import remarks
+from .reading import reading_options
 
 
 @click.command()
@@ -42,6 +43,8 @@ def simulate(
     if (ct is None) == (mri is None):
         raise ValueError("give either --ct or --mri, e.g. --ct views=60,photons=1e5")
     check_file(output, overwrite, image)
+    from ..workflows.simulate import scan_of_image
+
     scan, _ = scan_of_image(image, f"ct:{ct}" if ct is not None else f"mri:{mri}", slices, seed, **reader)
     from ..formats.store import write_scan
 
@@ -52,32 +55,3 @@ def simulate(
     click.echo(
         f"wrote {output}: {scan.kind} data {scan.data.shape}{gaps}, reconstruction matrix {scan.matrix}"
     )
-
-
-def scan_of_image(path: Path, spec: str, slices: str | None, seed: int, **options: Any) -> tuple[Any, Any]:
-    """The simulated scan of an image file, and the images; spec as `ct:views=23,photons=1e5` or `mri:accel=4`."""
-    from ..formats.read import read
-    from ..formats.scan import FormatError, Scan
-    from ..recon.simulate import simulate as run
-    from ..recon.simulate import simulation_of
-
-    settings = simulation_of(spec, "--simulate")
-    volume = read(path, slices=slice_list(slices), **options)
-    if isinstance(volume, Scan):
-        raise FormatError(
-            f"{path.name}: holds measured data, expected images; reconstruct it without --simulate"
-        )
-    return run(volume, settings, seed), volume
-
-
-def slice_list(text: str | None) -> list[int] | None:
-    """`0,3,8` or `4-9` or a mixture -> indices; None for None. Raises ValueError for anything else."""
-    if text is None:
-        return None
-    out: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise ValueError(f"--slices: got {text!r}, expected indices like 0,3,8 or a range like 4-9")
-        out += range(int(first), int(last) + 1) if dash else [int(first)]
-    return out

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from .signals import listening
-
-PRESETS = Path(__file__).parent / "presets"
+from ..workflows.signals import listening
 
 
 @click.command()
@@ -59,32 +56,18 @@ def train(
       scanprior train --data dicom_folder/ --preset ct-256 --steps 5000 -o run/
       scanprior train --data scans.h5 --preset ct-256 --supervised ct:views=23,photons=1e5 -o run/
     """
+    from ..workflows.training_preset import read_preset
+
     run = list(data), output, read_preset(preset), list(validation)
     if supervised is not None and start_from is not None:
         raise ValueError("--start-from is for priors; a --supervised network starts from nothing")
     with listening() as request:
         how = device, checkpoint_minutes, force, request
         if supervised is None:
-            from .training import run_training
+            from ..workflows.train import run_training
 
             run_training(*run, steps, start_from, *how)
         else:
-            from .supervised import run_supervised
+            from ..workflows.supervised import run_supervised
 
             run_supervised(*run, supervised, steps, *how)
-
-
-def read_preset(name: str) -> dict[str, Any]:
-    """A shipped preset or a TOML file. Raises ValueError with the known names."""
-    import tomllib
-
-    path = PRESETS / f"{name}.toml"
-    path = path if path.is_file() else Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.toml")))
-        raise ValueError(f"no preset {name!r}: neither a TOML file nor one of {known}")
-    table = tomllib.loads(path.read_text())
-    for section in ("prior", "network", "crops", "training"):
-        if section not in table:
-            raise ValueError(f"{path}: the preset lacks its [{section}] table")
-    return {**table, "name": path.stem}

@@ -45,7 +45,7 @@ def tune(
       scanprior tune dps ct-sparse --options steps=100 --task "23 views" --trials 30
       scanprior tune dds my_suite.toml --data my_validation_images.h5 --metric ssim
     """
-    from .tuning import run_tuning
+    from ..workflows.tune import run_tuning
 
     run_tuning(
         method,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scanprior.cli.images import ImageSets
 from scanprior.formats.images import open_images
 from scanprior.pretrained.load import load
 from scanprior.priors.classifier import ClassifierCard, NoiseClassifier, save, train
 from scanprior.priors.crops import Augmentation, Crops
+from scanprior.workflows.images import ImageSets
 from torch import Tensor
 
 

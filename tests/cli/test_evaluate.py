@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scanprior.cli.evaluation import levels
-from scanprior.cli.features import open_features
 from scanprior.formats.store import read_images
 from scanprior.priors.quality import InceptionScore, Moments, frechet_distance
+from scanprior.workflows.evaluate import levels
+from scanprior.workflows.features import open_features
 
 NETWORK = """
 [prior]

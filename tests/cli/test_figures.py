@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scanprior.cli.figures import overview, read_log, sample_grid, save, training_curves
+from scanprior.report.figures import overview, read_log, sample_grid, save, training_curves
 
 METHODS = ("zero-filled", "CG-SENSE", "L1-wavelet", "scanprior, one sample", "scanprior, mean of 8")
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scanprior.cli.finished import by_slices
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import read_reconstruction, write_scan
 from scanprior.recon.baselines.methods import FBP
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.study import problem_of
+from scanprior.workflows.finished import by_slices
 
 FAST = ("--samples", 2, "--batch", 2, "--options", "steps=3", "--no-baselines")  # a slice at a time
 

@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from scanprior.cli.info import lines
 from scanprior.cli.main import app
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import write_scan
+from scanprior.report.words import lines
 
 
 def call(*arguments: str | Path) -> str:

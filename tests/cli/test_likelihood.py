@@ -117,8 +117,8 @@ def test_refusals(scanprior, tmp_path: Path, ct_images: Path, ct_prior, mr_prior
 
 def test_images_come_in_the_units_of_the_card(tmp_path: Path) -> None:
     """A network that saw -1000 to 1000 HU as [0, 1]; and one whose card leaves the map to its defaults."""
-    from scanprior.cli.images import ImageSets
     from scanprior.pretrained.card import Card
+    from scanprior.workflows.images import ImageSets
 
     hu = np.full((1, 4, 4), -1000, np.float32)
     hu[0, 0] = 1000

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from scanprior.cli import output
-from scanprior.cli.output import check_file, check_output, done_so_far, whole_folder
+from scanprior.workflows import output
+from scanprior.workflows.output import check_file, check_output, done_so_far, whole_folder
 
 OURS = {"report.html"}
 RUN = {"seed": 1, "samples": 8}
@@ -169,7 +169,7 @@ def test_nothing_done_leaves_nothing(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from scanprior.cli.output import whole_folder
+from scanprior.workflows.output import whole_folder
 with whole_folder(Path(sys.argv[1]), True, {"report.html"}):
     print("here", flush=True)
     time.sleep(60)
@@ -204,7 +204,7 @@ def test_sigterm_tidies_up(tmp_path: Path) -> None:
 FORK = """
 import os, signal, sys, time
 from pathlib import Path
-from scanprior.cli.output import whole_folder
+from scanprior.workflows.output import whole_folder
 with whole_folder(Path(sys.argv[1]), True, {"report.html"}) as temporary:
     (ready, says), child = os.pipe(), os.fork()
     while not child:

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from scanprior.cli import pool
-from scanprior.cli.pool import cores, in_order
+from scanprior.workflows import pool
+from scanprior.workflows.pool import cores, in_order
 
 
 @pytest.fixture(params=[1, 3])
@@ -54,7 +54,7 @@ def test_leaving_early_leaves_no_process(processes) -> None:
 def test_a_killed_parent_leaves_no_process() -> None:
     code = """
 import time
-from scanprior.cli.pool import in_order
+from scanprior.workflows.pool import in_order
 print(list(in_order(abs, [1])), flush=True)
 list(in_order(time.sleep, [60] * 2))
 """

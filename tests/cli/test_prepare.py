@@ -17,9 +17,9 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from scanprior.cli import preparation
 from scanprior.formats.pack import split_of
 from scanprior.formats.store import read_images
+from scanprior.workflows import prepare as preparation
 
 SECRETS = (
     "Xylophone",
@@ -336,7 +336,8 @@ def test_a_killed_run_leaves_no_pack_and_the_next_one_its_own(scanprior, tree) -
     pack = tree.folder.parent / "pack"
     code = """
 import sys, time
-from scanprior.cli import main, preparation
+from scanprior.cli import main
+from scanprior.workflows import prepare as preparation
 original = preparation.PackWriter.add
 def slow(self, *arguments):
     original(self, *arguments)

@@ -11,13 +11,14 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from scanprior.cli import preparation, training
-from scanprior.cli.images import ImageSets
 from scanprior.formats.kspace import to_kspace
 from scanprior.formats.pack import split_of
 from scanprior.formats.store import read_images
 from scanprior.operators.coils import smooth_maps
 from scanprior.pretrained.card import Card
+from scanprior.workflows import prepare as preparation
+from scanprior.workflows import train as training
+from scanprior.workflows.images import ImageSets
 
 SIDE = 48
 PRESET = """

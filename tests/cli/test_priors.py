@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from scanprior.cli.prior_store import intensity_table, options_of
 from scanprior.cli.priors import KINDS, import_
 from scanprior.pretrained import cache
 from scanprior.pretrained import card as cards
@@ -21,6 +20,7 @@ from scanprior.pretrained.cache import shelf
 from scanprior.pretrained.card import Card, bundled
 from scanprior.pretrained.convert.checkpoint import FAMILIES
 from scanprior.pretrained.load import from_card, load, load_prior, save
+from scanprior.workflows.priors import intensity_table, options_of
 
 GOLDEN = Path(__file__).parents[1] / "pretrained" / "golden"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scanprior.cli.request import fingerprint
+from scanprior.workflows.request import fingerprint
 
 N, VIEWS, MU, RADIUS = 40, 60, 0.02, 14.0
 LINE = 2 * MU * np.sqrt(np.maximum(RADIUS**2 - (np.arange(N) - (N - 1) / 2) ** 2, 0))

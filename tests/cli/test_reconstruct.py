@@ -150,7 +150,7 @@ def test_a_failure_while_writing_leaves_the_older_results(
         raise OSError(28, "No space left on device", "report.png")
 
     with monkeypatch.context() as patch:
-        patch.setattr("scanprior.cli.results.save", full)
+        patch.setattr("scanprior.workflows.results.save", full)
         for output in (folder, tmp_path / "new"):
             done = scanprior("reconstruct", file, "-o", output, "--prior", ct_prior, *FAST, "--overwrite")
             assert done.code == 2

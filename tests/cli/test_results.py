@@ -15,7 +15,7 @@ import pytest
 from scanprior.formats.dicom import example_ct
 from scanprior.formats.scan import Scan, Volume
 from scanprior.formats.store import read_reconstruction, write_scan
-from scanprior.recon.bench import presets
+from scanprior.recon import presets
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate
 from scanprior.recon.study import kspace_noise, problem_of
 
@@ -169,7 +169,7 @@ def test_cg_sense_says_that_its_weight_comes_from_the_noise(mri_scan: Scan, tmp_
 
 # --- slices
 def test_a_picture_has_its_own_figures(images, report, monkeypatch) -> None:
-    from scanprior.cli import results
+    from scanprior.workflows import results
 
     shown, original = {}, results.overview
 
@@ -230,7 +230,7 @@ def test_what_readers_assume_is_said(ct_scan: Scan, report, monkeypatch, tmp_pat
     write_scan(tmp_path / NAME, ct_scan)
     remark = f"{NAME}: 3 dead pixels were filled"
     told = replace(ct_scan, pixel_assumed=True, remarks=(remark,), source=NAME)
-    monkeypatch.setattr("scanprior.cli.reconstruction.read", lambda *a, **b: told)
+    monkeypatch.setattr("scanprior.workflows.reconstruct.read", lambda *a, **b: told)
     found, page, done = report(tmp_path / NAME, "--method", "fbp", "--no-baselines")
     assert found["remarks"] == ["INPUT: 3 dead pixels were filled", "the file does not say how large a pixel is: "
                                 "its size is assumed; --pixel-mm says it"]  # fmt: skip
@@ -256,7 +256,7 @@ def test_a_bad_prior_is_said_to_be_worse_than_fbp(images, ct_prior, report) -> N
 
 
 def test_a_scan_outside_of_the_prior_is_said(images, ct_prior, report, tmp_path, monkeypatch) -> None:
-    from scanprior.cli import reconstruction
+    from scanprior.workflows import reconstruct as reconstruction
 
     original = reconstruction.load
 

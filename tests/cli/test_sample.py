@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scanprior.cli.sampling import _thumbnails
 from scanprior.formats.store import read_images
 from scanprior.pretrained.load import load
 from scanprior.pretrained.load import save as save_prior
 from scanprior.priors.classifier import ClassifierCard, NoiseClassifier, save
 from scanprior.priors.sampling.ode import flow_images
 from scanprior.priors.sampling.tiled import Tiled
+from scanprior.workflows.sample import _thumbnails
 
 QUICK = ("--size", 21, "--steps", 5)  # the stride, 4, does not divide 21
 

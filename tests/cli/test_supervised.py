@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from scanprior.cli import training
 from scanprior.formats.scan import Scan, Volume
 from scanprior.formats.store import read_reconstruction, write_scan
 from scanprior.pretrained.load import load, load_supervised
 from scanprior.recon.simulate import CTSimulation, simulate
+from scanprior.workflows import train as training
 
 PRESET = """
 [prior]

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from scanprior.cli import training
-from scanprior.cli.images import ImageSets
 from scanprior.cli.main import main
-from scanprior.cli.train import PRESETS, read_preset, train
+from scanprior.cli.train import train
 from scanprior.pretrained.load import load
 from scanprior.priors.crops import Crops
+from scanprior.workflows import train as training
+from scanprior.workflows.images import ImageSets
+from scanprior.workflows.training_preset import PRESETS, read_preset
 
 PRESET = """
 [prior]
@@ -210,7 +211,8 @@ def test_a_killed_run_goes_on_exactly(files, undrawn, tmp_path: Path) -> None:
     arguments += ["--steps", steps, "--device", "cpu", "-o", files["run"], "--checkpoint-minutes", 0]
     code = """
 import sys, torch
-from scanprior.cli import main, training
+from scanprior.cli import main
+from scanprior.workflows import train as training
 torch.set_num_threads(1)
 training._draw = lambda *_: None
 main.main(sys.argv[1:])
@@ -293,7 +295,7 @@ def test_a_dicom_series_is_training_data(files, undrawn, tmp_path: Path, shared_
 
 def test_larger_sets_stay_on_disk_and_train_the_same(files, undrawn, tmp_path: Path, monkeypatch) -> None:
     whole = run(files, tmp_path / "memory", steps=4)
-    monkeypatch.setattr("scanprior.cli.images.IN_MEMORY", 0)
+    monkeypatch.setattr("scanprior.workflows.images.IN_MEMORY", 0)
     same(whole, run(files, steps=4))
 
 

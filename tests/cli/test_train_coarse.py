@@ -10,12 +10,12 @@ import click
 import pytest
 import torch
 from safetensors.torch import load_file
-from scanprior.cli import training
 from scanprior.cli.main import main
-from scanprior.cli.train import PRESETS, read_preset
 from scanprior.pretrained.load import load
 from scanprior.priors.crops import Crops
 from scanprior.priors.subspace import SubspacePrior, averaged
+from scanprior.workflows import train as training
+from scanprior.workflows.training_preset import PRESETS, read_preset
 
 from .test_train import PRESET, files, losses, one_thread, run, same, undrawn  # noqa: F401 (fixtures)
 

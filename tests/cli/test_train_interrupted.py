@@ -19,8 +19,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from scanprior.cli import training
 from scanprior.pretrained.load import load
+from scanprior.workflows import train as training
 
 from .test_train import PRESET, files, image_set, losses, one_thread, run, same, undrawn  # noqa: F401 (fixtures)
 
@@ -159,8 +159,8 @@ def test_what_a_crash_cost_is_said_and_is_in_the_log_once(files, tmp_path, at, c
 
 def test_the_log_of_a_long_run_goes_on_as_if_nothing_had_been(files, tmp_path, at, monkeypatch) -> None:
     """Means over the last steps, across the break."""
-    monkeypatch.setattr("scanprior.cli.keeping.SHORT", 0)
-    monkeypatch.setattr("scanprior.cli.keeping.LOG_EVERY", 5)
+    monkeypatch.setattr("scanprior.workflows.keeping.SHORT", 0)
+    monkeypatch.setattr("scanprior.workflows.keeping.LOG_EVERY", 5)
     whole = run(files, tmp_path / "whole")
     at(7, to_itself(signal.SIGTERM))
     with pytest.raises(SystemExit):
@@ -194,7 +194,7 @@ def test_a_torn_config_does_not_end_a_run(files, tmp_path, at) -> None:
 def test_config_is_written_whole_or_not_at_all(files, monkeypatch) -> None:
     run(files, steps=1)
     before = (files["run"] / "config.json").read_bytes()
-    monkeypatch.setattr("scanprior.cli.training.json.dumps", lambda *_, **__: "x" * 100_000)
+    monkeypatch.setattr("scanprior.workflows.train.json.dumps", lambda *_, **__: "x" * 100_000)
     with small_files(50_000), pytest.raises(OSError, match="cannot be written"):
         training.write_config(files["run"], {})
     assert (files["run"] / "config.json").read_bytes() == before
@@ -369,7 +369,7 @@ def floats(path: Path, bad: int, value: float) -> Path:
 def test_images_that_are_not_finite_are_refused(files, scanprior, monkeypatch, where, value) -> None:
     bad = floats(files["other" if where == "other" else "data"], 4, value)
     if where == "on disk":
-        monkeypatch.setattr("scanprior.cli.images.IN_MEMORY", 0)
+        monkeypatch.setattr("scanprior.workflows.images.IN_MEMORY", 0)
     options = ["--data", files["data"], "--validation", files["other"], "--preset", files["preset"]]
     options += ["--supervised", "ct:views=12,photons=1e5"] if where == "supervised" else []
     outcome = scanprior("train", *options, "--device", "cpu", "--steps", 12, "-o", files["run"])

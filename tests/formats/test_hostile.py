@@ -15,13 +15,13 @@ import nibabel
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from scanprior.cli.validate import examine
 from scanprior.formats import dicom_pixels, isolated, layouts, limits
 from scanprior.formats.collect import collect, find_files
 from scanprior.formats.read import describe, read, sniff
 from scanprior.formats.reader import Reader
 from scanprior.formats.scan import FormatError, Scan
 from scanprior.formats.store import read_images, write_scan
+from scanprior.workflows.validate import examine
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "damaged"
 

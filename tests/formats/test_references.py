@@ -7,9 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scanprior.cli.validate import examine
 from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError
+from scanprior.workflows.validate import examine
 
 VALUES = np.arange(1, 73, dtype=np.float32).reshape(9, 8) / 72
 

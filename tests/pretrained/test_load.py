@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from scanprior.cli.images import ImageSets
 from scanprior.pretrained import cache
 from scanprior.pretrained import card as cards
 from scanprior.pretrained.card import CARDS, WEIGHTS, Card, bundled
@@ -20,6 +19,7 @@ from scanprior.pretrained.load import default_for, from_card, intensity_of, load
 from scanprior.priors.crops import Augmentation, Crops
 from scanprior.priors.intensity import Attenuation, RobustMaximum
 from scanprior.priors.train import denoising_psnr
+from scanprior.workflows.images import ImageSets
 
 CARD = Card(
     name="tiny",

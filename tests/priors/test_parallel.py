@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from scanprior.cli.keeping import loop
 from scanprior.cli.main import main
-from scanprior.cli.signals import listening
 from scanprior.priors.crops import Augmentation, Crops
 from scanprior.priors.nets.build import build
 from scanprior.priors.parallel import ALONE, World, joined
 from scanprior.priors.score import NetworkPrior
 from scanprior.priors.train import TrainConfig, Trainer
+from scanprior.workflows.keeping import loop
+from scanprior.workflows.signals import listening
 
 STEPS, HALF, BATCH = 6, 3, 4
 SECONDS = 240  # a hang ends here; a run takes a few
@@ -211,9 +211,9 @@ training = { p_mean = 0.5, steps = 3 }
 
 COMMAND = """
 from pathlib import Path
-from scanprior.cli.keeping import loop
+from scanprior.workflows.keeping import loop
 from scanprior.cli.main import main
-from scanprior.cli.signals import listening
+from scanprior.workflows.signals import listening
 try:
     main()
 finally:
@@ -235,7 +235,7 @@ def test_torchrun_of_the_command_line_leaves_one_run(tmp_path: Path, monkeypatch
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("threads left: []") == 2, done.stdout
     assert done.stdout.count("4/4 steps") == done.stdout.count("3/3 steps") == 1  # one progress bar a network
-    monkeypatch.setattr("scanprior.cli.training._draw", lambda *_: None)
+    monkeypatch.setattr("scanprior.workflows.train._draw", lambda *_: None)
     try:
         main(["train", *map(str, options), "-o", str(tmp_path / "one")])
     except SystemExit as left:

@@ -8,16 +8,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scanprior.cli.benchmark_report import cells
 from scanprior.pretrained.load import load
 from scanprior.recon import methods
-from scanprior.recon.bench import cases as cases_module
-from scanprior.recon.bench import run as runner
-from scanprior.recon.bench.cases import cases
-from scanprior.recon.bench.run import jobs, picture
-from scanprior.recon.bench.suite import Suite, read_suite, shipped, suits
-from scanprior.recon.bench.table import ranked, summary, write_csv
 from scanprior.recon.simulate import CTSimulation, MRISimulation
+from scanprior.workflows.benchmark import cases as cases_module
+from scanprior.workflows.benchmark import run as runner
+from scanprior.workflows.benchmark.cases import cases
+from scanprior.workflows.benchmark.page import cells
+from scanprior.workflows.benchmark.run import jobs, picture
+from scanprior.workflows.benchmark.suite import Suite, read_suite, shipped, suits
+from scanprior.workflows.benchmark.table import ranked, summary, write_csv
 
 SIDE = 48
 

@@ -13,22 +13,13 @@ from scanprior.operators.geometry import Grid, ParallelBeam
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Gaussian
 from scanprior.operators.radon import Radon
-from scanprior.recon.bench.cases import Case
-from scanprior.recon.bench.presets import (
-    Likeness,
-    Preset,
-    keep,
-    likeness,
-    preset_for,
-    read_presets,
-    settled,
-    users,
-)
-from scanprior.recon.bench.tune import SPACES, tune
 from scanprior.recon.methods import BASELINES, METHODS, method_of
 from scanprior.recon.options import names
+from scanprior.recon.presets import Likeness, Preset, keep, likeness, preset_for, read_presets, settled, users
 from scanprior.recon.problem import Problem
 from scanprior.recon.simulate import CTSimulation
+from scanprior.workflows.benchmark.cases import Case
+from scanprior.workflows.benchmark.search import SPACES, tune
 
 
 def ct(views: int = 23, arc: float = math.pi, sigma: float = 0.0) -> Problem:
@@ -62,7 +53,7 @@ def test_likeness_is_read_off_the_problem() -> None:
 
 
 def test_the_most_similar_measurement_wins_and_the_user_s_goes_first(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("scanprior.recon.bench.presets.SHIPPED", tmp_path / "shipped.toml")
+    monkeypatch.setattr("scanprior.recon.presets.SHIPPED", tmp_path / "shipped.toml")
 
     def add(path: Path, views: int, gamma: float, **problem) -> None:
         keep(
@@ -124,7 +115,7 @@ def test_tuning_finds_the_best_of_a_dense_search(case: Case, tmp_path: Path) -> 
 
 
 def test_tuning_goes_on_and_never_keeps_what_is_worse(case: Case, tmp_path: Path, monkeypatch) -> None:
-    from scanprior.recon.bench import tune as module
+    from scanprior.workflows.benchmark import search as module
 
     calls: list[int] = []
     solve = module.solve
@@ -146,7 +137,7 @@ TUNING = ("diffpir", "steps=2")  # three settings: nine trials one at a time, th
 
 def tried(monkeypatch, case: Case, journal: Path, stop: int = 0, trials: int = 14) -> list[dict]:
     """The settings that were tried; `stop`: the call that does not end. The figures are made up of the settings."""
-    from scanprior.recon.bench import tune as module
+    from scanprior.workflows.benchmark import search as module
 
     seen: list[dict] = []
 
@@ -190,7 +181,7 @@ def test_a_tuning_that_was_killed_finds_what_one_does_that_was_not(case, tmp_pat
     "damage", ["torn", "torn and gone on", "text", pytest.param("lock", marks=pytest.mark.slow)]
 )
 def test_a_torn_journal_keeps_its_whole_lines(case, tmp_path, monkeypatch, damage) -> None:
-    from scanprior.recon.bench import tune as module
+    from scanprior.workflows.benchmark import search as module
 
     whole, journal = tried(monkeypatch, case, tmp_path / "whole"), tmp_path / "cut"
     tried(monkeypatch, case, journal, 12)
@@ -208,7 +199,7 @@ def test_a_torn_journal_keeps_its_whole_lines(case, tmp_path, monkeypatch, damag
 
 
 def test_each_setting_is_tried_alone_first(case: Case, monkeypatch) -> None:
-    from scanprior.recon.bench import tune as module
+    from scanprior.workflows.benchmark import search as module
 
     tried: list[dict[str, float]] = []
 

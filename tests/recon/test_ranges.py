@@ -19,11 +19,11 @@ from scanprior.operators.radon import Radon
 from scanprior.operators.sampling import equispaced
 from scanprior.priors.intensity import RobustMaximum
 from scanprior.recon.baselines.supervised import measurement_of
-from scanprior.recon.bench.presets import likeness
 from scanprior.recon.domain import noise_residual
 from scanprior.recon.methods import BASELINES, METHODS, method_of
 from scanprior.recon.metrics import data_residual
 from scanprior.recon.posterior.base import Posed, least_squares
+from scanprior.recon.presets import likeness
 from scanprior.recon.problem import Problem, Reconstruction
 from scanprior.recon.study import problem_of
 

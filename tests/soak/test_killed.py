@@ -38,7 +38,7 @@ from scanprior.recon.simulate import CTSimulation, simulate
 pytestmark = pytest.mark.soak
 MOMENTS = int(os.environ.get("SOAK_MOMENTS", "50"))
 SECONDS = 600  # in which a run ends, or hangs
-VERBS = ("training", "reconstruction", "preparation", "benchmarking", "tuning", "figures", "report")
+RUNS = ("train", "reconstruct", "prepare", "benchmark.benchmark", "tune")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def context(tmp_path_factory):
     """Starts processes that are copies of one with everything imported."""
     context = multiprocessing.get_context("forkserver")
     heavy = ["optuna", "matplotlib.figure", "torchmetrics.image", "pydicom", "astra"]
-    context.set_forkserver_preload([*(f"scanprior.cli.{verb}" for verb in VERBS), *heavy])
+    context.set_forkserver_preload([*(f"scanprior.workflows.{run}" for run in RUNS), *heavy])
     with pytest.MonkeyPatch.context() as now:
         now.setenv("SCANPRIOR_HOME", str(tmp_path_factory.mktemp("home")))
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

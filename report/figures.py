@@ -1,6 +1,6 @@
 """Pictures: a comparison of reconstructions, a sheet of samples, the curves of a training run.
 
-The one file of cli/ that imports matplotlib; no pyplot, no display needed. Sizes are in inches at 100 dots an
+The one file of report/ that imports matplotlib; no pyplot, no display needed. Sizes are in inches at 100 dots an
 inch, so that a picture is at most 1600 pixels wide; every axes has its place by numbers, so that nothing
 overlaps.
 """

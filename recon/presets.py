@@ -21,14 +21,14 @@ from typing import Any
 
 import tomli_w
 
-from ...formats.write import atomic
-from ...operators.coverage import coverage
-from ...operators.geometry import Geometry
-from ...pretrained.cache import home
-from ..baselines.weights import measurements
-from ..methods import method_of
-from ..posterior.base import MODEL_ERROR
-from ..problem import Problem
+from ..formats.write import atomic
+from ..operators.coverage import coverage
+from ..operators.geometry import Geometry
+from ..pretrained.cache import home
+from .baselines.weights import measurements
+from .methods import method_of
+from .posterior.base import MODEL_ERROR
+from .problem import Problem
 
 SHIPPED = Path(__file__).with_name("presets.toml")
 FARTHEST = 2.0  # powers of two

@@ -13,7 +13,7 @@ import click
 
 from ..pretrained import cache
 from ..pretrained.card import Card, bundled
-from .info import lines, to_json
+from ..report.words import lines, to_json
 from .output import check_file
 
 if TYPE_CHECKING:

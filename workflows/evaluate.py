@@ -24,13 +24,13 @@ from ..formats.images import open_images
 from ..formats.write import atomic
 from ..pretrained.load import load
 from ..priors.quality import InceptionScore, Moments, frechet_distance
+from ..report.progress import counting
+from .device import device_of
 from .features import Features, open_features
 from .images import ImageSets
 from .likelihood import figures
-from .progress import counting
 from .request import fingerprint
-from .sampling import batches, own_size, physical
-from .spec import device_of
+from .sample import batches, own_size, physical
 
 SPLITS = 10
 Window = tuple[float, float] | None

@@ -32,11 +32,11 @@ from ..priors.sampling.predictor_corrector import sample as predictor_corrector
 from ..priors.sampling.tiled import Tiled
 from ..priors.score import NetworkPrior, Prior, from_channels
 from ..priors.sde import VE
-from .figures import FOOTER, sample_grid
+from ..report.figures import FOOTER, sample_grid
+from ..report.page import write_sidecar
+from ..report.progress import counting
+from .device import device_of
 from .output import whole_folder
-from .progress import counting
-from .report import write_sidecar
-from .spec import device_of
 
 FILES = {"samples.png", "samples.h5", "samples.json"}
 ON_THE_SHEET, THUMBNAIL = 64, 400  # images, pixels

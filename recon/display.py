@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from ..formats.scan import Scan
 from ..operators.attenuation import MU_WATER, hu_from_mu
 from ..pretrained.card import Card
-from ..recon.domain import Figures
-from ..recon.metrics import WINDOW_HU, ct_slices, data_residual, mri_slices
-from ..recon.problem import Problem
-from .report import COLUMNS
+from .domain import Figures
+from .metrics import WINDOW_HU, ct_slices, data_residual, mri_slices
+from .problem import Problem
 
 
 @dataclass(frozen=True)
@@ -101,18 +97,3 @@ class Display:
             else self.image(self.problem.operator.adjoint(self.problem.y))
         )
         return 0.0, float(np.quantile(reference, 0.998))
-
-
-def print_table(rows: Sequence[Row]) -> None:
-    """The means over the slices, one line a method, on stdout."""
-    count = len(rows[0].image)
-    table = Table(title=f"mean of {count} slices" if count > 1 else None)
-    shown = {
-        key: COLUMNS[key] for key in ("psnr", "ssim", "residual", "nfe", "seconds") if key in rows[0].figures
-    }
-    table.add_column("method")
-    for head, _ in shown.values():
-        table.add_column(head, justify="right")
-    for row in rows:
-        table.add_row(row.name, *(form.format(row.figures[key]) for key, (_, form) in shown.items()))
-    Console().print(table)

@@ -9,13 +9,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .. import __version__
-from ..recon.bench.run import Row, picture
-from ..recon.bench.suite import Suite
-from ..recon.bench.table import FLOOR, final, ranked
-from ..recon.metrics import WINDOW_HU
-from .figures import overview, save
-from .report import BANNERS, cell, embedded, sections_of, write_page
+from ... import __version__
+from ...recon.metrics import WINDOW_HU
+from ...report.figures import overview, save
+from ...report.page import BANNERS, cell, embedded, sections_of, write_page
+from .run import Row, picture
+from .suite import Suite
+from .table import FLOOR, final, ranked
 
 HEADS = {  # key of a line -> head of the column, format
     "method": ("method", "{}"),

@@ -13,17 +13,17 @@ from typing import Any
 
 import torch
 
-from .. import __version__
-from ..pretrained.load import default_for, load
-from ..recon.bench.run import jobs, run
-from ..recon.bench.suite import Suite, named, read_suite
-from ..recon.bench.table import summary, write_csv
-from .benchmark_report import show, worst_slices, write_benchmark_report
-from .figures import pareto
-from .output import check_output
-from .progress import counting
-from .report import write_sidecar
-from .spec import device_of
+from ... import __version__
+from ...pretrained.load import default_for, load
+from ...report.figures import pareto
+from ...report.page import write_sidecar
+from ...report.progress import counting
+from ..device import device_of
+from ..output import check_output
+from .page import show, worst_slices, write_benchmark_report
+from .run import jobs, run
+from .suite import Suite, named, read_suite
+from .table import summary, write_csv
 
 MODALITIES = {"ct": "CT", "mri": "MR"}
 

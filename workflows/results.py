@@ -18,10 +18,10 @@ from ..formats.nifti import evenly_spaced, write_nifti
 from ..formats.scan import Scan, Volume
 from ..formats.store import write_reconstruction
 from ..pretrained.card import Card
+from ..recon.display import Display, Row
 from ..recon.problem import Reconstruction
-from .display import Display, Row
-from .figures import overview, save
-from .report import write_report, write_sidecar
+from ..report.figures import overview, save
+from ..report.page import write_report, write_sidecar
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from .. import __version__
 from ..formats.collect import KSPACE, LeftOut, Source, collect, find_files
 from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of, split_of
 from ..formats.store import read_images
-from .figures import sample_grid
+from ..report.figures import sample_grid
+from ..report.progress import counting
 from .output import check_output, whole_folder
-from .progress import counting
 from .series import Prepared, Settings, prepare_all
 
 PICTURE = "pack.png"

@@ -20,11 +20,11 @@ import numpy as np
 from ... import __version__
 from ...formats.write import atomic
 from ...priors.score import Prior
-from ..baselines.methods import Baseline
-from ..problem import Problem, Reconstruction
+from ...recon.baselines.methods import Baseline
+from ...recon.presets import settled
+from ...recon.problem import Problem, Reconstruction
 from .cases import Case, cases
 from .memory import peak_memory
-from .presets import settled
 from .suite import Suite, Task, find_data, split, suits
 
 Row = dict[str, Any]

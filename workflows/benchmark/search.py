@@ -19,9 +19,9 @@ import numpy as np
 
 from ...formats.write import atomic
 from ...priors.score import Prior
-from ..methods import method_of
-from ..metrics import LEAST_VIF
-from ..options import names
+from ...recon.methods import method_of
+from ...recon.metrics import LEAST_VIF
+from ...recon.options import names
 from .cases import Case
 from .run import solve
 

@@ -33,12 +33,12 @@ from ..priors.sampling.ode import flow_images
 from ..priors.score import NetworkPrior, from_channels
 from ..priors.subspace import averaged, check_coarse
 from ..priors.train import TrainConfig, Trainer, begin_with, denoising_psnr
-from .figures import sample_grid, training_curves
+from ..report.figures import sample_grid, training_curves
+from .device import device_of
 from .images import ImageSets
 from .keeping import loop
 from .resuming import Log, alone_in, kind_before, resume
 from .signals import Request
-from .spec import device_of
 
 
 def run_training(

@@ -6,6 +6,7 @@ Slices are kept as they are finished (finished.py), and the output folder is fil
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from ..formats.read import read
 from ..formats.scan import FormatError, Scan, Volume
@@ -20,22 +22,23 @@ from ..pretrained.card import Card
 from ..pretrained.load import default_for, load, load_supervised
 from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
-from ..recon.bench.presets import Preset, read_presets, settled, users
-from ..recon.bench.table import FLOOR
+from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, outside, worse
 from ..recon.methods import method_of
 from ..recon.options import names
 from ..recon.posterior.base import PosteriorMethod
+from ..recon.presets import Preset, read_presets, settled, users
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
-from .display import Display, Row, print_table
+from ..report.page import COLUMNS
+from .benchmark.table import FLOOR
+from .device import device_of, dtype_of
 from .finished import Solver, by_slices
 from .output import done_so_far, whole_folder
-from .reading import remarks
+from .remarks import remarks
 from .request import Request, asked, command, fingerprint, result_of
 from .results import Study, write_results
 from .simulate import scan_of_image, slice_list
-from .spec import device_of, dtype_of
 
 Method = PosteriorMethod | Baseline | Supervised
 CLASSICAL = {  # shown beside the method asked for
@@ -289,3 +292,18 @@ def _warned(lines: list[str]) -> list[str]:
     for line in lines:
         print(f"warning: {line}", file=sys.stderr)
     return lines
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """The means over the slices, one line a method, on stdout."""
+    count = len(rows[0].image)
+    table = Table(title=f"mean of {count} slices" if count > 1 else None)
+    shown = {
+        key: COLUMNS[key] for key in ("psnr", "ssim", "residual", "nfe", "seconds") if key in rows[0].figures
+    }
+    table.add_column("method")
+    for head, _ in shown.values():
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(row.name, *(form.format(row.figures[key]) for key, (_, form) in shown.items()))
+    Console().print(table)

@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..methods import BASELINES, method_of
-from ..simulate import CTSimulation, MRISimulation, simulation_of
+from ...recon.methods import BASELINES, method_of
+from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
 EVERY_METHOD = [  # a task takes those for its modality

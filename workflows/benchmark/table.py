@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...formats.write import atomic
-from ..metrics import bootstrap_interval
+from ...recon.metrics import bootstrap_interval
 from .run import Row
 from .suite import Suite
 

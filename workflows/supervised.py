@@ -32,12 +32,12 @@ from ..recon.baselines.supervised import first_reconstruction, in_network_units,
 from ..recon.problem import Problem
 from ..recon.simulate import CTSimulation, MRISimulation, simulate, simulation_of
 from ..recon.study import problem_of
+from .device import device_of
 from .images import ImageSets
 from .keeping import loop
 from .resuming import Log, alone_in, resume
 from .signals import Request
-from .spec import device_of
-from .training import card_of, config_of, crops_settings, refuse_other_run, run_facts, write_config
+from .train import card_of, config_of, crops_settings, refuse_other_run, run_facts, write_config
 
 BLOCK = 32  # images measured at once
 HELD_OUT = 8  # validation images

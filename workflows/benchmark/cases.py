@@ -15,10 +15,10 @@ import torch
 from ...formats.images import open_images
 from ...formats.scan import Volume
 from ...operators.attenuation import hu_from_mu
-from ..metrics import LEAST_VIF, WINDOW_HU, ct_metrics, data_residual, mri_metrics, nrmse, vif
-from ..problem import Problem
-from ..simulate import CTSimulation, MRISimulation, simulate
-from ..study import problem_of
+from ...recon.metrics import LEAST_VIF, WINDOW_HU, ct_metrics, data_residual, mri_metrics, nrmse, vif
+from ...recon.problem import Problem
+from ...recon.simulate import CTSimulation, MRISimulation, simulate
+from ...recon.study import problem_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from ..recon.baselines.methods import Baseline
-from ..recon.bench.cases import cases
-from ..recon.bench.presets import Preset, keep, likeness, users
-from ..recon.bench.suite import find_data, read_suite, suits
-from ..recon.bench.tune import check_tunable, tune
 from ..recon.methods import method_of
 from ..recon.options import names
-from .benchmarking import chosen, priors_of
-from .progress import counting
-from .spec import device_of
+from ..recon.presets import Preset, keep, likeness, users
+from ..report.progress import counting
+from .benchmark.benchmark import chosen, priors_of
+from .benchmark.cases import cases
+from .benchmark.search import check_tunable, tune
+from .benchmark.suite import find_data, read_suite, suits
+from .device import device_of
 
 
 def run_tuning(

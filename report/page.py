@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from ..formats.write import atomic
-from .info import words
+from .words import words
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLUMNS = {  # key -> head of the column, format

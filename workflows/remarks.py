@@ -1,0 +1,13 @@
+"""What must be said of an input that was read."""
+
+from __future__ import annotations
+
+from ..formats.scan import Scan, Volume
+
+
+def remarks(item: Scan | Volume) -> list[str]:
+    """What must be said of an input that was read: what was assumed, dropped or repaired, a sentence each."""
+    said = list(item.remarks)
+    if item.pixel_assumed and not any("pixel size" in line for line in said):
+        said.append("the file does not say how large a pixel is: its size is assumed; --pixel-mm says it")
+    return said

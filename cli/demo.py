@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
 
-@click.command()
-@click.option("--output", "-o", type=Path, default="scanprior-demo", help="Folder for the results.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing output folder.")
-def demo(output: Path, overwrite: bool) -> None:
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the results.")
+    ] = "scanprior-demo",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output folder.")
+    ] = False,
+) -> None:
     """Simulate a noisy 23-view scan of a real CT slice that pydicom ships, and reconstruct it by FBP, FISTA-TV and
     scanprior with a bundled prior: a table, a picture, a report, HDF5 and DICOM.
 
@@ -27,4 +32,4 @@ def demo(output: Path, overwrite: bool) -> None:
 
     request = Request(simulate="ct:views=23,photons=1e5", name_in_report=True)
     reconstruct_file(example_ct(), output, request, overwrite)
-    click.echo(f"open {output}/report.html")
+    typer.echo(f"open {output}/report.html")

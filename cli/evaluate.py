@@ -3,46 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-import click
+import typer
 
 from ..workflows.output import check_file
 
 
-@click.command()
-@click.argument("images", type=Path, required=False, help="Drawn images: samples.h5, any image set.")
-@click.option("--prior", help="Judge this prior: draw its images where none are given; its bits/dim.")
-@click.option("--reference", type=Path, help="Real images, for the FID: usually the training set.")
-@click.option("--features", type=Path, help="The network of FID and IS: Inception's weights, or TorchScript.")
-@click.option("--held-out", type=Path, help="Images that the prior has not seen, for its bits/dim.")
-@click.option("--limit", type=int, help="So many of them, spread evenly; all by default.")
-@click.option("--draw", default=50_000, help="How many images to draw.")
-@click.option("--sampler", type=click.Choice(["flow", "ancestral", "pc"]), default="flow", help="See sample.")
-@click.option("--steps", default=41, help="Network evaluations an image.")
-@click.option("--seed", default=0, help="Of the first image; the others have the next ones.")
-@click.option(
-    "--window", type=(float, float), help="Black and white of grey images; CT: -1000 1000 by default."
-)
-@click.option("--batch", default=64, help="Images at once; fewer take less memory.")
-@click.option("--device", default="auto", help="cpu, cuda or auto.")
-@click.option("--output", "-o", type=Path, help="JSON file of the figures.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing JSON file.")
 def evaluate(
-    images: Path | None,
-    prior: str | None,
-    reference: Path | None,
-    features: Path | None,
-    held_out: Path | None,
-    limit: int | None,
-    draw: int,
-    sampler: str,
-    steps: int,
-    seed: int,
-    window: tuple[float, float] | None,
-    batch: int,
-    device: str,
-    output: Path | None,
-    overwrite: bool,
+    images: Annotated[Path | None, typer.Argument(help="Drawn images: samples.h5, any image set.")] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="Judge this prior: draw its images where none are given; its bits/dim.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Real images, for the FID: usually the training set.")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="The network of FID and IS: Inception's weights, or TorchScript.")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Images that the prior has not seen, for its bits/dim.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="So many of them, spread evenly; all by default.")] = None,
+    draw: Annotated[int, typer.Option(help="How many images to draw.")] = 50000,
+    sampler: Annotated[Literal["flow", "ancestral", "pc"], typer.Option(help="See sample.")] = "flow",
+    steps: Annotated[int, typer.Option(help="Network evaluations an image.")] = 41,
+    seed: Annotated[int, typer.Option(help="Of the first image; the others have the next ones.")] = 0,
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Black and white of grey images; CT: -1000 1000 by default."),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Images at once; fewer take less memory.")] = 64,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file of the figures.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing JSON file.")] = False,
 ) -> None:
     """Figures of a prior: FID and IS of its images, bits/dim of images that it has not seen.
 

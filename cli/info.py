@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import click
+import typer
 
-from .reading import reading_options
+from .reading import Reader, reading_options
 
 
-@click.command()
-@click.argument("path", type=Path, help="A file of any known format, or a folder with one series.")
-@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
 @reading_options
-def info(path: Path, as_json: bool, reader: dict[str, Any]) -> None:
+def info(
+    path: Annotated[Path, typer.Argument(help="A file of any known format, or a folder with one series.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+    reader: Reader = None,
+) -> None:
     """Say what a file is: format, kind, shape, units, geometry. Reads headers only.
 
     \b
@@ -26,4 +27,4 @@ def info(path: Path, as_json: bool, reader: dict[str, Any]) -> None:
     from ..report.words import lines, to_json
 
     facts = describe(path, **reader)
-    click.echo(to_json(facts) if as_json else "\n".join(lines(facts)))
+    typer.echo(to_json(facts) if as_json else "\n".join(lines(facts)))

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
 from ..workflows.output import check_file
 
 
-@click.command()
-@click.argument("images", type=Path, help="An image set (HDF5), a DICOM file or folder, NIfTI.")
-@click.option("--prior", help="A bundled prior, a run folder or a file; by default the bundled one.")
-@click.option("--output", "-o", type=Path, help="CSV file of the figures.")
-@click.option("--limit", type=int, help="So many images, spread evenly; all by default.")
-@click.option("--tolerance", default=1e-3, help="Of the adaptive solver (RK45).")
-@click.option("--seed", default=0, help="Of the probe and of the dequantisation.")
-@click.option("--device", default="auto", help="cpu, cuda or auto.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing CSV file.")
 def likelihood(
-    images: Path,
-    prior: str | None,
-    output: Path | None,
-    limit: int | None,
-    tolerance: float,
-    seed: int,
-    device: str,
-    overwrite: bool,
+    images: Annotated[Path, typer.Argument(help="An image set (HDF5), a DICOM file or folder, NIfTI.")],
+    prior: Annotated[
+        str | None, typer.Option(help="A bundled prior, a run folder or a file; by default the bundled one.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV file of the figures.")] = None,
+    limit: Annotated[int | None, typer.Option(help="So many images, spread evenly; all by default.")] = None,
+    tolerance: Annotated[float, typer.Option(help="Of the adaptive solver (RK45).")] = 0.001,
+    seed: Annotated[int, typer.Option(help="Of the probe and of the dequantisation.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
 ) -> None:
     """Log-likelihood of images under a prior, as bits/dim: what a coder with this prior would need per number.
 
@@ -55,4 +49,4 @@ def likelihood(
     rows = run(images, prior, limit, tolerance, seed, device)
     if output is not None:
         write_csv(output, rows)
-        click.echo(f"wrote {output}")
+        typer.echo(f"wrote {output}")

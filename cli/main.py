@@ -1,8 +1,8 @@
 """`scanprior`: the command line.
 
-A verb's module is imported when the verb is asked for and not before, so that `scanprior --help` needs
-nothing but click. Expected errors (a wrong file, a wrong option, no memory) become one line and exit code 2;
-a defect of scanprior itself one line and exit code 1; SCANPRIOR_DEBUG=1 shows the traceback of either.
+A verb's module is imported when the verb is asked for and not before, so that `scanprior --help` needs nothing but
+Typer. Expected errors (a wrong file, a wrong option, no memory) become one line and exit code 2; a defect of scanprior
+itself one line and exit code 1; SCANPRIOR_DEBUG=1 shows the traceback of either.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from .. import __version__
 
-VERBS = {  # verb -> its line in --help; the code is the function of that name in the module of that name
+VERBS = {  # verb -> its line in --help; the code is the function, or the group, of that name in the module of that name
     "demo": "A first reconstruction in less than a minute, without any data.",
     "reconstruct": "Reconstruct a scan: mean, standard deviation, samples, report.",
     "simulate": "Simulate an undersampled or low-dose scan from images.",
@@ -33,26 +35,60 @@ VERBS = {  # verb -> its line in --help; the code is the function of that name i
 }
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)
 INTERRUPTED = 130
+SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
-class Verbs(click.Group):
+def command_of(verb: str) -> Any:
+    """The command of a verb."""
+    module = import_module(f".{verb}", __package__)
+    found = getattr(module, verb)
+    if not isinstance(found, typer.Typer):
+        app = typer.Typer(add_completion=False, context_settings=SETTINGS)
+        app.command(verb, epilog=getattr(module, "epilog", str)() or None)(found)
+        found = app
+    return get_command(found)
+
+
+class Verbs(TyperGroup):
     """A group that imports a verb's module only to run it or to print its help."""
+
+    listing = False  # the verbs are being listed: their names and lines are enough
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = dict.fromkeys(VERBS)  # type: ignore[assignment]  # the names, for "did you mean"
+        self.commands = {verb: TyperCommand(verb, help=line) for verb, line in VERBS.items()}
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return getattr(import_module(f".{cmd_name}", __package__), cmd_name) if cmd_name in VERBS else None
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in VERBS or self.listing:
+            return self.commands.get(cmd_name)
+        return command_of(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.listing = False
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.version_option(__version__, message="scanprior %(version)s", help="Print the version.")
-def app() -> None:
+app = typer.Typer(cls=Verbs, context_settings=SETTINGS, pretty_exceptions_enable=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"scanprior {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def scanprior(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """CT and MRI reconstruction from too few measurements, with score-based priors.
 
     Research use only. Not for diagnosis.
@@ -63,11 +99,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 2 wrong use or wrong data, 1 a defect, 130
     interrupted."""
     try:
-        sys.exit(app.main(arguments, prog_name="scanprior", standalone_mode=False))
-    except click.ClickException as error:  # wrong use
-        error.show()
-        sys.exit(error.exit_code)
+        sys.exit(get_command(app).main(arguments, prog_name="scanprior", standalone_mode=False))
     except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong use, which Typer says
+            error.show()
+            sys.exit(error.exit_code)
         code, line = describe_error(error)
         if code != INTERRUPTED and os.environ.get("SCANPRIOR_DEBUG", "0") not in ("", "0"):
             raise
@@ -77,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def describe_error(error: Exception) -> tuple[int, str]:
     """The exit code and the one line for an exception."""
-    if isinstance(error, click.Abort) and isinstance(error.__cause__, KeyboardInterrupt):
+    if isinstance(error, typer.Abort) and isinstance(error.__cause__, KeyboardInterrupt):
         return INTERRUPTED, "Interrupted"
     words = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:

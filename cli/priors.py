@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-import click
+import typer
 
-KINDS = ("score-sde", "edm", "adm", "diffusers", "ncsnv2")  # of pretrained.convert, which imports torch
+priors = typer.Typer(add_completion=False)
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def priors(context: click.Context) -> None:
+@priors.callback(invoke_without_command=True)
+def of_priors(context: typer.Context) -> None:
     """List, show, check, fetch and import priors; without a verb, list them.
 
     Priors come with scanprior or lie in a cache: $SCANPRIOR_HOME, or the platform's folder for user data.
@@ -24,12 +24,11 @@ def priors(context: click.Context) -> None:
       scanprior priors verify
     """
     if context.invoked_subcommand is None:
-        context.invoke(list_priors)
+        list_priors()
 
 
 @priors.command("list")
-@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
-def list_priors(as_json: bool = False) -> None:
+def list_priors(as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False) -> None:
     """List what is bundled and what is in the cache.
 
     \b
@@ -39,13 +38,16 @@ def list_priors(as_json: bool = False) -> None:
     """
     from ..workflows.priors import listing, listing_json
 
-    click.echo(listing_json() if as_json else listing())
+    typer.echo(listing_json() if as_json else listing())
 
 
 @priors.command()
-@click.argument("name", help="A bundled or cached prior, a run folder or a .safetensors file.")
-@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
-def show(name: str, as_json: bool) -> None:
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A bundled or cached prior, a run folder or a .safetensors file.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+) -> None:
     """Show the whole card of a prior.
 
     \b
@@ -58,12 +60,15 @@ def show(name: str, as_json: bool) -> None:
 
     card = card_of(name).to_dict()
     told = {key: value for key, value in card.items() if value not in ("", [], {})}
-    click.echo(to_json(card) if as_json else "\n".join(lines(told)))
+    typer.echo(to_json(card) if as_json else "\n".join(lines(told)))
 
 
 @priors.command()
-@click.argument("names", nargs=-1, help="Priors by name, file or run folder; all by default.")
-def verify(names: tuple[str, ...]) -> None:
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Priors by name, file or run folder; all by default.")
+    ] = None,
+) -> None:
     """Check priors: hash, cards, weights, and whether they denoise. Exit code 0: all sound; 1: one is not.
 
     \b
@@ -71,18 +76,26 @@ def verify(names: tuple[str, ...]) -> None:
       scanprior priors verify
       scanprior priors verify ct-256 my-prior
     """
+    names = tuple(names or ())
     from ..workflows.priors import verify_priors
 
     if not verify_priors(names):
-        raise click.exceptions.Exit(1)
+        raise typer.Exit(1)
 
 
 @priors.command()
-@click.argument("source", help="An http(s) address of a .safetensors file, or such a file or run folder.")
-@click.option("--sha256", help="Of the file, from whoever offers it; another file is refused.")
-@click.option("--name", help="In the cache; the card's own by default.")
-@click.option("--overwrite", is_flag=True, help="Replace a cached prior of this name.")
-def fetch(source: str, sha256: str | None, name: str | None, overwrite: bool) -> None:
+def fetch(
+    source: Annotated[
+        str, typer.Argument(help="An http(s) address of a .safetensors file, or such a file or run folder.")
+    ],
+    sha256: Annotated[
+        str | None, typer.Option(help="Of the file, from whoever offers it; another file is refused.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="In the cache; the card's own by default.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a cached prior of this name.")
+    ] = False,
+) -> None:
     """Put a prior into the cache, where every command finds it by name, without a network from then on.
 
     \b
@@ -96,48 +109,46 @@ def fetch(source: str, sha256: str | None, name: str | None, overwrite: bool) ->
 
 
 @priors.command("import")
-@click.argument("checkpoint", type=Path, help="Of another project; .safetensors or a PyTorch state dict.")
-@click.option("--kind", type=click.Choice(KINDS), required=True, help="The code that it is of.")
-@click.option("--name", required=True, help="Of the prior.")
-@click.option("--modality", type=click.Choice(["CT", "MR", "RGB"]), required=True, help="Of its images.")
-@click.option(
-    "--intensity",
-    required=True,
-    help="How its images were scaled: attenuation:hu_per_unit=1000,hu_at_zero=0 (CT), "
-    "robust-maximum:quantile=0.99,factor=1 (MR), grey-levels:per_unit=255,at_zero=0 (RGB).",
-)
-@click.option("--window", type=(float, float), required=True, help="Least and greatest value; CT: HU.")
-@click.option("--options", default="", show_default=False, help="What shapes cannot tell; see above.")
-@click.option("--sigma-data", default=0.5, help="Standard deviation of its images, in network units.")
-@click.option("--pixel-mm", type=(float, float), help="Smallest and largest pixel of its images [mm].")
-@click.option("--matrix", type=(int, int), help="Rows and columns of its images.")
-@click.option("--description", default="", show_default=False, help="What it is, in a sentence.")
-@click.option("--licence", default="", show_default=False, help="Of the weights.")
-@click.option(
-    "--data",
-    type=(str, str, str),
-    multiple=True,
-    metavar="NAME LICENCE ATTRIBUTION",
-    help="What it was trained on; repeatable.",
-)
-@click.option("--output", "-o", type=Path, help="A .safetensors file, instead of the cache.")
-@click.option("--overwrite", is_flag=True, help="Replace a prior of this name, or the file.")
 def import_(
-    checkpoint: Path,
-    kind: str,
-    name: str,
-    modality: str,
-    intensity: str,
-    window: tuple[float, float],
-    options: str,
-    sigma_data: float,
-    pixel_mm: tuple[float, float] | None,
-    matrix: tuple[int, int] | None,
-    description: str,
-    licence: str,
-    data: tuple[tuple[str, str, str], ...],
-    output: Path | None,
-    overwrite: bool,
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Of another project; .safetensors or a PyTorch state dict.")
+    ],
+    kind: Annotated[
+        Literal["score-sde", "edm", "adm", "diffusers", "ncsnv2"],
+        typer.Option(help="The code that it is of."),
+    ],
+    name: Annotated[str, typer.Option(help="Of the prior.")],
+    modality: Annotated[Literal["CT", "MR", "RGB"], typer.Option(help="Of its images.")],
+    intensity: Annotated[
+        str,
+        typer.Option(
+            help="How its images were scaled: attenuation:hu_per_unit=1000,hu_at_zero=0 (CT), "
+            "robust-maximum:quantile=0.99,factor=1 (MR), grey-levels:per_unit=255,at_zero=0 (RGB)."
+        ),
+    ],
+    window: Annotated[tuple[float, float], typer.Option(help="Least and greatest value; CT: HU.")],
+    options: Annotated[
+        str, typer.Option(help="What shapes cannot tell; see above.", show_default=False)
+    ] = "",
+    sigma_data: Annotated[
+        float, typer.Option(help="Standard deviation of its images, in network units.")
+    ] = 0.5,
+    pixel_mm: Annotated[
+        tuple[float, float] | None, typer.Option(help="Smallest and largest pixel of its images [mm].")
+    ] = None,
+    matrix: Annotated[tuple[int, int] | None, typer.Option(help="Rows and columns of its images.")] = None,
+    description: Annotated[str, typer.Option(help="What it is, in a sentence.", show_default=False)] = "",
+    licence: Annotated[str, typer.Option(help="Of the weights.", show_default=False)] = "",
+    data: Annotated[
+        list[tuple[str, str, str]] | None,
+        typer.Option(help="What it was trained on; repeatable.", metavar="NAME LICENCE ATTRIBUTION"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .safetensors file, instead of the cache.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a prior of this name, or the file.")
+    ] = False,
 ) -> None:
     """Make a prior of a published checkpoint. The network is read from the shapes of its weights; how its images
     were scaled, no checkpoint says: ask whoever trained it.
@@ -156,6 +167,7 @@ def import_(
       scanprior priors import ema.pt --kind adm --options num_heads=4 --name chest --modality CT \\
         --intensity attenuation:hu_per_unit=1000,hu_at_zero=0 --window -1000 1000 -o chest.safetensors
     """
+    data = tuple(data or ())
     from ..workflows.priors import import_prior
 
     facts = {

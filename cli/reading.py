@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
-import click
+import typer
 
-if TYPE_CHECKING:
-    pass
+Reader = dict[str, Any] | None  # what a verb gets as `reader`: {name: value} of the options that were said
+PANEL = "Reading"
+
+
+def _option(help: str) -> Any:
+    return typer.Option(help=help, rich_help_panel=PANEL, show_default=False)
+
 
 OPTIONS = {  # as the reader knows it -> as it is said
-    "series": click.option("--series", help="DICOM: UID, number or description of one of several series."),
-    "echo": click.option("--echo", type=int, help="Echo, of several (from 0)."),
-    "time": click.option("--time", type=int, help="Time, repetition or dynamic, of several (from 0)."),
-    "volume": click.option("--volume", type=int, help="One of several volumes in one place (from 0)."),
-    "modality": click.option(
-        "--modality", type=click.Choice(["CT", "MR"]), help="Of images that do not say it (NIfTI)."
-    ),
-    "pixel_mm": click.option(
-        "--pixel-mm", type=float, help="Side of a pixel [mm], where the file does not say it."
-    ),
-    "angle_sign": click.option(
-        "--angle-sign", type=int, help="Simple sinogram, .npy: -1, angles run clockwise."
-    ),
-    "center": click.option("--center", type=float, help="DXchange, NXtomo: column of the rotation axis."),
-    "drop_columns": click.option(
-        "--drop-columns", type=int, help="DXchange, NXtomo: header columns to drop."
-    ),
-    "max_memory": click.option(
-        "--max-memory", type=float, help="GB that reading may take; by default what the machine has."
-    ),
-    "allow_external": click.option(
-        "--allow-external", is_flag=True, default=None, help="HDF5 may refer to files beside it."
-    ),
+    "series": Annotated[str | None, _option("DICOM: UID, number or description of one of several series.")],
+    "echo": Annotated[int | None, _option("Echo, of several (from 0).")],
+    "time": Annotated[int | None, _option("Time, repetition or dynamic, of several (from 0).")],
+    "volume": Annotated[int | None, _option("One of several volumes in one place (from 0).")],
+    "modality": Annotated[Literal["CT", "MR"] | None, _option("Of images that do not say it (NIfTI).")],
+    "pixel_mm": Annotated[float | None, _option("Side of a pixel [mm], where the file does not say it.")],
+    "angle_sign": Annotated[int | None, _option("Simple sinogram, .npy: -1, angles run clockwise.")],
+    "center": Annotated[float | None, _option("DXchange, NXtomo: column of the rotation axis.")],
+    "drop_columns": Annotated[int | None, _option("DXchange, NXtomo: header columns to drop.")],
+    "max_memory": Annotated[
+        float | None, _option("GB that reading may take; by default what the machine has.")
+    ],
+    "allow_external": Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-external",
+            help="HDF5 may refer to files beside it.",
+            rich_help_panel=PANEL,
+            show_default=False,
+        ),
+    ],
 }
 
 
@@ -46,6 +50,13 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         reader = {name: value for name in OPTIONS if (value := given.pop(name)) is not None}
         return command(**given, reader=reader)
 
-    for option in reversed(OPTIONS.values()):
-        with_reader = option(with_reader)
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    said = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in OPTIONS.items()
+    ]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != "reader"]
+    with_reader.__signature__ = inspect.Signature([*parameters, *said])  # type: ignore[attr-defined]
+    with_reader.__annotations__ = {p.name: p.annotation for p in (*parameters, *said)}
+    del with_reader.__wrapped__  # Typer would read its annotations
     return with_reader

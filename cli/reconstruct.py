@@ -3,55 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-import click
+import typer
 
 from ..recon.methods import lines
-from ..workflows.device import DTYPES
-from .reading import reading_options
+from .reading import Reader, reading_options
 
 
-@click.command(epilog=f"\b\nMethods (docs/methods.md):\n{lines()}")
-@click.argument("scan", type=Path, help="HDF5 (fastMRI, ISMRMRD, DXchange, own), or images with --simulate.")
-@click.option("--output", "-o", type=Path, required=True, help="Folder for the results.")
-@click.option("--simulate", help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")
-@click.option("--prior", help="Bundled name, run folder or .safetensors file.")
-@click.option("--method", default="dds", help="One of the methods below.")
-@click.option("--options", default="", show_default=False, help="Settings of the method: steps=50,eta=1")
-@click.option("--samples", type=click.IntRange(1), default=8, help="Posterior samples per slice.")
-@click.option("--seed", default=0, help="Of the samples (and of a simulation).")
-@click.option("--slices", help="Slices, e.g. 0,3,8 or 4-9; all by default.")
-@click.option("--baselines/--no-baselines", default=True, help="Reconstruct classically too, to compare.")
-@click.option("--mu-water", type=float, help="Attenuation of water [1/mm] that defines HU.")
-@click.option("--device", default="auto", help="cpu, cuda or auto.")
-@click.option(
-    "--dtype", type=click.Choice(DTYPES), default="auto", help="Of the network; auto: what is fast here."
-)
-@click.option("--batch", type=click.IntRange(1), default=8, help="Images denoised at once.")
-@click.option(
-    "--name-in-report", is_flag=True, help="Call the input by its name in the report, not by its hash."
-)
-@click.option("--overwrite", is_flag=True, help="Replace an existing output folder.")
+def epilog() -> str:
+    """The methods for --help, one a line."""
+    return "Methods (docs/methods.md):\n\n" + lines().replace("\b\n", "").replace("\n", "\n\n")
+
+
 @reading_options
 def reconstruct(
-    scan: Path,
-    output: Path,
-    simulate: str | None,
-    prior: str | None,
-    method: str,
-    options: str,
-    samples: int,
-    seed: int,
-    slices: str | None,
-    baselines: bool,
-    mu_water: float | None,
-    device: str,
-    dtype: str,
-    batch: int,
-    name_in_report: bool,
-    overwrite: bool,
-    reader: dict[str, Any],
+    scan: Annotated[
+        Path, typer.Argument(help="HDF5 (fastMRI, ISMRMRD, DXchange, own), or images with --simulate.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    simulate: Annotated[
+        str | None, typer.Option(help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")
+    ] = None,
+    prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
+    method: Annotated[str, typer.Option(help="One of the methods below.")] = "dds",
+    options: Annotated[
+        str, typer.Option(help="Settings of the method: steps=50,eta=1", show_default=False)
+    ] = "",
+    samples: Annotated[int, typer.Option(help="Posterior samples per slice.", min=1)] = 8,
+    seed: Annotated[int, typer.Option(help="Of the samples (and of a simulation).")] = 0,
+    slices: Annotated[str | None, typer.Option(help="Slices, e.g. 0,3,8 or 4-9; all by default.")] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Reconstruct classically too, to compare.")
+    ] = True,
+    mu_water: Annotated[
+        float | None, typer.Option(help="Attenuation of water [1/mm] that defines HU.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the network; auto: what is fast here.")
+    ] = "auto",
+    batch: Annotated[int, typer.Option(help="Images denoised at once.", min=1)] = 8,
+    name_in_report: Annotated[
+        bool,
+        typer.Option("--name-in-report", help="Call the input by its name in the report, not by its hash."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output folder.")
+    ] = False,
+    reader: Reader = None,
 ) -> None:
     """Reconstruct a scan: mean, standard deviation and samples of the posterior, with a picture and a report.
 

@@ -3,51 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-import click
+import typer
 
 
-@click.command()
-@click.option(
-    "--prior", help="Bundled, in the cache, a run folder or a file; by default the bundled CT prior."
-)
-@click.option("--output", "-o", type=Path, required=True, help="Folder of the results.")
-@click.option("--images", "-n", default=16, help="How many.")
-@click.option(
-    "--size", type=int, help="Rows and columns, any number; the prior's own, at most 256, by default."
-)
-@click.option("--steps", type=int, help="Network evaluations an image; by default 41, with --sampler pc 500.")
-@click.option(
-    "--sampler",
-    type=click.Choice(["flow", "ancestral", "pc"]),
-    default="flow",
-    help="flow: the probability flow by Heun's method, noise at the start only; ancestral: fresh noise at each level, "
-    "which needs more --steps; pc: reverse diffusion and Langevin (Song et al. 2021), which leaves noise in the images "
-    "under some hundred.",
-)
-@click.option("--seed", default=0, help="Of the first image; the others have the next ones.")
-@click.option("--class", "class_name", help="Draw images of this class only.")
-@click.option("--classifier", type=Path, help="The classifier that knows the class (.safetensors).")
-@click.option("--strength", default=1.0, help="Of the guidance by the classifier; above 1 exaggerates.")
-@click.option("--batch", default=4, help="Images drawn at once; fewer take less memory.")
-@click.option("--tile", type=int, help="Denoise in overlapping tiles of this side; for large images.")
-@click.option("--device", default="auto", help="cpu, cuda or auto.")
-@click.option("--overwrite/--no-overwrite", help="Replace an existing output folder.")
 def sample(
-    prior: str | None,
-    output: Path,
-    images: int,
-    size: int | None,
-    steps: int | None,
-    sampler: str,
-    seed: int,
-    class_name: str | None,
-    classifier: Path | None,
-    strength: float,
-    batch: int,
-    tile: int | None,
-    device: str,
-    overwrite: bool,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")],
+    prior: Annotated[
+        str | None,
+        typer.Option(help="Bundled, in the cache, a run folder or a file; by default the bundled CT prior."),
+    ] = None,
+    images: Annotated[int, typer.Option("--images", "-n", help="How many.")] = 16,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Rows and columns, any number; the prior's own, at most 256, by default."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Network evaluations an image; by default 41, with --sampler pc 500.")
+    ] = None,
+    sampler: Annotated[
+        Literal["flow", "ancestral", "pc"],
+        typer.Option(
+            help="flow: the probability flow by Heun's method, noise at the start only; ancestral: fresh noise at "
+            "each level, which needs more --steps; pc: reverse diffusion and Langevin (Song et al. 2021), "
+            "which leaves noise in the images under some hundred."
+        ),
+    ] = "flow",
+    seed: Annotated[int, typer.Option(help="Of the first image; the others have the next ones.")] = 0,
+    class_name: Annotated[str | None, typer.Option("--class", help="Draw images of this class only.")] = None,
+    classifier: Annotated[
+        Path | None, typer.Option(help="The classifier that knows the class (.safetensors).")
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(help="Of the guidance by the classifier; above 1 exaggerates.")
+    ] = 1.0,
+    batch: Annotated[int, typer.Option(help="Images drawn at once; fewer take less memory.")] = 4,
+    tile: Annotated[
+        int | None, typer.Option(help="Denoise in overlapping tiles of this side; for large images.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite/--no-overwrite", help="Replace an existing output folder.")
+    ] = False,
 ) -> None:
     """Draw images from a prior, without any measurement: what it believes scans look like.
 

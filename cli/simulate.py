@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import click
+import typer
 
 from ..workflows.output import check_file
 from ..workflows.remarks import remarks
-from .reading import reading_options
+from .reading import Reader, reading_options
 
 
-@click.command()
-@click.argument("image", type=Path, help="DICOM file or folder, NIfTI, or an HDF5 image set.")
-@click.option("--output", "-o", type=Path, required=True, help="The scan's HDF5 file.")
-@click.option("--ct", help="views=60,photons=1e5,fan,curved,arc=180,metal=2,…")
-@click.option("--mri", help="accel=4,coils=8,snr=30,mask=radial,…")
-@click.option("--slices", help="Slices, e.g. 0,3,8 or 4-9; all by default.")
-@click.option("--seed", default=0, help="Of the noise, the phase and the mask.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @reading_options
 def simulate(
-    image: Path,
-    output: Path,
-    ct: str | None,
-    mri: str | None,
-    slices: str | None,
-    seed: int,
-    overwrite: bool,
-    reader: dict[str, Any],
+    image: Annotated[Path, typer.Argument(help="DICOM file or folder, NIfTI, or an HDF5 image set.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The scan's HDF5 file.")],
+    ct: Annotated[str | None, typer.Option(help="views=60,photons=1e5,fan,curved,arc=180,metal=2,…")] = None,
+    mri: Annotated[str | None, typer.Option(help="accel=4,coils=8,snr=30,mask=radial,…")] = None,
+    slices: Annotated[str | None, typer.Option(help="Slices, e.g. 0,3,8 or 4-9; all by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise, the phase and the mask.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    reader: Reader = None,
 ) -> None:
     """Simulate a scan of real images, on a grid finer than the reconstruction's.
 
@@ -49,9 +41,9 @@ def simulate(
     from ..formats.store import write_scan
 
     for line in remarks(scan):
-        click.echo(f"note: {line}")
+        typer.echo(f"note: {line}")
     write_scan(output, scan)
     gaps = "" if scan.kind == "mri" or scan.mask is None else f", {1 - scan.mask.mean():.1%} of the rays lost"
-    click.echo(
+    typer.echo(
         f"wrote {output}: {scan.kind} data {scan.data.shape}{gaps}, reconstruction matrix {scan.matrix}"
     )

@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
 from ..workflows.signals import listening
 
 
-@click.command()
-@click.option(
-    "--data",
-    type=Path,
-    required=True,
-    multiple=True,
-    help="Training images: HDF5 image sets or folders of DICOM; repeatable.",
-)
-@click.option("--output", "-o", type=Path, required=True, help="Run folder; an existing one is resumed.")
-@click.option("--preset", default="ct-256", help="ct-256, mri-256, or a TOML file of your own.")
-@click.option("--validation", type=Path, multiple=True, help="Images of other patients; repeatable.")
-@click.option("--steps", type=int, help="Optimiser steps in all, instead of the preset's.")
-@click.option("--start-from", help="Start from the weights of this prior.")
-@click.option(
-    "--supervised", help="A supervised network for this measurement instead: ct:views=23,photons=1e5"
-)
-@click.option("--device", default="auto", help="cpu, cuda or auto.")
-@click.option("--checkpoint-minutes", default=5.0, help="Minutes between checkpoints.")
-@click.option(
-    "--force", is_flag=True, help="Go on with other data, seed or settings than the run began with."
-)
 def train(
-    data: tuple[Path, ...],
-    output: Path,
-    preset: str,
-    validation: tuple[Path, ...],
-    steps: int | None,
-    start_from: str | None,
-    supervised: str | None,
-    device: str,
-    checkpoint_minutes: float,
-    force: bool,
+    data: Annotated[
+        list[Path], typer.Option(help="Training images: HDF5 image sets or folders of DICOM; repeatable.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder; an existing one is resumed.")],
+    preset: Annotated[str, typer.Option(help="ct-256, mri-256, or a TOML file of your own.")] = "ct-256",
+    validation: Annotated[
+        list[Path] | None, typer.Option(help="Images of other patients; repeatable.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps in all, instead of the preset's.")
+    ] = None,
+    start_from: Annotated[str | None, typer.Option(help="Start from the weights of this prior.")] = None,
+    supervised: Annotated[
+        str | None,
+        typer.Option(help="A supervised network for this measurement instead: ct:views=23,photons=1e5"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    checkpoint_minutes: Annotated[float, typer.Option(help="Minutes between checkpoints.")] = 5.0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on with other data, seed or settings than the run began with.")
+    ] = False,
 ) -> None:
     """Train a prior on your own scans; kill it and run it again, and it goes on where it was.
 
@@ -56,6 +47,8 @@ def train(
       scanprior train --data dicom_folder/ --preset ct-256 --steps 5000 -o run/
       scanprior train --data scans.h5 --preset ct-256 --supervised ct:views=23,photons=1e5 -o run/
     """
+    data = tuple(data)
+    validation = tuple(validation or ())
     from ..workflows.training_preset import read_preset
 
     run = list(data), output, read_preset(preset), list(validation)

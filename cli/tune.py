@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-import click
+import typer
 
 
-@click.command()
-@click.argument("method")
-@click.argument("suite")
-@click.option("--options", default="", show_default=False, help="Settings that stay as they are: steps=50")
-@click.option("--task", "tasks", multiple=True, help="Only these tasks of the suite; repeatable.")
-@click.option("--data", type=Path, help="Validation images, instead of the suite's.")
-@click.option("--patients", type=click.IntRange(1), default=2, help="The first n patients.")
-@click.option("--slices", type=click.IntRange(1), default=1, help="Slices of each patient.")
-@click.option("--trials", type=click.IntRange(1), default=20, help="Settings to try, for each task.")
-@click.option("--metric", type=click.Choice(["psnr", "ssim", "vif"]), default="psnr", help="What to raise.")
-@click.option("--output", "-o", type=Path, help="File of presets; by default that which `reconstruct` reads.")
-@click.option("--prior", help="Bundled name, run folder or .safetensors file.")
-@click.option("--device", default="auto", help="cpu, cuda or auto.")
 def tune(
-    method: str,
-    suite: str,
-    options: str,
-    tasks: tuple[str, ...],
-    data: Path | None,
-    patients: int,
-    slices: int,
-    trials: int,
-    metric: str,
-    output: Path | None,
-    prior: str | None,
-    device: str,
+    method: Annotated[str, typer.Argument()],
+    suite: Annotated[str, typer.Argument()],
+    options: Annotated[
+        str, typer.Option(help="Settings that stay as they are: steps=50", show_default=False)
+    ] = "",
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="Only these tasks of the suite; repeatable.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Validation images, instead of the suite's.")] = None,
+    patients: Annotated[int, typer.Option(help="The first n patients.", min=1)] = 2,
+    slices: Annotated[int, typer.Option(help="Slices of each patient.", min=1)] = 1,
+    trials: Annotated[int, typer.Option(help="Settings to try, for each task.", min=1)] = 20,
+    metric: Annotated[Literal["psnr", "ssim", "vif"], typer.Option(help="What to raise.")] = "psnr",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File of presets; by default that which `reconstruct` reads."),
+    ] = None,
+    prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
 ) -> None:
     """Tune METHOD for the measurements of SUITE on validation images, and keep what was found: `reconstruct` and
     `benchmark` use it by themselves for scans of that kind.
@@ -45,6 +40,7 @@ def tune(
       scanprior tune dps ct-sparse --options steps=100 --task "23 views" --trials 30
       scanprior tune dds my_suite.toml --data my_validation_images.h5 --metric ssim
     """
+    tasks = tuple(tasks or ())
     from ..workflows.tune import run_tuning
 
     run_tuning(

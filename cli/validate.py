@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import click
+import typer
 
-from .reading import reading_options
+from .reading import Reader, reading_options
 
 
-@click.command()
-@click.argument("path", type=Path, help="A file of any known format, or a folder with one series.")
-@click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
 @reading_options
-def validate(path: Path, as_json: bool, reader: dict[str, Any]) -> None:
+def validate(
+    path: Annotated[Path, typer.Argument(help="A file of any known format, or a folder with one series.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+    reader: Reader = None,
+) -> None:
     """Check a file before a reconstruction. Exit code 0: usable; 2: not.
 
     \b
@@ -26,9 +27,9 @@ def validate(path: Path, as_json: bool, reader: dict[str, Any]) -> None:
     from ..workflows.validate import examine
 
     found = examine(path, **reader)
-    click.echo(to_json(found) if as_json else report(found))
+    typer.echo(to_json(found) if as_json else report(found))
     if not found["usable"]:
-        raise click.exceptions.Exit(2)
+        raise typer.Exit(2)
 
 
 def report(found: dict[str, Any]) -> str:

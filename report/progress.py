@@ -1,8 +1,10 @@
-"""The progress bar of runs that count things: images, slices, trials. On stderr, so that stdout can be piped."""
+"""The progress of a run on a terminal or in a notebook; plain lines at intervals where neither is. All on stderr, so that
+stdout can be piped."""
 
 from __future__ import annotations
 
 import sys
+import time
 
 from rich.console import Console
 from rich.progress import (
@@ -14,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+EVERY = 30.0  # seconds between plain lines
+
 
 def counting() -> Progress:
     """What is done of what, for how long, and how much longer; a context manager. Nothing where no terminal is."""
@@ -21,3 +25,58 @@ def counting() -> Progress:
     times = (TimeElapsedColumn(), TimeRemainingColumn())
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
     return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+class Shown:
+    """A workflow's progress (workflows/progress.py): a bar for the stage that runs, a line for each that has ended.
+
+    Args:
+        quiet: only warnings.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console, self.quiet = Console(file=sys.stderr), quiet
+        self.live = not quiet and (self.console.is_terminal or self.console.is_jupyter)
+        self.bar: Progress | None = None
+        self.name, self.total, self.began, self.last = "", None, time.monotonic(), time.monotonic()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """End the stage before, begin this one."""
+        self.close()
+        self.name, self.total, self.began, self.last = name, total, time.monotonic(), time.monotonic()
+        if self.live:
+            times = (TimeElapsedColumn(), *((TimeRemainingColumn(),) if total else ()))
+            counts = (MofNCompleteColumn(), TextColumn("{task.fields[note]}")) if total else ()
+            columns = (TextColumn("{task.description}"), BarColumn(), *counts, *times)
+            self.bar = Progress(*columns, console=self.console, transient=total is None)
+            self.task = self.bar.add_task(name, total=total, note="")
+            self.bar.start()
+        elif total is None and not self.quiet:
+            self._line(name)
+
+    def update(self, done: int, note: str = "") -> None:
+        """A step of the stage."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, note=note)
+        elif not self.quiet and (time.monotonic() - self.last > EVERY or done == self.total):
+            self.last, seconds = time.monotonic(), time.monotonic() - self.began
+            of = f"/{self.total}" if self.total else ""
+            self._line(f"{self.name} {done}{of}  {note}".rstrip() + f"  ({seconds:.0f} s)")
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+        if not self.quiet:
+            self._line(line)
+
+    def warn(self, line: str) -> None:
+        """A line for the user, even a quiet one."""
+        self._line(f"warning: {line}")
+
+    def close(self) -> None:
+        """Put the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def _line(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -99,13 +99,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 2 wrong use or wrong data, 1 a defect, 130
     interrupted."""
     try:
-        sys.exit(get_command(app).main(arguments, prog_name="scanprior", standalone_mode=False))
+        code = get_command(app).main(arguments, prog_name="scanprior", standalone_mode=False)
+        if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            print("Interrupted", file=sys.stderr)
+        sys.exit(code)
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong use, which Typer says
             error.show()
             sys.exit(error.exit_code)
         code, line = describe_error(error)
-        if code != INTERRUPTED and os.environ.get("SCANPRIOR_DEBUG", "0") not in ("", "0"):
+        if os.environ.get("SCANPRIOR_DEBUG", "0") not in ("", "0"):
             raise
         print(line, file=sys.stderr)
         sys.exit(code)
@@ -113,8 +116,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def describe_error(error: Exception) -> tuple[int, str]:
     """The exit code and the one line for an exception."""
-    if isinstance(error, typer.Abort) and isinstance(error.__cause__, KeyboardInterrupt):
-        return INTERRUPTED, "Interrupted"
     words = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror

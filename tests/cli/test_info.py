@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 from scanprior.cli.main import app
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import write_scan

@@ -11,7 +11,7 @@ import pytest
 from scanprior.cli import main as shell
 from scanprior.cli.main import VERBS, main
 
-HEAVY = ("torch", "scipy", "matplotlib", "h5py", "pydicom", "pydantic", "numpy", "jinja2", "rich.progress")
+HEAVY = ("torch", "scipy", "matplotlib", "h5py", "pydicom", "numpy", "jinja2", "rich.progress")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -11,7 +11,7 @@ from .options import parse
 if TYPE_CHECKING:
     from .baselines.methods import Baseline
     from .baselines.supervised import Supervised
-    from .posterior.base import PosteriorMethod
+    from .posterior.method import PosteriorMethod
 
 METHODS = {  # name -> (module, class, its line in --help)
     "dds": ("dds", "DDS", "few conjugate gradients inside DDIM, warm start (Chung 2024); the default"),

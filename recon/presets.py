@@ -27,7 +27,7 @@ from ..operators.geometry import Geometry
 from ..pretrained.cache import home
 from .baselines.weights import measurements
 from .methods import method_of
-from .posterior.base import MODEL_ERROR
+from .posterior.posed import MODEL_ERROR
 from .problem import Problem
 
 SHIPPED = Path(__file__).with_name("presets.toml")

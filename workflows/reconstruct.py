@@ -26,7 +26,7 @@ from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, outside, worse
 from ..recon.methods import method_of
 from ..recon.options import names
-from ..recon.posterior.base import PosteriorMethod
+from ..recon.posterior.method import PosteriorMethod
 from ..recon.presets import Preset, read_presets, settled, users
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of

@@ -18,7 +18,7 @@ from .. import __version__
 from ..formats.read import files_of
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
-from ..recon.posterior.base import PosteriorMethod
+from ..recon.posterior.method import PosteriorMethod
 
 NOT_OF_THE_RESULT = {"device", "batch"}  # a result is no function of them
 OF_SAMPLES = {"samples", "batch", "dtype"}

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ...priors.sampling.langevin import ncsnv2_epsilon
 from ...priors.sampling.loop import Noise, log_snr_levels
-from .base import Posed
 from .descent import Descent
+from .posed import Posed
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise, karras_levels
-from .base import Posed, PosteriorMethod
 from .covariance import SteinDiagonal
+from .method import PosteriorMethod
+from .posed import Posed
 
 
 class Kind(NamedTuple):
@@ -59,9 +60,6 @@ class Auto(PosteriorMethod):
     def __post_init__(self) -> None:
         if self.steps < 1 or self.sigma_start <= max(kind.sigma_min for kind in KINDS.values()):
             raise ValueError(f"got {self}, expected steps >= 1 and sigma_start above the last level")
-
-    def steps_in_all(self) -> int:
-        return self.steps
 
     def _start(self, posed: Posed) -> Tensor:
         """The first level of each item, (B, 1, ..., 1)."""

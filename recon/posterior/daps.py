@@ -22,8 +22,8 @@ from torch import Tensor
 
 from ...priors.sampling.loop import Noise
 from ...priors.sampling.ode import Euler
-from .base import Posed
 from .descent import Descent
+from .posed import Posed
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,5 @@ class DAPS(Descent):
         if self.ode > 1:
             x = Euler(self.ode - 1)(lambda x, s: (x - posed.denoise(x, s)) / s, x, s, lowest).x
         x_0t = posed.denoise(x, lowest if self.ode > 1 else s)
-        n = noise.like(posed.y) / posed.weights.sqrt()
-        x_0 = posed.data_step(x_0t, (self.r * s) ** 2, self.cg, y=posed.y + n)
+        x_0 = posed.data_step(x_0t, (self.r * s) ** 2, self.cg, y=posed.y + noise.like(posed.y))
         return x_0 + s_next * noise.like(x), x_0

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise
-from .base import Posed
 from .ddrm import NOTHING, measured
 from .descent import Descent, ancestral
+from .posed import Posed
 from .spectral import Krylov
 
 

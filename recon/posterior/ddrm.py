@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise
-from .base import Posed
 from .descent import Descent
+from .posed import Posed
 from .spectral import Krylov
 
 NOTHING = 1e-2  # an eigenvalue of A^H A, whitened: the data know this direction to ten network units

@@ -27,9 +27,10 @@ from torch import Tensor
 
 from ...priors.sampling.loop import Noise
 from ...priors.sde import SDE
-from .base import Posed, PosteriorMethod
 from .covariance import SteinDiagonal
 from .descent import ancestral, noise_levels, noised
+from .method import PosteriorMethod
+from .posed import Posed
 
 LEAST_GAMMA = 2.0
 
@@ -74,9 +75,6 @@ class DDS(PosteriorMethod):
         """The noise levels s_1 > ... > s_N, each one network evaluation."""
         top = self.sigma_start if self.warm_start else self.sigma_max
         return noise_levels(self.steps, top, self.sigma_min, self.sde)
-
-    def steps_in_all(self) -> int:
-        return self.steps
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
         gamma = self.gamma or round(float(posed.undersampling.clamp_min(LEAST_GAMMA).mean()), 3)

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from ...priors.sampling.loop import Noise, karras_levels
 from ...priors.sde import SDE
-from .base import Posed, PosteriorMethod
+from .method import PosteriorMethod
+from .posed import Posed
 
 START, START_CG = 0.05, 10  # error of x_LS, in network units; conjugate gradients from there
 
@@ -80,9 +81,6 @@ class Descent(PosteriorMethod):
     def levels(self) -> list[float]:
         """s_1 > ... > s_N."""
         return noise_levels(self.steps, self.sigma_max, self.sigma_min, self.sde)
-
-    def steps_in_all(self) -> int:
-        return self.steps
 
     def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
         """From x at level s to level s_next (0 at the end): (x, estimate of the clean image)."""

@@ -4,7 +4,7 @@
     x' = the unconditional step of the reverse SDE
     x  = x' - (zeta / |y - A D|) grad_x |y - A D|²                                    norms per item of the batch
 
-NFE = steps, and as many walks back through the network.
+NFE = steps, and as many VJPs of the network.
 
 Free of scale: `zeta` is the paper's, of 1000 steps on a colour image of 256² in [-1, 1], with an operator of norm 1.
 Here y - A D is measured in images, |r| / |A|, the step is 1000 / N times as long for N steps and sqrt(n / n_paper)
@@ -24,8 +24,8 @@ from torch import Tensor
 
 from ...operators.solve import inner
 from ...priors.sampling.loop import Noise
-from .base import Posed
 from .descent import Descent, ancestral, noised
+from .posed import Posed
 
 PAPER_STEPS, PAPER_NUMBERS = 1000, 3 * 256 * 256
 

@@ -6,7 +6,7 @@ projection on the data at the level of the noise.
     x'' = x' - alpha grad_x |y - A D|²,     alpha = zeta / |y - A D|               as DPS, see there for the units
     x   = x'' moved to A x = y + s' A z                                            as Song et al. 2022 (projection.py)
 
-and at the end D moved to A x = y. NFE = steps, and as many walks back through the network. Traps: as DPS; and the
+and at the end D moved to A x = y. NFE = steps, and as many VJPs of the network. Traps: as DPS; and the
 projection takes the data as free of noise.
 """
 
@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise
-from .base import Posed
 from .descent import Descent, ancestral, noised
 from .dps import guided
+from .posed import Posed
 from .projection import project
+from .solver import proximal
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class MCG(Descent):
     def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
         D, shift = guided(posed, x, s, s_next, self.zeta, self.steps)
         if not s_next:
-            u = posed.proximal(D + shift, s**2, 4 * self.cg)
+            u = proximal(posed, D + shift, s**2, 4 * self.cg)
             return u, u
         x = noised(D, x, s, s_next, ancestral(s, s_next), noise.like(x)) + shift
         return project(posed, x, s_next, 1.0, self.cg, noise), D

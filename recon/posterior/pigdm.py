@@ -5,7 +5,7 @@
     D_y = D + s² g                                             Tweedie's formula of the posterior
     x   = DDIM(eta) from D_y
 
-NFE = steps, and as many walks back through the network.
+NFE = steps, and as many VJPs of the network.
 
 Free of scale: r² = s² v² / (s² + v²) with the standard deviation v of an image in network units (`spread`; the paper:
 1). Trap: the paper scales g by r² where Bayes' rule says s² (eq. 8 against Alg. 1), the same at low noise; here it is
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise
-from .base import Posed
 from .descent import Descent, ancestral, noised
+from .posed import Posed
 
 
 @dataclass(frozen=True)

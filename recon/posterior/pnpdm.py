@@ -17,8 +17,8 @@ from itertools import pairwise
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise, karras_levels
-from .base import Posed
 from .descent import Descent, ancestral, noised
+from .posed import Posed
 
 
 @dataclass(frozen=True)

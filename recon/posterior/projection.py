@@ -29,7 +29,9 @@ from ...priors.sampling.loop import Noise
 from ...priors.sampling.predictor_corrector import langevin, reverse_diffusion
 from ...priors.score import from_channels, to_channels
 from ...priors.sde import SDE, VE
-from .base import Posed, PosteriorMethod
+from .method import PosteriorMethod
+from .posed import Posed
+from .solver import proximal
 
 FINAL = 0.03  # of the denoised image against the data, in network units; twice the noise of the data where that is more
 
@@ -59,9 +61,6 @@ class Projection(PosteriorMethod):
                 "at least one step and one conjugate gradient step, mixing in [0, 1] and snr >= 0"
             )
 
-    def steps_in_all(self) -> int:
-        return self.steps
-
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         sde, prior = self.sde, posed.prior
         times = torch.linspace(1, 1e-5, self.steps + 1, dtype=torch.float64)
@@ -85,11 +84,11 @@ class Projection(PosteriorMethod):
 
 def project(posed: Posed, x: Tensor, s: float, mixing: float, cg: int, noise: Noise) -> Tensor:
     """x at level s, in x / alpha, moved by `mixing` towards agreement with y + s A z."""
-    y_s = posed.y + s * posed.forward(noise.like(x))
-    return x + mixing * (posed.proximal(x, s**2, cg, y=y_s) - x)
+    y_s = posed.y + s * posed.A(noise.like(x))
+    return x + mixing * (proximal(posed, x, s**2, cg, y=y_s) - x)
 
 
 def with_data(posed: Posed, clean: Tensor, cg: int) -> Tensor:
     """The end of a run: the denoised image with the data put in (lambda = 1), as far as their noise allows."""
     error = (2 / posed.gain.sqrt()).clamp_min(FINAL)
-    return posed.proximal(clean, error**2, cg)
+    return proximal(posed, clean, error**2, cg)

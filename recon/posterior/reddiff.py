@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise
-from .base import Posed
 from .descent import Descent
+from .posed import Posed
 
 
 @dataclass(frozen=True)

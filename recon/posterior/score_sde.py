@@ -22,7 +22,8 @@ from ...priors.sampling.loop import Noise
 from ...priors.sampling.predictor_corrector import langevin, reverse_diffusion
 from ...priors.score import from_channels, to_channels
 from ...priors.sde import SDE, VE
-from .base import Posed, PosteriorMethod
+from .method import PosteriorMethod
+from .posed import Posed
 from .projection import project, with_data
 
 
@@ -45,9 +46,6 @@ class ScoreSDE(PosteriorMethod):
     def __post_init__(self) -> None:
         if self.steps < 1 or self.cg < 1 or self.snr < 0:
             raise ValueError(f"got {self}, expected steps >= 1, cg >= 1 and snr >= 0")
-
-    def steps_in_all(self) -> int:
-        return self.steps
 
     def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
         sde, prior = self.sde, posed.prior

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...priors.sampling.loop import Noise
-from .base import Posed
 from .descent import Descent
+from .posed import Posed
 
 
 @dataclass(frozen=True)

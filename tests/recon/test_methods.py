@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from scanprior.recon.methods import METHODS, lines, method_of
-from scanprior.recon.posterior.base import PosteriorMethod
+from scanprior.recon.posterior.method import PosteriorMethod
 
 
 @pytest.mark.parametrize("name", METHODS)

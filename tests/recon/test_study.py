@@ -17,7 +17,6 @@ from scanprior.operators.geometry import FanBeam, ParallelBeam
 from scanprior.operators.noise import ComplexGaussian, Gaussian, Photon
 from scanprior.operators.sampling import equispaced
 from scanprior.recon.baselines.methods import CGSense, L1Wavelet, ZeroFilled
-from scanprior.recon.posterior.base import least_squares
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate, simulate_mri
 from scanprior.recon.study import geometry_of, kspace_noise, problem_of, sinogram_noise
 
@@ -307,7 +306,7 @@ def test_the_geometry_of_measured_fan_beam_data_explains_them(shared_data) -> No
         problem = problem_of(
             replace(scan, data=data, geometry=geometry, matrix=(128, 128), pixel_mm=pixel_mm)
         )
-        return float((problem.operator(least_squares(problem, 12)) - problem.y).norm() / problem.y.norm())
+        return float((problem.operator(problem.least_squares(12)) - problem.y).norm() / problem.y.norm())
 
     assert misfit(1) < 0.02
     with pytest.raises(FormatError, match="--angle-sign"):

@@ -1,7 +1,7 @@
 """The baselines by name, with defaults that work: a problem in, a `Reconstruction` of one "sample" out.
 
 A baseline is a frozen dataclass of its settings, as a posterior method is, and says what scans it is for. The
-least-squares ones weight by the noise and a model error (weights.py) and stop by the discrepancy.
+least-squares ones weight by the noise and a model error (recon/weights.py) and stop by the discrepancy.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...operators.geometry import Geometry, Grid
 from ..problem import Problem, Reconstruction
+from ..weights import inverse_variance, measured, measured_rays
 from .admm import admm_tv
 from .cgls import cgls
 from .compressed import l1_wavelet, total_variation
@@ -22,7 +23,6 @@ from .fbp import fbp
 from .sense import cg_sense
 from .sirt import sirt
 from .tv import fista_tv
-from .weights import inverse_variance, measured_rays, measurements
 from .zero_filled import zero_filled
 
 
@@ -91,19 +91,19 @@ class SIRT(Baseline):
     nonnegative: bool = True
 
     def image(self, problem: Problem) -> Tensor:
-        W, m = inverse_variance(problem), measurements(problem)
+        y, W, m = _least_squares(problem)
         x = _start(problem)
-        return sirt(problem.y, problem.operator, self.iterations, W, m, self.nonnegative, x)
+        return sirt(y, problem.operator, self.iterations, W, m, self.nonnegative, x)
 
 
 @dataclass(frozen=True)
 class CGLS(Baseline):
     title, scans = "CGLS", ("ct",)
-    iterations: int = 20
+    iterations: int = 100
 
     def image(self, problem: Problem) -> Tensor:
-        W, m = inverse_variance(problem), measurements(problem)
-        return cgls(problem.y, problem.operator, self.iterations, W, m, start=_start(problem))
+        y, W, m = _least_squares(problem)
+        return cgls(y, problem.operator, self.iterations, W, m, start=_start(problem))
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,12 @@ class TotalVariation(Baseline):
 
     def image(self, problem: Problem) -> Tensor:
         return total_variation(problem, self.weight, self.iterations)
+
+
+def _least_squares(problem: Problem) -> tuple[Tensor, Tensor, int]:
+    """y where it measures something and zero elsewhere, its weights, and the misfit at which to stop (one item's)."""
+    known = measured(problem)
+    return known * problem.y, inverse_variance(problem), int(known[0].sum())
 
 
 def _start(problem: Problem) -> Tensor | None:

@@ -21,9 +21,9 @@ from ...operators.mri import CartesianMRI
 from ...priors.score import from_channels, to_channels
 from ...priors.supervised import SupervisedNetwork
 from ..problem import Problem, Reconstruction
+from ..weights import measured_rays
 from .fbp import fbp
 from .methods import ct_geometry
-from .weights import measured_rays
 from .zero_filled import zero_filled
 
 # How far a scan may be from the training's measurement: ratios, and decibels for the noise of k-space.

@@ -2,8 +2,7 @@
 
     y = A x + n,    A = W^½ A_phys scale,    y = W^½ (y_phys - A_phys offset),    image = offset + scale x.
 
-W is the inverse variance of the measurement's noise plus that of a model error of `MODEL_ERROR` of y's rms: no scan
-follows its discretised model better, and noise-free data would otherwise be fitted beyond it. `A`, `AH`, `AHA` and `y`
+W is the inverse variance of the measurement's noise and of a model error (recon/weights.py). `A`, `AH`, `AHA` and `y`
 are whitened; what is in the units of the scan is called physical.
 """
 
@@ -16,13 +15,12 @@ import torch
 from torch import Tensor
 
 from ...operators.linear import LinearOperator
-from ...operators.solve import inner, item_mean, largest_eigenvalue
+from ...operators.solve import inner, largest_eigenvalue
 from ...priors.sampling.loop import Counted, ItemNoise
 from ...priors.score import Prior, from_channels, to_channels
 from ..problem import Problem
+from ..weights import MODEL_ERROR, inverse_variance, measured, undersampling
 from .solver import DataStep, Draw, data_solver
-
-MODEL_ERROR = 4e-4
 
 
 class Posed:
@@ -34,7 +32,13 @@ class Posed:
         prior: its `channels` must suit the operator's domain (ValueError otherwise).
         initial: a rough reconstruction (B, *operator.domain) in physical units, e.g. `problem.least_squares()`.
         repeat: samples per item; items stand `repeat` times in a row.
-        model_error: relative model error, see the module.
+        model_error: relative model error (recon/weights.py).
+
+    Attributes:
+        y: the whitened measurement; zero where nothing is measured.
+        initial: the rough reconstruction in the prior's units.
+        weights: W, broadcastable to y; of each part of a complex number.
+        undersampling: pixels of the image to a measured number, item by item: (B, 1, ..., 1).
     """
 
     def __init__(
@@ -50,21 +54,19 @@ class Posed:
         if repeat > 1:
             initial = initial.repeat_interleave(repeat, 0)
         self.physical_operator = problem.operator.repeat(repeat)
-        y = problem.y.repeat_interleave(repeat, 0)
-        variance = model_error**2 * item_mean(y.abs() ** 2)
-        if problem.noise is not None:
-            variance = variance + 1 / problem.noise.weights(y)
-        self.weights = (2.0 if y.is_complex() else 1.0) / variance.clamp_min(1e-30)
+        y = (measured(problem) * problem.y).repeat_interleave(repeat, 0)
+        weights = inverse_variance(problem, model_error) * (2.0 if y.is_complex() else 1.0)
+        self.weights = weights.repeat_interleave(repeat, 0)
         if prior.intensity is None:
             scale, offset = torch.full((len(initial),), 1 / problem.unit, device=initial.device), 0.0
         else:
             scale, offset = prior.intensity.affine(initial, problem.water)
         self.scale, self.offset = scale.view(-1, *[1] * (initial.ndim - 1)), offset
         if offset:
-            constant = torch.full_like(initial[:1], offset)
-            y = y - problem.operator.items(slice(0, 1))(constant)
+            y = y - self.physical_operator(torch.full_like(initial, offset))
         self._root = self.weights.sqrt()
         self.y = self._root * y
+        self.undersampling = undersampling(problem).repeat_interleave(repeat, 0).view_as(self.scale)
         self.initial = (initial - offset) / self.scale
         self.AHy = self.AH(self.y)
 
@@ -123,12 +125,6 @@ class Posed:
     def probe(self) -> Tensor:
         """White noise in the shape of the images, the same for every item: what the operator is asked with."""
         return ItemNoise([0] * len(self.initial)).like(self.initial)
-
-    @cached_property
-    def undersampling(self) -> Tensor:
-        """Pixels of the image to a number that the operator measures, item by item: (B, 1, ..., 1)."""
-        measured = (self.A(self.probe) != 0).flatten(1).sum(1).clamp_min(1)
-        return (self.initial[0].numel() / measured).view_as(self.scale)
 
     @cached_property
     def gain(self) -> Tensor:

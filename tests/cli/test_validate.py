@@ -9,10 +9,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 from scanprior.cli.main import app
 from scanprior.formats.scan import FormatError, Scan
 from scanprior.formats.store import write_scan
+from typer.testing import CliRunner
 
 
 def call(path: Path) -> tuple[int, dict]:

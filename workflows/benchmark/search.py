@@ -48,7 +48,7 @@ SPACES: dict[
     "projection": {"mixing": (0.0, 1.0), "snr": (0.05, 0.4)},
     "score-sde": {"snr": (0.05, 0.4)},
     "sirt": {"iterations": (20, 1000)},
-    "cgls": {"iterations": (3, 60)},
+    "cgls": {"iterations": (3, 200)},
     "fista-tv": {"weight": (1e-5, 0.1)},
     "admm-tv": {"weight": (1e-5, 0.1)},
     "cg-sense": {"regularisation": (1e-4, 1.0), "iterations": (3, 60)},

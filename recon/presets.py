@@ -124,7 +124,7 @@ def preset_for(name: str, like: Likeness) -> Preset | None:
     return nearest if nearest is not None and nearest.like.distance(like) <= FARTHEST else None
 
 
-def settled(name: str, options: str, problem: Problem) -> tuple[Any, Preset | None]:
+def tuned_method(name: str, options: str, problem: Problem) -> tuple[Any, Preset | None]:
     """The method `name` for a problem, `options` before the preset's settings before the defaults; and the preset.
     Raises ValueError as `method_of`."""
     found = preset_for(name, likeness(problem))

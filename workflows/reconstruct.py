@@ -27,7 +27,7 @@ from ..recon.domain import beyond, noise_residual, outside, worse
 from ..recon.methods import method_of
 from ..recon.options import names
 from ..recon.posterior.method import PosteriorMethod
-from ..recon.presets import Preset, read_presets, settled, users
+from ..recon.presets import Preset, read_presets, tuned_method, users
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
 from ..report.page import COLUMNS
@@ -154,7 +154,7 @@ def make_ready(path: Path, request: Request) -> Ready:
     methods, presets = {}, {}
     for name in (request.method, *others):
         options = request.options if name == request.method else ""
-        methods[name], preset = settled(name, options, problem)
+        methods[name], preset = tuned_method(name, options, problem)
         if preset is not None and (
             used := {k: v for k, v in preset.settings.items() if k not in names(options)}
         ):
@@ -270,7 +270,7 @@ def _afterwards(ready: Ready, display: Display, rows: list[Row], slices: list[in
     ours, floor = rows[-1], ready.beside.get(FLOOR[ready.scan.kind])
     found = beyond(ready.card.to_dict(), ours.image, "HU") if ready.scan.kind == "ct" else []
     if floor is None:
-        floor, _ = settled(FLOOR[ready.scan.kind], "", ready.problem)
+        floor, _ = tuned_method(FLOOR[ready.scan.kind], "", ready.problem)
         rows = [display.row(floor.title, floor(ready.problem).mean, 0, 0.0)]
     bottom = next(row for row in rows if row.name == floor.title)
     return found + worse(ours.slices, bottom.slices, floor.title, noise_residual(ready.problem), slices)

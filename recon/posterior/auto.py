@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise, karras_levels
+from ...priors.sampling.loop import NoiseSource, karras_levels
+from ..options import Space
 from .covariance import SteinDiagonal
 from .method import PosteriorMethod
 from .posed import Posed
@@ -54,12 +55,20 @@ class Auto(PosteriorMethod):
         sigma_start: the first level, of noise added to a least-squares reconstruction (of few measurements more).
     """
 
+    name = "auto"
+    line = "DDS made faster for 20 evaluations: the best PSNR of so few, no sample"
+    reference = "this package"
+    space: ClassVar[Space] = {"sigma_start": (0.1, 2.0)}
+
     steps: int = 20
     sigma_start: float = 0.35
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.sigma_start <= max(kind.sigma_min for kind in KINDS.values()):
-            raise ValueError(f"got {self}, expected steps >= 1 and sigma_start above the last level")
+        last = max(kind.sigma_min for kind in KINDS.values())
+        self.require(
+            self.steps >= 1 and self.sigma_start > last,
+            f"steps >= 1 and sigma_start > {last}, the last level",
+        )
 
     def _start(self, posed: Posed) -> Tensor:
         """The first level of each item, (B, 1, ..., 1)."""
@@ -68,7 +77,7 @@ class Auto(PosteriorMethod):
     def automatic(self, posed: Posed) -> dict[str, Any]:
         return {"first_level": round(float(self._start(posed).mean()), 4)}
 
-    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+    def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         kind = KINDS[posed.initial.is_complex()]
         gamma = posed.undersampling.clamp_min(kind.least_gamma)
         start = self._start(posed)

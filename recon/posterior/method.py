@@ -10,13 +10,14 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import ItemNoise, Noise, item_seeds
+from ...priors.sampling.loop import ItemNoise, NoiseSource, item_seeds
 from ...priors.score import Prior
+from ..options import Space
 from ..problem import Problem, Reconstruction, check_images
 from .posed import Posed
 
@@ -25,15 +26,38 @@ Callback = Callable[[int, int], None]  # (steps done, steps in all)
 
 @dataclass(frozen=True)
 class PosteriorMethod:
-    """Base of the methods; a subclass is a frozen dataclass of its settings with a `trajectory`.
+    """Base of the methods; a subclass is a frozen dataclass of its settings with a `trajectory`, in a file of its own,
+    and says what the command line, tuning and benchmarks need to know. `recon/methods.py` reads `name`, `line`,
+    `reference` and `suite` from the source: they are literals.
 
     Attributes:
+        name: as `--method`.
+        line: its line in --help.
+        reference: the paper.
+        space: what tuning may change: setting -> least, greatest; tenfold and more in logarithms.
+        suite: the options of its rows in the benchmark suites; () for none.
         steps: how many estimates `trajectory` yields.
     """
 
+    name: ClassVar[str]
+    line: ClassVar[str]
+    reference: ClassVar[str]
+    space: ClassVar[Space] = {}
+    suite: ClassVar[tuple[str, ...]] = ("",)
+
     steps: int = 100
 
-    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+    @property
+    def nfe(self) -> int:
+        """Network evaluations a sample."""
+        return self.steps
+
+    @classmethod
+    def paper(cls, **settings: Any) -> PosteriorMethod:
+        """The method as its paper runs it, `settings` apart. Raises ValueError where nothing was altered."""
+        raise ValueError(f"{cls.__name__} has no published setting of its own: it is the paper's")
+
+    def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         """Yield the estimate of x0 after each step; the last is the sample."""
         raise NotImplementedError
 

@@ -18,12 +18,14 @@ where V of a network is worst; to carry q from level to level is not safe.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from ...operators.solve import conjugate_gradients
-from ...priors.sampling.loop import Noise
-from .descent import Descent, ancestral, noised
+from ...priors.sampling.loop import NoiseSource
+from ..options import Space
+from .descent import FIRST_LEVEL, Descent, ancestral_std, renoise
 from .posed import Posed
 
 
@@ -37,6 +39,12 @@ class MMPS(Descent):
         spread: standard deviation of images in network units, for the preconditioner.
     """
 
+    name = "mmps"
+    line = "guidance with the network's own covariance"
+    reference = "Rozet et al., NeurIPS 2024"
+    space: ClassVar[Space] = {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
+    suite = ("steps=20",)
+
     eta: float = 1.0
     cg: int = 3
     spread: float = 0.5
@@ -47,7 +55,9 @@ class MMPS(Descent):
             0 <= self.eta <= 1 and self.cg >= 1 and self.spread > 0, "eta in [0, 1], cg >= 1, spread > 0"
         )
 
-    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
         D, vjp = posed.tweedie(x, s)
         M = posed.data_step.preconditioner(s**2 * self.spread**2 / (s**2 + self.spread**2))
         q = conjugate_gradients(
@@ -57,4 +67,4 @@ class MMPS(Descent):
             preconditioner=M if M is None else lambda r: M * r,
         )
         D_y = D + s**2 * vjp(posed.AH(q))
-        return noised(D_y, x, s, s_next, self.eta * ancestral(s, s_next), noise.like(x)), D_y
+        return renoise(D_y, x, s, s_next, self.eta * ancestral_std(s, s_next), noise.like(x)), D_y

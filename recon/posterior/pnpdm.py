@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise, karras_levels
-from .descent import Descent, ancestral, noised
+from ...priors.sampling.loop import NoiseSource, karras_levels
+from ..options import Space
+from .descent import Descent, ancestral_std, renoise
 from .posed import Posed
 
 
@@ -30,6 +32,12 @@ class PnPDM(Descent):
         cg: conjugate gradient steps of a likelihood step.
     """
 
+    name = "pnpdm"
+    line = "split Gibbs sampling"
+    reference = "Wu et al., NeurIPS 2024"
+    space: ClassVar[Space] = {"sigma_min": (0.005, 0.1), "sigma_max": (0.3, 50.0)}
+    suite = ("steps=20,inner=5",)
+
     steps: int = 100
     sigma_max: float = 2.0
     sigma_min: float = 0.02
@@ -40,8 +48,14 @@ class PnPDM(Descent):
         super().__post_init__()
         self.require(self.inner >= 1 and self.cg >= 1, "inner >= 1, cg >= 1")
 
-    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+    @property
+    def nfe(self) -> int:
+        return self.steps * self.inner
+
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
         z = posed.draw(x, s**2, self.cg, noise)
         for t, t_next in pairwise([*karras_levels(self.inner, s, min(0.01, 0.2 * s)), 0.0]):
-            z = noised(posed.denoise(z, t), z, t, t_next, ancestral(t, t_next), noise.like(z))
+            z = renoise(posed.denoise(z, t), z, t, t_next, ancestral_std(t, t_next), noise.like(z))
         return z, z

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ...operators.linear import LinearOperator
 from ...operators.solve import conjugate_gradients, item_mean
-from ...priors.sampling.loop import Noise
+from ...priors.sampling.loop import NoiseSource
 from ...priors.score import per_item
 
 
@@ -165,7 +165,7 @@ class Draw:
         self.problem, self.mean_step, self.noise_step = problem, data_step, data_solver(problem)
 
     def __call__(
-        self, x: Tensor, variance: float, iterations: int, noise: Noise, temperature: float = 1.0
+        self, x: Tensor, variance: float, iterations: int, noise: NoiseSource, temperature: float = 1.0
     ) -> Tensor:
         """A sample for x (B, H, W); `temperature`: scale of its noise."""
         z, n = noise.like(x), noise.like(self.problem.y)

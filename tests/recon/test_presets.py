@@ -13,14 +13,24 @@ from scanprior.operators.geometry import Grid, ParallelBeam
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Gaussian
 from scanprior.operators.radon import Radon
-from scanprior.recon.methods import BASELINES, METHODS, method_of
+from scanprior.recon.baselines.methods import FistaTV
+from scanprior.recon.methods import BASELINES, METHODS, class_of, method_of
 from scanprior.recon.options import names
-from scanprior.recon.presets import Likeness, Preset, keep, likeness, preset_for, read_presets, settled, users
+from scanprior.recon.presets import (
+    Likeness,
+    Preset,
+    keep,
+    likeness,
+    preset_for,
+    read_presets,
+    tuned_method,
+    users,
+)
 from scanprior.recon.problem import Problem
 from scanprior.recon.simulate import CTSimulation
 from scanprior.recon.weights import measured
 from scanprior.workflows.benchmark.cases import Case
-from scanprior.workflows.benchmark.search import SPACES, tune
+from scanprior.workflows.benchmark.search import tune
 
 
 def ct(views: int = 23, arc: float = math.pi, sigma: float = 0.0) -> Problem:
@@ -72,13 +82,13 @@ def test_the_most_similar_measurement_wins_and_the_user_s_goes_first(tmp_path: P
     add(tmp_path / "shipped.toml", 61, 7.0, sigma=0.01)
 
     def gamma(problem: Problem, options: str = "") -> float:
-        return settled("dds", options, problem)[0].gamma
+        return tuned_method("dds", options, problem)[0].gamma
 
     default = method_of("dds", "").settings["gamma"]
     assert (gamma(ct(23)), gamma(ct(55)), gamma(ct(55, sigma=0.008))) == (3.0, 5.0, 7.0)
     assert gamma(ct(2)) == default and gamma(ct(20, arc=math.pi / 3)) == default  # nothing alike
     assert gamma(mri()) == default and preset_for("dps", likeness(ct(20))) is None
-    assert gamma(ct(23), "gamma=9") == 9.0 and settled("dds", "steps=7", ct(23))[0].steps == 7
+    assert gamma(ct(23), "gamma=9") == 9.0 and tuned_method("dds", "steps=7", ct(23))[0].steps == 7
     add(users(), 20, 4.0)
     assert (gamma(ct(23)), gamma(ct(60))) == (4.0, 5.0)
     add(users(), 20, 4.5)  # tuned again: in the place of the older one
@@ -95,7 +105,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_preset_of_settings_that_are_no_more_is_refused() -> None:
     keep(users(), Preset("dds", likeness(ct()), {"colour": 1.0}, {"suite": "s", "task": "t"}))
     with pytest.raises(ValueError, match="'colour'"):
-        settled("dds", "", ct())
+        tuned_method("dds", "", ct())
 
 
 @pytest.fixture
@@ -131,7 +141,7 @@ def test_tuning_goes_on_and_never_keeps_what_is_worse(case: Case, tmp_path: Path
     assert (
         len(calls) == 6 and more.trials == 5 and more.value >= first.value and more.default == first.default
     )
-    monkeypatch.setitem(SPACES, "fista-tv", {"weight": (0.5, 0.9)})  # all far too smooth
+    monkeypatch.setattr(FistaTV, "space", {"weight": (0.5, 0.9)})  # all far too smooth
     kept = tune("fista-tv", "iterations=5", [case], None, trials=2)
     assert kept.settings == {} and kept.value == kept.default
 
@@ -228,11 +238,16 @@ def test_what_cannot_be_tuned_is_refused(case: Case) -> None:
 
 
 def test_every_space_is_of_a_method_and_its_settings() -> None:
-    assert set(SPACES) <= {*METHODS, *BASELINES} and set(METHODS) <= set(SPACES)
-    for name, space in SPACES.items():
-        method = method_of(name, "")
-        for key, (low, high) in space.items():
-            assert type(getattr(method, key)) is type(low) is type(high) and low < high
+    tunable = {name for name in (*METHODS, *BASELINES) if class_of(name).space}
+    assert {name for name in METHODS if not name.endswith("-paper")} <= tunable
+    for name in tunable:
+        method = class_of(name)()
+        for key, (low, high) in class_of(name).space.items():
+            assert (
+                type(getattr(method, key)) in (type(low), type(None))
+                and type(low) is type(high)
+                and low < high
+            )
 
 
 def test_likeness_of_other_modalities_is_infinitely_far() -> None:

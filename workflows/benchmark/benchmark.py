@@ -22,7 +22,7 @@ from ..device import device_of
 from ..output import check_output
 from .page import show, worst_slices, write_benchmark_report
 from .run import jobs, run
-from .suite import Suite, named, read_suite
+from .suite import Suite, method_from_label, read_suite
 from .table import summary, write_csv
 
 MODALITIES = {"ct": "CT", "mri": "MR"}
@@ -92,7 +92,7 @@ def chosen(suite: Suite, methods: Sequence[str], tasks: Sequence[str], data: Pat
     if unknown := [task for task in tasks if task not in names]:
         raise ValueError(f"--task: got {unknown[0]!r}, {suite.name} has {'; '.join(names)}")
     for label in methods:
-        named(label)
+        method_from_label(label)
     kept = tuple(task for task in suite.tasks if not tasks or task.name in tasks)
     if data is not None:
         if len({task.modality for task in kept}) > 1:

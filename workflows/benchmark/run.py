@@ -21,7 +21,7 @@ from ... import __version__
 from ...formats.write import atomic
 from ...priors.score import Prior
 from ...recon.baselines.methods import Baseline
-from ...recon.presets import settled
+from ...recon.presets import tuned_method
 from ...recon.problem import Problem, Reconstruction
 from .cases import Case, cases
 from .memory import peak_memory
@@ -93,7 +93,7 @@ def jobs(
         for case in cases(path, task.simulation, suite.patients, suite.slices, device):
             if not methods:  # all slices of a task are measured alike
                 own = [label for label in suite.methods if suits(label, task.modality)]
-                methods = {label: settled(*split(label), case.problem)[0] for label in own}
+                methods = {label: tuned_method(*split(label), case.problem)[0] for label in own}
             for label, method in methods.items():
                 prior, sha = (None, "") if isinstance(method, Baseline) else priors[task.modality]
                 samples = 1 if isinstance(method, Baseline) else suite.samples

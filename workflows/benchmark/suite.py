@@ -1,7 +1,7 @@
 """A benchmark suite: which measurements of which scans, by which methods. A TOML file:
 
     title = "Sparse-view CT"
-    methods = ["fbp", "fista-tv", "dds", "dds:steps=20"]    # as --method and --options; `EVERY_METHOD` where left out
+    methods = ["fbp", "fista-tv", "dds", "dds:steps=20"]    # as --method and --options; those of `recon.methods.suite_labels` where left out
     samples = 8                                             # posterior samples a slice
     patients = 0                                            # the first n; 0: all
     slices = 1                                              # a patient, evenly through the stack
@@ -25,39 +25,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...recon.methods import BASELINES, method_of
+from ...recon.methods import BASELINES, method_of, suite_labels
 from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
-EVERY_METHOD = [  # a task takes those for its modality
-    "fbp",
-    "sirt",
-    "cgls",
-    "zero-filled",
-    "cg-sense",
-    "l1-wavelet",
-    "tv",
-    "fista-tv",
-    "admm-tv",
-    # 20 to 100 evaluations each; the papers take 1,000 and more where steps are named: dps:steps=1000
-    "auto",
-    "dds:steps=20",
-    "dds",
-    "diffpir",
-    "ddrm",
-    "ddnm",
-    "pigdm",
-    "mmps:steps=20",
-    "dps:steps=100",
-    "mcg:steps=100",
-    "daps:steps=20",
-    "pnpdm:steps=20,inner=5",
-    "ula:steps=25",
-    "ald:steps=25",
-    "reddiff:steps=100",
-    "projection:steps=50",
-    "score-sde:steps=50",
-]
 _FIELDS: dict[str, type] = {
     "title": str,
     "methods": list,
@@ -136,7 +107,7 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
             raise ValueError(f"{path}: unknown field {key!r}; known: {', '.join(_FIELDS)}")
         if type(value) is not _FIELDS[key]:
             raise ValueError(f"{path}: got {key} = {value!r}, expected a {_FIELDS[key].__name__}")
-    table = {"methods": EVERY_METHOD, **table}
+    table = {"methods": suite_labels(), **table}
     if missing := [key for key in ("title", "methods", "tasks") if not table.get(key)]:
         raise ValueError(f"{path}: a suite needs {' and '.join(missing)}; see `scanprior benchmark --help`")
     tasks = []
@@ -147,7 +118,7 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
         tasks.append(Task(task, spec.partition(":")[0], spec, simulation_of(spec, where)))
     for label in table["methods"]:
         try:
-            named(str(label))
+            method_from_label(str(label))
         except ValueError as error:
             raise ValueError(f"{path}, methods: {error}") from None
     for key, least in (("samples", 1), ("patients", 0), ("slices", 1)):
@@ -159,21 +130,24 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
     )
 
 
-def named(label: str) -> Any:
+def method_from_label(label: str) -> Any:
     """The method of a label like `dds` or `dds:steps=20`. Raises ValueError."""
     return method_of(*split(label))
 
 
 def split(label: str) -> tuple[str, str]:
-    """Name and options of a label."""
+    """Name and options of a label; the name may be `package.module:Class`."""
     name, _, options = label.partition(":")
+    if "." in name:
+        kind, _, options = options.partition(":")
+        name = f"{name}:{kind}"
     return name, options
 
 
 def suits(label: str, modality: str) -> bool:
     """Whether a method is for scans of a modality; posterior methods are for all. A supervised network belongs to one
     measurement and is in no suite."""
-    method = named(label)
+    method = method_from_label(label)
     return label.partition(":")[0] not in BASELINES or modality in getattr(method, "scans", ())
 
 

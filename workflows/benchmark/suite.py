@@ -1,7 +1,7 @@
 """A benchmark suite: which measurements of which scans, by which methods. A TOML file:
 
     title = "Sparse-view CT"
-    methods = ["fbp", "fista-tv", "dds", "dds:steps=20"]    # as --method and --options; those of `recon.methods.suite_labels` where left out
+    methods = ["fbp", "fista-tv", "dds", "dds:steps=20"]    # as --method and --options; all where left out
     samples = 8                                             # posterior samples a slice
     patients = 0                                            # the first n; 0: all
     slices = 1                                              # a patient, evenly through the stack

@@ -15,7 +15,7 @@ import time
 
 import torch
 from common import Case, Results, best_weight, cases
-from scanprior.operators.geometry import Grid, ParallelBeam
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.pretrained.load import default_for, load
 from scanprior.recon.baselines.fbp import fbp
 from scanprior.recon.baselines.tv import fista_tv

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
+from scanprior.geometry import Grid, ParallelBeam, parallel_views
 from scanprior.operators.check import check_operator
-from scanprior.operators.geometry import Grid, ParallelBeam, parallel_views
 from scanprior.operators.linear import LinearOperator
 from scanprior.operators.radon_astra import RadonAstra
 from scanprior.operators.radon_sparse import RadonSparse, joseph_matrix

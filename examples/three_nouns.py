@@ -3,8 +3,8 @@
 import torch
 from scanprior import DDS, Problem, load_prior, read
 from scanprior.formats.dicom import example_ct
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.attenuation import MU_WATER, mu_from_hu
-from scanprior.operators.geometry import Grid, ParallelBeam
 from scanprior.operators.noise import Photon
 from scanprior.operators.radon import Radon
 

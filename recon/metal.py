@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from ..operators.geometry import Geometry
+from ..geometry import Geometry
 
 RADII = (2.0, 6.0)  # of the discs [mm]
 _PARTS = 4  # of a detector element: a disc may cover some of it

@@ -31,8 +31,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...geometry import FanBeam, Geometry, Grid
 from ...operators.coverage import ray_weights
-from ...operators.geometry import FanBeam, Geometry, Grid
 
 # Windows on the ramp, of the frequency in cycles per element (0 ... ½).
 FILTERS = {

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ...operators.geometry import Geometry, Grid
+from ...geometry import Geometry, Grid
 from ..problem import Problem, Reconstruction
 from .admm import admm_tv
 from .cgls import cgls

@@ -13,7 +13,6 @@ import pytest
 import torch
 from scanprior.formats.kspace import to_kspace
 from scanprior.formats.pack import split_of
-from scanprior.formats.store import read_images
 from scanprior.operators.coils import smooth_maps
 from scanprior.pretrained.card import Card
 from scanprior.workflows import prepare as preparation

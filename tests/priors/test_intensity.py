@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.attenuation import hu_from_mu, mu_from_hu
-from scanprior.operators.geometry import Grid, ParallelBeam
 from scanprior.operators.radon import Radon
 from scanprior.priors.analytic import MixturePrior
 from scanprior.priors.intensity import Attenuation, RobustMaximum

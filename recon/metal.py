@@ -2,7 +2,7 @@
 
 The usual model of studies of metal artifacts once the metal's trace in the sinogram has been segmented: a ray through
 metal says nothing, all others are as they would be without it. The metal is no part of the image, whose truth is the
-body. Lengths in mm, places in the axes of operators/geometry.py.
+body. Lengths in mm, places in the axes of geometry.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Filtered backprojection: the reconstruction of clinical scanners, for parallel, flat and curved fan beams.
 
 Kak & Slaney, Principles of Computerized Tomographic Imaging, 1988, chapter 3. With the axes of
-operators/geometry.py: the view beta has u = (cos beta, sin beta), d = (-sin beta, cos beta) and its
+geometry.py: the view beta has u = (cos beta, sin beta), d = (-sin beta, cos beta) and its
 source at -R d; p is the measured ray at the fan angle gamma, r the pixel,
 
     parallel  f(r) = sum_v  q_v(r.u),                  q = tau   [w p] * h               (3.2)

@@ -21,7 +21,7 @@ from .scan import FormatError, Volume
 _GROUP_COLUMNS = ("patient", "subject")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Images for training and tests, read when asked for: the file is opened once in each process and holds one
     image in memory at a time, so that a set may be larger than the memory.
@@ -43,6 +43,10 @@ class ImageSet:
     pixel_mm: np.ndarray
     columns: dict[str, np.ndarray]
     offset: float = 0.0
+
+    def __repr__(self) -> str:
+        sizes = " x ".join(map(str, self.shape))
+        return f"ImageSet({self.path.name!r}, {sizes} in {self.units}, of {len(set(self.groups))} groups)"
 
     def __len__(self) -> int:
         return self.shape[0]

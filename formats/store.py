@@ -184,7 +184,7 @@ def _expect(file: h5py.File, content: str, source: str) -> None:
 
 
 # --- reconstructions
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StoredReconstruction:
     """What `write_reconstruction` wrote: mean (Z, H, W), std (Z, H, W) or None, samples (n, Z, H, W) or
     None."""
@@ -196,6 +196,11 @@ class StoredReconstruction:
     pixel_mm: tuple[float, float, float]
     attrs: dict[str, Any]
     source: str
+
+    def __repr__(self) -> str:
+        held = [name for name in ("mean", "std", "samples") if getattr(self, name) is not None]
+        sizes = " x ".join(map(str, self.mean.shape))
+        return f"StoredReconstruction({self.source!r}, {sizes} in {self.units}, {', '.join(held)})"
 
 
 def write_reconstruction(

@@ -17,7 +17,7 @@ A^H.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +100,14 @@ class LinearOperator(nn.Module):
 
         return power_norm(self, iterations, seed)
 
-    def __matmul__(self, other: Any) -> Any:
+    @overload
+    def __matmul__(self, other: LinearOperator) -> LinearOperator: ...
+
+    @overload
+    def __matmul__(self, other: Tensor) -> Tensor: ...
+
+    def __matmul__(self, other: LinearOperator | Tensor) -> LinearOperator | Tensor:
+        """A @ B, the composition, or A @ x, the same as A(x)."""
         if isinstance(other, LinearOperator):
             return Composition(self, other)
         return self(other)

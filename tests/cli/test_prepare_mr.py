@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from scanprior.formats.image_set import read_images
 from scanprior.formats.kspace import to_kspace
 from scanprior.formats.pack import split_of
 from scanprior.operators.coils import smooth_maps

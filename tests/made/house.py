@@ -40,7 +40,10 @@ HEAVY |= {"torchmetrics", "optuna"}
 # Heavy packages are imported in one file of a folder, or in those listed here: folder -> package -> files.
 SHARED = {"formats": {"nibabel": {"dicom_mosaic.py", "nifti.py", "nifti_header.py"}}}
 NEVER = {"formats": {"torch"}, "geometry.py": {"torch"}}  # not even lazily: `scanprior info` must not load it
-LONGEST, AT_ROOT = 400, {"__init__.py", "__main__.py", *(f"{name}.py" for name in GROUND)}
+LONGEST, AT_ROOT = (
+    400,
+    {"__init__.py", "__init__.pyi", "__main__.py", "py.typed", *(f"{name}.py" for name in GROUND)},
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..named import import_named, is_named
 from .options import parse
 
 if TYPE_CHECKING:
@@ -62,12 +63,28 @@ def lines() -> str:
 def method_of(
     name: str, options: str, before: dict[str, Any] | None = None
 ) -> PosteriorMethod | Baseline | Supervised:
-    """The method `name` with settings such as `steps=50,eta=1`, which overrule those of `before`. Raises ValueError for
-    an unknown name or setting."""
+    """The method `name` with settings such as `steps=50,eta=1`, which overrule those of `before`; one of the user's own
+    by `package.module:Name`. Raises ValueError for an unknown name or setting."""
     folders = {"posterior": METHODS, "baselines": BASELINES}
     for folder, table in folders.items():
         if name in table:
             module, kind, _ = table[name]
             module = import_module(f".{folder}.{module}", __package__)
             return parse(options, getattr(module, kind), "--options", before)
+    if is_named(name):
+        return parse(options, _own(name), "--options", before)
     raise ValueError(f"--method: got {name!r}, expected one of {', '.join((*METHODS, *BASELINES))}")
+
+
+def _own(name: str) -> type[PosteriorMethod] | type[Baseline]:
+    """The user's own class of settings. Raises ValueError for anything else."""
+    from .baselines import Baseline
+    from .posterior import PosteriorMethod
+
+    kind = import_named(name, "--method")
+    if not (isinstance(kind, type) and issubclass(kind, PosteriorMethod | Baseline)):
+        raise ValueError(
+            f"--method: {name!r} is {kind!r}, expected a class derived from scanprior.recon's PosteriorMethod, Descent "
+            "or Baseline (docs/howto/own-method.md)"
+        )
+    return kind

@@ -8,12 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 from scanprior.cli.main import app
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import write_scan
 from scanprior.geometry import ParallelBeam
 from scanprior.report.words import lines
+from typer.testing import CliRunner
 
 
 def call(*arguments: str | Path) -> str:

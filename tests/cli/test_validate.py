@@ -9,11 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 from scanprior.cli.main import app
 from scanprior.formats.scan import FormatError, Scan
 from scanprior.formats.store import write_scan
 from scanprior.geometry import ParallelBeam
+from typer.testing import CliRunner
 
 
 def call(path: Path) -> tuple[int, dict]:

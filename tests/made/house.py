@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-GROUND = ("geometry",)  # files at the root that every folder may import, and that import nothing of ours
+GROUND = (
+    "geometry",
+    "named",
+)  # files at the root that every folder may import, and that import nothing of ours
 FOLDERS = ("operators", "priors", "formats", "pretrained", "recon", "report", "workflows", "cli")
 ARROWS = {
     "operators": set(),

@@ -25,7 +25,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...recon.methods import BASELINES, method_of
+from ...named import is_named
+from ...recon.methods import BASELINES, METHODS, method_of
 from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
@@ -165,8 +166,11 @@ def named(label: str) -> Any:
 
 
 def split(label: str) -> tuple[str, str]:
-    """Name and options of a label."""
+    """Name and options of a label; the name of a user's own method has a colon of its own."""
     name, _, options = label.partition(":")
+    kind, _, rest = options.partition(":")
+    if name not in (*METHODS, *BASELINES) and is_named(f"{name}:{kind}"):
+        return f"{name}:{kind}", rest
     return name, options
 
 
@@ -174,7 +178,7 @@ def suits(label: str, modality: str) -> bool:
     """Whether a method is for scans of a modality; posterior methods are for all. A supervised network belongs to one
     measurement and is in no suite."""
     method = named(label)
-    return label.partition(":")[0] not in BASELINES or modality in getattr(method, "scans", ())
+    return split(label)[0] not in BASELINES or modality in getattr(method, "scans", ())
 
 
 def data_root() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,25 +138,18 @@ def _made(make: Any, name: str) -> Any:
 
 
 def _own_card(prior: NetworkPrior | OwnPrior, name: str) -> Card:
+    """What is known of it: its units, and a hash of the module's source."""
     modality = {1: "CT", 2: "MR"}.get(prior.channels, "RGB")
-    kinds = {kind: key for key, kind in INTENSITIES.items()}
-    table = (
-        {"kind": kinds[type(prior.intensity)], **asdict(prior.intensity)}
-        if type(prior.intensity) in kinds
-        else {}
-    )
     window = {"CT": (-1024.0, 3071.0), "RGB": (0.0, 255.0)}.get(modality, (0.0, 1.0))
-    return Card(
-        name,
-        modality,
-        prior.channels,
-        0.5,
-        table,
-        {"name": name},
-        window,
-        description="your own",
-        sha256=source_hash(name),
-    )
+    intensity, network = _table(prior.intensity), {"name": name}
+    card = Card(name, modality, prior.channels, 0.5, intensity, network, window, description="your own")
+    return replace(card, sha256=source_hash(name))
+
+
+def _table(intensity: Intensity | None) -> dict[str, Any]:
+    """A card's table of a known map, of which `intensity_of` is the way back; empty for any other."""
+    kinds = {kind: name for name, kind in INTENSITIES.items()}
+    return {"kind": kinds[type(intensity)], **vars(intensity)} if type(intensity) in kinds else {}
 
 
 def load(name: str | Path) -> tuple[NetworkPrior, Card]:

@@ -4,7 +4,7 @@
     python benchmarks/measured.py ulf       # 4x retrospective undersampling of fully sampled k-space
     python benchmarks/measured.py brain     # reconstruct from half of the samples, predict the other half
 
-Pictures go to --pictures (a folder). Needs ../shared/data (or $SCANPRIOR_DATA).
+Pictures go to --pictures (a folder). Needs the full sets ($SCANPRIOR_DATA).
 """
 
 from __future__ import annotations

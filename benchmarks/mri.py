@@ -7,7 +7,7 @@ their weights tuned on validation slices, DDS single sample and mean.
 
 The object is on a grid twice as fine as the reconstruction's, with a smooth random phase; all methods get the same
 (true) maps. PSNR and SSIM (7x7 uniform) of magnitudes, data range = the largest magnitude of the truth. Needs
-../shared/data (or $SCANPRIOR_DATA).
+the full sets ($SCANPRIOR_DATA).
 """
 
 from __future__ import annotations

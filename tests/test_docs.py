@@ -1,5 +1,4 @@
-"""What the guides show exists: commands and their options, names to import; every option is in the reference; pictures are
-small."""
+"""What the guides show exists: commands and their options, names to import. Every option is in the reference."""
 
 from __future__ import annotations
 

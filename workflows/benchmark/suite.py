@@ -14,7 +14,8 @@
     [tasks]                                                 # as --simulate
     "23 views" = "ct:views=23"
 
-Relative paths are below $SCANPRIOR_DATA, or `shared/data` beside the checkout.
+Relative paths are below $SCANPRIOR_DATA. Where that is not set they are in the small set that comes with the package:
+one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation and never for training.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ...recon.methods import BASELINES, METHODS, method_of
 from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
+PACKAGED = Path(__file__).parent / "data"
 EVERY_METHOD = [  # a task takes those for its modality
     "fbp",
     "sirt",
@@ -182,9 +184,8 @@ def suits(label: str, modality: str) -> bool:
 
 
 def data_root() -> Path:
-    """$SCANPRIOR_DATA, or `shared/data` beside the checkout."""
-    beside = Path(__file__).parents[2].parent / "shared" / "data"
-    return Path(os.environ.get("SCANPRIOR_DATA") or beside)
+    """$SCANPRIOR_DATA, or the images that come with the package."""
+    return Path(os.environ.get("SCANPRIOR_DATA") or PACKAGED)
 
 
 def find_data(path: str) -> Path:
@@ -192,7 +193,12 @@ def find_data(path: str) -> Path:
     root = data_root()
     found = Path(path) if Path(path).exists() else root / path
     if not found.exists():
+        lacks = (
+            "is not among the images of the package"
+            if root == PACKAGED
+            else f"is not there, nor below {root}"
+        )
         raise FileNotFoundError(
-            f"{path} is not there, nor below {root}; set SCANPRIOR_DATA, or give images of your own with --data"
+            f"{path} {lacks}; set SCANPRIOR_DATA to the folder of the full sets, or give images of your own with --data"
         )
     return found

@@ -15,7 +15,7 @@
     "23 views" = "ct:views=23"
 
 Relative paths are below $SCANPRIOR_DATA. Where that is not set they are in the small set that comes with the package:
-one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation and never for training.
+one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training.
 """
 
 from __future__ import annotations

@@ -66,12 +66,17 @@ def _row(item: Any, context: Any) -> str:
     return f"| {_code(name)} | {_escaped(' '.join(text.split()))} |" if text else ""
 
 
+ENTRY = re.compile(r"\s*([\w-]+) {2,}(\S.*)")  # a line of a list in the terminal: a name, and what it is
+
+
 def _prose(text: str | None) -> Iterator[str]:
-    """click's help text as Markdown: paragraphs after \\b keep their lines."""
+    """Help text of the terminal as Markdown: paragraphs after \\b keep their lines, names with a text are a list."""
     for paragraph in re.split(r"\n\s*\n", inspect.cleandoc((text or "").replace("\f", ""))):
         body = paragraph.strip("\n")
         if body.startswith("\b"):
             yield "```\n" + inspect.cleandoc(body.removeprefix("\b").strip("\n")) + "\n```\n"
+        elif entry := ENTRY.fullmatch(body):
+            yield f"- `{entry[1]}`: {_escaped(entry[2])}"
         elif body.strip():
             yield _escaped(" ".join(body.split())) + "\n"
 

@@ -1,5 +1,7 @@
-"""Larger evaluation sets into the cache: by address, whole and checked, or not at all.
+"""Images to evaluate on: those that come with the package, and larger sets into the cache, by address, whole and
+checked, or not at all.
 
+    images = example_images("ct")                                                 # one slice of each test patient
     folder = fetch_data("https://example.org/scans.tar.gz", sha256="5c9e…")       # then SCANPRIOR_DATA=folder
 
 A set is the folder `home()/data/NAME`, NAME from the address. What arrives lies in a temporary folder beside it until
@@ -18,9 +20,19 @@ from urllib.parse import unquote, urlsplit
 
 from ..pretrained.cache import home, sha256_of
 from ..pretrained.download import Bar, checked_sha256, download, is_address, without_secrets
+from .benchmark.suite import PACKAGED
 
 ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|tar\.xz|tar\.bz2|zip)$", re.IGNORECASE)
 HASH = ".sha256"  # in the folder of a set: of what was fetched
+
+
+def example_images(modality: str) -> Path:
+    """The test slices that come with the package, an image set: "ct" in HU, or "mri", T1 brains. One slice a patient, with
+    source and licence in the file; to evaluate with, never to train on. Raises ValueError for another modality."""
+    files = {"ct": "ct/ct256_test.h5", "mri": "mri/t1_test.h5"}
+    if modality not in files:
+        raise ValueError(f"example_images: got {modality!r}, expected one of {', '.join(files)}")
+    return PACKAGED / files[modality]
 
 
 def fetch_data(url: str, sha256: str | None = None, progress: Bar | None = None) -> Path:

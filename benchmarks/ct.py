@@ -5,7 +5,7 @@
     python benchmarks/ct.py --projection                 # also Song et al. 2022, N = 1000 (minutes a slice on a CPU)
 
 The data are simulated on a grid twice as fine as the reconstruction's. PSNR and SSIM (7x7 uniform) of images clipped to
-[-1000, 1000] HU, data range 2000 HU. Needs ../shared/data (or $SCANPRIOR_DATA).
+[-1000, 1000] HU, data range 2000 HU. Needs the full sets ($SCANPRIOR_DATA).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 
 import torch
 from common import Case, Results, best_weight, cases
-from scanprior.operators.geometry import Grid, ParallelBeam
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.pretrained.load import default_for, load
 from scanprior.recon.baselines.fbp import fbp
 from scanprior.recon.baselines.tv import fista_tv

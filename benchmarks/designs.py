@@ -5,7 +5,7 @@ validation crops (denoising PSNR) and test slices (23 views, noise-free, DDS wit
     python benchmarks/designs.py -o designs/                      # four designs, 1200 steps: hours on a CPU; resumable
     python benchmarks/designs.py -o designs/ --designs unshuffle position --steps 5000 --device cuda
 
-Needs ../shared/data (or $SCANPRIOR_DATA).
+Needs the full sets ($SCANPRIOR_DATA).
 """
 
 from __future__ import annotations

@@ -30,10 +30,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+from scanprior.formats.image_set import read_images
 from scanprior.formats.nifti import write_nifti
 from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError, Scan, Volume
-from scanprior.formats.store import read_images, write_reconstruction, write_scan
+from scanprior.formats.store import write_reconstruction, write_scan
+from scanprior.geometry import ParallelBeam
 from scanprior.workflows.validate import examine
 
 Change = tuple[str, float, int]  # what, where (0 to 1), which value
@@ -130,12 +132,7 @@ def _kspace(path: Path) -> None:
 
 
 def _scan(path: Path) -> None:
-    geometry = {
-        "type": "parallel",
-        "angles": np.linspace(0, 3, 6),
-        "detector_spacing": 1.0,
-        "detector_offset": 0.0,
-    }
+    geometry = ParallelBeam(np.linspace(0, 3, 6), 8, 1.0)
     noise = {"type": "photon", "photons": 1e5, "electronic": 1.0}
     data = np.ones((2, 6, 8), np.float32)
     header = {"modality": "CT", "mu_water": 0.02}

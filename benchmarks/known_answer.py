@@ -21,8 +21,8 @@ from functools import cache
 import torch
 from rich.console import Console
 from rich.table import Table
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.coils import smooth_maps
-from scanprior.operators.geometry import Grid, ParallelBeam
 from scanprior.operators.linear import LinearOperator
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Gaussian, Photon

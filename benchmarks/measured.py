@@ -4,7 +4,7 @@
     python benchmarks/measured.py ulf       # 4x retrospective undersampling of fully sampled k-space
     python benchmarks/measured.py brain     # reconstruct from half of the samples, predict the other half
 
-Pictures go to --pictures (a folder). Needs ../shared/data (or $SCANPRIOR_DATA).
+Pictures go to --pictures (a folder). Needs the full sets ($SCANPRIOR_DATA).
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ def htc(args: argparse.Namespace) -> None:
     for views in (60, 30):
         index = np.round(np.linspace(0, scan.data.shape[1] - 1, views)).astype(int)
         assert scan.geometry is not None
-        geometry = {**scan.geometry, "angles": np.asarray(scan.geometry["angles"])[index]}
-        part = replace(scan, data=scan.data[:, index], geometry=geometry)
+        part = replace(scan, data=scan.data[:, index], geometry=scan.geometry.subset(index))
         problem = replace(problem_of(part), water=water)
         out = DDS(steps=args.steps)(problem, prior, samples=args.samples)
         images = {

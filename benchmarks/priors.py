@@ -16,7 +16,7 @@
    validation and test slices, one a patient as far as there are patients, with standard errors. An over-fitted prior
    finds training slices more likely; but patients differ more than that: compare with the error.
 
-Magnitude images have phase zero under a complex prior. Needs ../shared/data (or $SCANPRIOR_DATA), or the three sets.
+Magnitude images have phase zero under a complex prior. Needs the full sets ($SCANPRIOR_DATA), or the three sets.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from scanprior.operators.check import check_operator
-from scanprior.operators.geometry import Grid, ParallelBeam, parallel_views
+from scanprior.geometry import Grid, ParallelBeam, parallel_views
+from scanprior.operators.check import measure
 from scanprior.operators.linear import LinearOperator
 from scanprior.operators.radon_astra import RadonAstra
 from scanprior.operators.radon_sparse import RadonSparse, joseph_matrix
@@ -73,7 +73,7 @@ def rows(size: int, detectors: int, views: int, batches: list[int], repeats: int
         start = time.perf_counter()
         A = build(beam, grid)
         built = time.perf_counter() - start
-        dot = check_operator(A, batch=1)["dot"]
+        dot = measure(A, batch=1)["dot"]
         for batch in batches:
             x = torch.rand(batch, size, size, generator=torch.Generator().manual_seed(0))
             y = A(x)

@@ -4,7 +4,7 @@
     python benchmarks/settings.py ct:views=60,photons=1e5 "" adaptive=no,gamma=0.5
     python benchmarks/settings.py mri:accel=8 --set ms "" cg=3
 
-Needs ../shared/data (or $SCANPRIOR_DATA).
+Needs the full sets ($SCANPRIOR_DATA).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ where it was trained and loses elsewhere; the prior was never told of any measur
     python benchmarks/supervised.py --network run/ --others ct:views=40 ct:views=23,arc=120 ct:views=23,photons=2e4
 
 The network's own measurement comes first, then each of --others. Simulated on a grid twice as fine as the
-reconstruction's; figures as in ct.py and mri.py. Needs ../shared/data (or $SCANPRIOR_DATA).
+reconstruction's; figures as in ct.py and mri.py. Needs the full sets ($SCANPRIOR_DATA).
 """
 
 from __future__ import annotations

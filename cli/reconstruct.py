@@ -25,8 +25,13 @@ def reconstruct(
     simulate: Annotated[
         str | None, typer.Option(help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")
     ] = None,
-    prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
-    method: Annotated[str, typer.Option(help="One of the methods below.")] = "dds",
+    prior: Annotated[
+        str | None,
+        typer.Option(help="Bundled name, run folder, .safetensors file, or your own as package.module:Name."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="One of the methods below, or your own as package.module:Name.")
+    ] = "dds",
     options: Annotated[
         str, typer.Option(help="Settings of the method: steps=50,eta=1", show_default=False)
     ] = "",

@@ -1,4 +1,4 @@
-"""What the pictures of docs/score-models.md share: a prior in the plane, its score, small PNGs."""
+"""What the pictures of docs/ share: grey images side by side, a prior in the plane, small PNGs."""
 
 from __future__ import annotations
 
@@ -47,14 +47,33 @@ def plane(x: Tensor) -> np.ndarray:
     return x.flatten(1).numpy()
 
 
-def save(figure, path: Path) -> Path:
-    """A PNG of 64 colours: a fifth of the bytes."""
+def side_by_side(path: Path, window: tuple[float, float], **images: np.ndarray) -> Path:
+    """Images (H, W) in rows of three and one grey window, their names above them; `spread` has a scale of its own."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(images) // 3)
+    figure = Figure(figsize=(9, 3.25 * rows))
+    places = figure.subplots(rows, 3, squeeze=False).ravel()
+    for place in places:
+        place.set_axis_off()
+    for place, (name, image) in zip(places, images.items(), strict=False):
+        own = name == "spread"
+        low, high = (0.0, float(np.quantile(image, 0.995))) if own else window
+        shown = place.imshow(image, cmap="viridis" if own else "gray", vmin=low, vmax=high)
+        place.set_title(name.replace("_", " "))
+        if own:
+            figure.colorbar(shown, ax=place, location="right", fraction=0.046, pad=0.03)
+    return save(figure, path, colours=128)
+
+
+def save(figure, path: Path, colours: int = 64) -> Path:
+    """A PNG of few colours: a fifth of the bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=100)
     path.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(buffer) as picture:
-        picture.convert("RGB").quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-            path, optimize=True
-        )
+        picture.convert("RGB").quantize(
+            colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        ).save(path, optimize=True)
     print(f"wrote {path} ({path.stat().st_size / 1000:.0f} kB)")
     return path

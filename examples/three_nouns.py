@@ -2,11 +2,9 @@
 
 import torch
 from scanprior import DDS, Problem, load_prior, read
-from scanprior.formats.dicom import example_ct
-from scanprior.operators.attenuation import MU_WATER, mu_from_hu
-from scanprior.operators.geometry import Grid, ParallelBeam
-from scanprior.operators.noise import Photon
-from scanprior.operators.radon import Radon
+from scanprior.formats import example_ct
+from scanprior.geometry import Grid, ParallelBeam
+from scanprior.operators import MU_WATER, Photon, Radon, mu_from_hu
 
 image = read(example_ct())  # a CT slice that comes with pydicom, in HU
 x = torch.from_numpy(mu_from_hu(image.data)).clamp(min=0)  # (1, 128, 128), in 1/mm

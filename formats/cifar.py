@@ -24,7 +24,7 @@ SIDE, RECORD = 32, 1 + 3 * 32 * 32  # pixels, bytes
 
 @dataclass(frozen=True, eq=False)
 class Cifar:
-    """Pictures as an image set (store.ImageSet): uint8, mapped from the files.
+    """Pictures as an image set (image_set.ImageSet): uint8, mapped from the files.
 
     Attributes:
         records: of each file, (n, 3073) uint8.

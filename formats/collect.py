@@ -26,10 +26,10 @@ from .dicom_kind import GE_COMPONENT, PROJECTION_TAGS, findings
 from .dicom_pixels import DicomSlice, opened, pydicom_quietly
 from .dicom_volumes import stacks
 from .hdf5 import open_hdf5, text
+from .image_set import read_images
 from .isolated import isolated
 from .read import sniff
 from .scan import FormatError
-from .store import read_images
 
 KSPACE = ("fastmri", "ismrmrd", "matlab", "simple-kspace")
 _UPRIGHT = 0.82  # cosine of 35 degrees: a gantry may tilt by 30

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from .cifar import Cifar, read_cifar
+from .image_set import ImageSet, read_images
 from .read import read, sniff
 from .scan import FormatError, Scan, Volume
-from .store import ImageSet, read_images
 
 
 class OneVolume:

@@ -29,13 +29,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..geometry import FanBeam, ParallelBeam
 from . import limits
 from .scan import FormatError, Scan, Volume
 
 _CPU_SECONDS, _SECONDS = 4.0, 8.0  # of the processor and of the clock, for a small file
 _BYTES_A_SECOND = 1e6  # of a large file; a slow disk and a strong compression together
 _OVERHEAD = 256 << 20  # bytes of the libraries themselves
-_CROSSING = {cls.__name__: cls for cls in (Scan, Volume)}
+_CROSSING = {cls.__name__: cls for cls in (Scan, Volume, ParallelBeam, FanBeam)}
 _NUMBERS = "biufcUS"  # kinds of numpy arrays that cross
 _inside = False  # in the child
 
@@ -68,7 +69,7 @@ def isolated(function: Callable[..., Any], path: Path, *arguments: Any) -> Any:
     Args:
         function: a module-level function of scanprior.
         path: of the file to be read; its size sets the limit of time.
-        arguments, and what the function returns: JSON's types, tuples, slices, numpy, `Scan` and `Volume`.
+        arguments, and what the function returns: JSON's types, tuples, slices, numpy, `Scan`, `Volume` and geometries.
 
     Raises:
         FormatError: as the function, or the process crashed, took too long or wanted too much memory.
@@ -263,7 +264,7 @@ def _encode(value: Any, file: Any) -> Any:
         if value.nbytes:
             file.write(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
         return {"array": [at, value.dtype.str, list(value.shape)]}
-    if isinstance(value, Scan | Volume):
+    if isinstance(value, Scan | Volume | ParallelBeam | FanBeam):
         parts = {field.name: getattr(value, field.name) for field in fields(value)}
         return {type(value).__name__: _encode(parts, file)}
     raise TypeError(f"got {type(value).__name__} from a reader, which cannot cross to another process")

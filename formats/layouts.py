@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from . import dxchange, fastmri, ismrmrd_file, matlab, nxtomo, parallel, shown, simple, store
+from . import dxchange, fastmri, image_set, ismrmrd_file, matlab, nxtomo, parallel, shown, simple, store
 from .hdf5 import datasets, open_hdf5, text
 from .reader import Reader, Slices, choose, told_pixel
 from .scan import FormatError, Volume
@@ -54,7 +54,7 @@ def reader_of(path: Path) -> Reader:
 
 # --- our own and the simple layouts
 def _read_images(path: Path, slices: Slices = None) -> Volume:
-    return store.read_images(path).volume(slices)
+    return image_set.read_images(path).volume(slices)
 
 
 def _read_reconstruction(path: Path, slices: Slices = None, pixel_mm: float | None = None) -> Volume:
@@ -80,7 +80,7 @@ def _read_reconstruction(path: Path, slices: Slices = None, pixel_mm: float | No
 
 
 def _describe_images(path: Path) -> dict[str, Any]:
-    images = store.read_images(path)
+    images = image_set.read_images(path)
     return {
         "kind": "images",
         "shape": images.shape,

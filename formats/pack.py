@@ -1,6 +1,6 @@
 """A training pack: image sets split by patient, with a manifest. Written image by image, so that memory stays flat.
 
-train.h5, val.h5, test.h5   image sets (formats/store.py), one chunk an image; a split without patients has no file
+train.h5, val.h5, test.h5   image sets (formats/image_set.py), one chunk an image; a split without patients has no file
 manifest.json               what is inside: settings, counts, and for each patient its split, images, pixel sizes
 left_out.csv                what was left out and why; names files, and is the one part that is not anonymous
 

@@ -4,16 +4,18 @@ detector is a slice; units of angles and lengths; where the rotation axis stands
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from ..geometry import ParallelBeam
 from . import limits
 from .counts import line_integrals
 from .hdf5 import text, whole
-from .reader import Slices, choose, told_or_stated
+from .reader import Slices, choose, geometry_or_faults, told_or_stated
 from .scan import FormatError, Scan, one_turn, square_around
 
 FEW = 10  # views: so many over so few degrees as a turn has radians are no scan
@@ -99,18 +101,13 @@ def parallel_scan(
         remarks.append(
             "the rotation axis is taken to be in the middle of the detector (--center says its column)"
         )
-    geometry = {
-        "type": "parallel",
-        "angles": one_turn(degrees),
-        "detector_spacing": pixel or 1.0,
-        "detector_offset": offset,
-    }
+    beam = partial(ParallelBeam, tuple(one_turn(degrees)), counts.shape[2], pixel or 1.0, offset=offset)
     return Scan(
         "ct",
         measured.data,
         matrix,
         pixel or 1.0,
-        geometry=geometry,
+        **geometry_or_faults(beam),
         mask=measured.mask,
         header={"modality": "CT"},
         source=source,

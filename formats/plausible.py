@@ -11,10 +11,32 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry import FanBeam, Geometry
+
+SPARSEST = 0.05  # rad between views; over many turns more looks like degrees
 LARGEST_INTEGRAL, LEAST_INTEGRAL = 100.0, 1e-6
 RANGE = 1e9  # of the largest |k| to the median of those that are not zero: a clean phantom in float32 has 1e8
 OFF_CENTRE = 100.0  # of the largest |k| outside of the centre, an eighth of each axis, to the largest inside
 MAPS = 1e6  # of coil maps' root sum of squares, which is about 1
+
+
+def geometry(beam: Geometry) -> Iterator[str]:
+    """Of where the rays lie."""
+    if (arc := np.ptp(beam.angles)) > max(8 * np.pi, SPARSEST * beam.views):
+        yield (
+            f"got {beam.views} angles over {arc:.4g} rad, expected at most 8 pi, or steps of less than {SPARSEST} rad; "
+            "they may be degrees: convert them, or count every turn from 0 if they are not"
+        )
+    if isinstance(beam, FanBeam) and beam.source_detector <= beam.source_origin:
+        yield (
+            f"got source_detector {beam.source_detector:g} mm <= source_origin {beam.source_origin:g} mm, expected the "
+            "detector behind the rotation centre; the two may be swapped"
+        )
+    if abs(beam.offset) >= beam.detectors / 2:
+        yield (
+            f"got detector offset {beam.offset:g}, expected less than half of the {beam.detectors} elements; it counts "
+            "elements from the middle of the detector to the centre of rotation"
+        )
 
 
 def line_integrals(data: np.ndarray, mask: np.ndarray | None) -> Iterator[str]:

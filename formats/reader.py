@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry import Geometry, GeometryError
 from .scan import FormatError, Scan, Volume
 
 Slices = slice | list[int] | None
@@ -29,6 +30,14 @@ class Reader:
     describe: Callable[..., dict[str, Any]]
     options: tuple[str, ...] = ()
     describes: tuple[str, ...] = ()
+
+
+def geometry_or_faults(make: Callable[[], Geometry]) -> dict[str, Any]:
+    """The `geometry` of a Scan, or the `faults` of one that cannot be."""
+    try:
+        return {"geometry": make()}
+    except GeometryError as error:
+        return {"faults": error.faults}
 
 
 def choose(count: int, slices: Slices, source: str) -> np.ndarray:

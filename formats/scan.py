@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..geometry import Geometry
 from . import plausible
 
 Header = dict[str, str | float | int]
 
-SPARSEST = 0.05  # rad between views; over many turns more looks like degrees
 _NOISES: dict[str, dict[str, dict[str, float | None]]] = {  # kind -> law -> its numbers, None: no default
     "ct": {"gaussian": {"sigma": None}, "photon": {"photons": None, "electronic": 0.0}},
     "mri": {"complex_gaussian": {"sigma": None}},
@@ -39,7 +39,7 @@ class FormatError(ValueError):
     """A file that cannot be read or written: names the file, what was got, what was expected, what to do."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scan:
     """Measured (or simulated) data with all that a reconstruction needs to know about them.
 
@@ -48,9 +48,7 @@ class Scan:
         data: ct (slices, views, detectors) float32, line integrals; mri (slices, coils, ky, kx) complex64.
         matrix: (H, W), the grid asked for.
         pixel_mm: side of its square pixels [mm].
-        geometry: ct only: {"type": "parallel" | "fan", "angles": (views,) float64 [rad], "detector_spacing":
-            [mm], "detector_offset": [elements], and for "fan" "source_origin": [mm], "source_detector": [mm],
-            "curved": bool}; "detectors", the number of elements, is optional and must agree with data.
+        geometry: ct only: a ParallelBeam or a FanBeam (geometry.py) of data's views and detectors.
         mask: True where measured, bool; None: everywhere. mri (ky, kx), or (slices, ky, kx) where slices differ; ct
             (views, detectors), False for rays that were lost (metal, dead elements), whatever data has there.
         maps: mri only: (slices, coils, H, W) complex64 coil sensitivities.
@@ -67,13 +65,15 @@ class Scan:
         remarks: what was assumed, dropped or repaired when the file was read, a sentence each.
         calibration: mri only: the fully sampled centre of k-space, measured apart from data and in other units, for
             coil maps: (slices, coils, ny, nx) complex64, zero frequency at ny // 2, nx // 2.
+        faults: what the file states and cannot be (a geometry with a negative length), in words; `problems` lists
+            them, `check` raises the first.
     """
 
     kind: Literal["ct", "mri"]
     data: np.ndarray
     matrix: tuple[int, int]
     pixel_mm: float
-    geometry: dict[str, Any] | None = None
+    geometry: Geometry | None = None
     mask: np.ndarray | None = None
     maps: np.ndarray | None = None
     noise: dict[str, Any] | None = None
@@ -85,6 +85,16 @@ class Scan:
     pixel_assumed: bool = False
     remarks: tuple[str, ...] = ()
     calibration: np.ndarray | None = None
+    faults: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        says = [f"{self.source!r}, {self.kind}, {_sizes(self.data)}"]
+        says += [repr(self.geometry)] if self.geometry else []
+        parts = ("mask", "maps", "calibration", "counts", "truth")
+        held = [name for name in parts if getattr(self, name) is not None]
+        says += [f"with {', '.join(held)}"] if held else []
+        says += [f"noise {self.noise.get('type')}"] if self.noise else []
+        return f"Scan({'; '.join([*says, f'to {_pixels(self.matrix)} of {self.pixel_mm:.4g} mm'])})"
 
     @property
     def slices(self) -> int:
@@ -102,7 +112,7 @@ class Scan:
         return float(stated) if stated else None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Volume:
     """Images. `dicom` keeps the source's pydicom Datasets without their pixels, slice by slice, for DICOM
     output.
@@ -126,6 +136,18 @@ class Volume:
     slice_assumed: bool = False
     pixel_assumed: bool = False
     remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        mm = " x ".join(f"{side:.4g}" for side in self.spacing)
+        return f"Volume({self.source!r}, {self.modality}, {_sizes(self.data)} in {self.units}, voxels of {mm} mm)"
+
+
+def _sizes(data: np.ndarray) -> str:
+    return f"{_pixels(data.shape)} {data.dtype}"
+
+
+def _pixels(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def one_turn(degrees: np.ndarray) -> np.ndarray:
@@ -162,8 +184,10 @@ def _find(item: Scan | Volume) -> Iterator[str]:
         yield from _mri(item)
     else:
         yield f"got kind {item.kind!r}, expected 'ct' or 'mri'"
-    if isinstance(item, Scan) and item.noise is not None and item.kind in _NOISES:
-        yield from _noise(item.noise, item.kind)
+    if isinstance(item, Scan):
+        yield from item.faults
+        if item.noise is not None and item.kind in _NOISES:
+            yield from _noise(item.noise, item.kind)
     for key in item.header:
         if is_personal(key):
             yield f"got header key {key!r}, which can identify a person; remove it"
@@ -184,9 +208,9 @@ def _ct(scan: Scan) -> Iterator[str]:
     yield from _grid(scan)
     if scan.data.ndim != 3 or not scan.data.size:
         return
-    if scan.geometry is None:
+    if scan.geometry is None and not scan.faults:
         yield "got no geometry, expected its type, angles and detector spacing; add them (docs/formats.md)"
-    else:
+    elif scan.geometry is not None:
         yield from _geometry(scan.geometry, scan.data.shape[1], scan.data.shape[2])
     if not scan.data.any():
         yield "the sinogram is zero everywhere, expected line integrals; check the export"
@@ -218,57 +242,20 @@ def _ct(scan: Scan) -> Iterator[str]:
             yield f"got {name} in a CT scan, expected none; they belong to MRI"
 
 
-def _geometry(geometry: dict[str, Any], views: int, detectors: int) -> Iterator[str]:
-    kind = geometry.get("type")
-    if kind not in ("parallel", "fan"):
-        yield f"got geometry type {kind!r}, expected 'parallel' or 'fan'"
-    angles = np.asarray(geometry.get("angles", ()), dtype=np.float64)
-    if angles.shape != (views,):
+def _geometry(geometry: Geometry, views: int, detectors: int) -> Iterator[str]:
+    """What does not fit the sinogram, or no scanner has; a geometry that cannot be is never made (geometry.py)."""
+    if geometry.views != views:
         yield (
-            f"got {angles.size} angles for {views} views, expected as many; the axes may be swapped "
-            "(expected slices, "
-            "views, detectors) or views were dropped from one of the two"
+            f"got {geometry.views} angles for {views} views, expected as many; the axes may be swapped (expected "
+            "slices, views, detectors) or views were dropped from one of the two"
         )
-    elif not np.isfinite(angles).all():
+    if geometry.detectors != detectors:
         yield (
-            f"got {np.count_nonzero(~np.isfinite(angles))} angles that are not finite; repair or drop "
-            "these views"
+            f"got {detectors} detector elements a view, expected the {geometry.detectors} that the geometry states; "
+            "the axes may be swapped (expected slices, views, detectors), or elements were dropped: correct one of "
+            "the two"
         )
-    elif np.ptp(angles) > max(8 * np.pi, SPARSEST * views):
-        yield (
-            f"got {views} angles over {np.ptp(angles):.4g} rad, expected at most 8 pi, or steps of less than "
-            f"{SPARSEST} rad; they may be degrees: convert them, or count every turn from 0 if they are not"
-        )
-    if (stated := geometry.get("detectors", detectors)) != detectors:
-        yield (
-            f"got {detectors} detector elements a view, expected the {stated} that the geometry states; the axes may "
-            "be swapped (expected slices, views, detectors), or elements were dropped: correct one of the two"
-        )
-    lengths = ["detector_spacing"] + (["source_origin", "source_detector"] if kind == "fan" else [])
-    for name in lengths:
-        value = geometry.get(name)
-        if not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or value <= 0:
-            yield f"got {name} = {value!r}, expected a positive length in mm"
-    if kind == "fan" and "curved" not in geometry:
-        yield (
-            "got a fan beam without 'curved', expected True for an arc-shaped detector, False for a flat one"
-        )
-    try:
-        if kind == "fan" and geometry["source_detector"] <= geometry["source_origin"]:
-            yield (
-                f"got source_detector {geometry['source_detector']:g} mm <= source_origin "
-                f"{geometry['source_origin']:g} mm, "
-                "expected the detector behind the rotation centre; the two may be swapped"
-            )
-    except (KeyError, TypeError):
-        pass
-    offset = geometry.get("detector_offset", 0.0)
-    if not np.isfinite(offset) or abs(offset) >= detectors / 2:
-        yield (
-            f"got detector_offset {offset!r}, expected less than half of the {detectors} elements; it "
-            "counts elements "
-            "from the middle of the detector to the centre of rotation"
-        )
+    yield from plausible.geometry(geometry)
 
 
 def _mri(scan: Scan) -> Iterator[str]:

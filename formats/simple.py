@@ -14,14 +14,16 @@ simple k-space    kspace ([slices, coils,] ky, kx) complex, centred; mask ([slic
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from ..geometry import FanBeam, ParallelBeam
 from .hdf5 import Attributed, dataset, number, open_hdf5, take, text, whole
 from .kspace import kspace_scan
-from .reader import Slices, choose
+from .reader import Slices, choose, geometry_or_faults
 from .scan import FormatError, Header, Scan, one_turn, square_around
 
 ATTRIBUTES = {
@@ -83,21 +85,14 @@ def sinogram_of(
             f"{source}: got the attribute geometry = {words!r}, expected a text with 'parallel' or 'fan'"
         )
     spacing = number(said, "detector_pixel_mm", source)
-    geometry = {
-        "type": kind,
-        "angles": sign * one_turn(angles),
-        "detector_spacing": spacing,
-        "detector_offset": number(said, "detector_offset", source, 0.0),
-    }
-    if "detectors" in said.attrs:
-        geometry["detectors"] = int(number(said, "detectors", source))
-    magnification = 1.0
+    offset = number(said, "detector_offset", source, 0.0)
+    view = sign * one_turn(angles), int(number(said, "detectors", source, data.shape[-1])), spacing
+    beam, magnification = partial(ParallelBeam, *view, offset=offset), 1.0
     if kind == "fan":
-        geometry["source_origin"] = number(said, "source_origin_mm", source)
-        geometry["source_detector"] = number(said, "source_detector_mm", source)
-        geometry["curved"] = "curved" in words.lower()
-        magnification = geometry["source_detector"] / geometry["source_origin"]
-    widest = square_around(data.shape[-1], geometry["detector_offset"])
+        origin, detector = (number(said, f"source_{end}_mm", source) for end in ("origin", "detector"))
+        beam = partial(FanBeam, *view, origin, detector, "curved" in words.lower(), offset=offset)
+        magnification = detector / origin
+    widest = square_around(data.shape[-1], offset)
     matrix, pixel = _object_grid(said, source, widest, spacing / magnification)
     header: Header = {"modality": "CT"}
     header |= {name: number(said, name, source) for name in ("kv", "mu_water") if name in said.attrs}
@@ -108,7 +103,7 @@ def sinogram_of(
         sinogram.astype(np.float32),
         matrix,
         pixel,
-        geometry=geometry,
+        **geometry_or_faults(beam),
         mask=mask,
         header=header,
         source=source,

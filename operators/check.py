@@ -11,7 +11,7 @@
 
 In float32 all are some 1e-7 for an operator that keeps the contract, and `shapes` is 0. The items of the test
 images have very different scales, and each item is judged by its own, so that a batch-wide norm inside an
-operator shows.
+operator shows. `check_operator` raises where one is larger.
 """
 
 from __future__ import annotations
@@ -23,18 +23,59 @@ from torch import Tensor
 
 from .linear import LinearOperator
 
+FAULTS = {  # defect -> what is wrong with the operator, and what to do
+    "dot": "apply_adjoint is not the adjoint of apply_forward; it must be the conjugate transpose",
+    "linear": "it is not linear; leave offsets, clipping and absolute values out of it",
+    "gradient": "the gradient of a loss is not A^H of the residual; do not override forward",
+    "gradient_adjoint": "the gradient through A^H is not A of the residual; do not override adjoint",
+    "gradient_second": "second derivatives are wrong; do not override forward or adjoint",
+    "items": "an item's result depends on its batch mates, or `items` keeps the wrong part of what it holds per item",
+    "repeat": "`repeat` puts what it holds per item in the wrong order; expected repeat_interleave(n, 0)",
+    "shapes": "inputs of a wrong shape are accepted; do not override _check",
+}
+
+
+class OperatorError(ValueError):
+    """An operator that breaks the contract. `defects`: all figures by name, the sound ones too."""
+
+    def __init__(self, message: str, defects: dict[str, float]) -> None:
+        super().__init__(message)
+        self.defects = defects
+
 
 def check_operator(
-    A: LinearOperator, batch: int = 2, seed: int = 0, device: torch.device | str | None = None
+    A: LinearOperator,
+    batch: int = 2,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    tolerance: float = 1e-4,
 ) -> dict[str, float]:
-    """The defects of the module docstring, by name.
+    """Measure the contract. Returns the defects of the module docstring, by name.
 
     Args:
         A: the operator.
         batch: items of the test batch; as many as A holds, where it holds something per item.
         seed: of the test images.
         device: where to test; the operator's own by default.
+        tolerance: the largest defect that passes.
+
+    Raises:
+        OperatorError: a larger one; says what failed, by how much, and what to do.
     """
+    defects = measure(A, batch, seed, device)
+    failed = [name for name, value in defects.items() if not value <= tolerance]
+    if failed:
+        lines = [
+            f"{name} = {defects[name]:.2g}, expected at most {tolerance:g}: {FAULTS[name]}" for name in failed
+        ]
+        raise OperatorError("\n  ".join([f"{A!r} breaks the operator contract:", *lines]), defects)
+    return defects
+
+
+def measure(
+    A: LinearOperator, batch: int = 2, seed: int = 0, device: torch.device | str | None = None
+) -> dict[str, float]:
+    """The defects of the module docstring, by name, whatever they are."""
     device = A.device if device is None else torch.device(device)
     generator = torch.Generator().manual_seed(seed)
 

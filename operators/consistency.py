@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..geometry import FanBeam, Geometry
 from .coverage import coverage
-from .geometry import FanBeam, Geometry
 
 LEAST_PAIRS = 500
 PAIRS = 20_000  # looked at

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .geometry import FanBeam, Geometry
+from ..geometry import FanBeam, Geometry
 
 _TAPER = math.radians(10)  # of c at the ends of an arc
 _SAME = 1e-6  # rad; views closer than this are one, however many

@@ -17,7 +17,7 @@ A^H.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +109,14 @@ class LinearOperator(nn.Module):
         x = torch.randn(1, *self.domain, generator=generator, dtype=dtype).to(self.device)
         return float(largest_eigenvalue(self.items(slice(0, 1)).normal, x, iterations).sqrt())
 
-    def __matmul__(self, other: Any) -> Any:
+    @overload
+    def __matmul__(self, other: LinearOperator) -> LinearOperator: ...
+
+    @overload
+    def __matmul__(self, other: Tensor) -> Tensor: ...
+
+    def __matmul__(self, other: LinearOperator | Tensor) -> LinearOperator | Tensor:
+        """A @ B, the composition, or A @ x, the same as A(x)."""
         if isinstance(other, LinearOperator):
             return Composition(self, other)
         return self(other)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .geometry import Geometry, Grid
+from ..geometry import Geometry, Grid
 from .linear import LinearOperator
 from .radon_sparse import RadonSparse, joseph_matrix, multiply, to_torch
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .geometry import FanBeam, Geometry, Grid
+from ..geometry import FanBeam, Geometry, Grid
 from .linear import LinearOperator
 
 

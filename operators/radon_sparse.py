@@ -21,7 +21,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from .geometry import Geometry, Grid
+from ..geometry import Geometry, Grid
 from .linear import LinearOperator
 
 _FORWARD = ("crow", "col", "value")  # CSR of A: where rows start, columns, values

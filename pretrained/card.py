@@ -23,7 +23,7 @@ _WIDEST = 8192  # the most of anything that has no line here
 _MOST = {"blocks": 64, "stem": 64, "multipliers": 64, "channels": 64, "factor": 64}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Card:
     """What a prior is. `intensity`, `network` and `training` are the tables of the preset it was trained with; an
     imported network's table has an entry `noise`, the law it was trained under (`priors.published`)."""
@@ -45,6 +45,11 @@ class Card:
     measurement: dict[str, Any] = field(default_factory=dict)  # what a supervised network was trained for
     file: str = ""
     sha256: str = ""
+
+    def __repr__(self) -> str:
+        what = "supervised network" if self.measurement else "prior"
+        network = self.network.get("name", "network")
+        return f"Card({self.name!r}, {self.modality} {what}, {network}, channels={self.channels})"
 
     @staticmethod
     def from_dict(table: dict[str, Any]) -> Card:

@@ -6,33 +6,17 @@ in its header. Then weights and TOML card are renamed into place, the card last.
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import urlsplit
 
 from .cache import NAME, cached, header_card, sha256_of, shelf
 from .card import Card, bundled
+from .download import Bar, checked_sha256, download, is_address, without_secrets
 from .load import load_file
-
-CHUNK = 1 << 18  # bytes
-
-
-class Bar(Protocol):
-    """A progress bar as pooch drives it: bytes done, of `total` (0: not known)."""
-
-    total: int
-
-    def update(self, n: int) -> None: ...
-
-    def reset(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 def fetch(
@@ -57,21 +41,19 @@ def fetch(
     is taken) and ValueError (wrong hash, not a safetensors file, no card, weights that do not fit it, a name that
     cannot be).
     """
-    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-        raise ValueError(f"sha256: got {sha256!r}, expected 64 hexadecimal digits")
-    expected = sha256.lower() if sha256 else None
+    expected = checked_sha256(sha256)
     if name is not None:
         check_name(name)
     if expected and not overwrite:
         for card in cached().values():
             if card.sha256 == expected and name in (None, card.name) and _is_sound(card):
                 return card
-    remote = re.match(r"https?://", str(source), re.IGNORECASE) is not None
-    words = _without_secrets(str(source)) if remote else str(source)
+    remote = is_address(source)
+    words = without_secrets(str(source)) if remote else str(source)
     with staging() as folder:
         file = folder / "prior.safetensors"
         if remote:
-            _download(str(source), words, file, progress)
+            download(str(source), file, progress)
         else:
             _copy(Path(source), file)
         if expected and (got := sha256_of(file)) != expected:
@@ -140,34 +122,3 @@ def _copy(source: Path, file: Path) -> None:
     if not source.is_file():
         raise FileNotFoundError(f"{source}: neither a file or run folder nor an address (https://…)")
     shutil.copyfile(source, file)
-
-
-def _download(url: str, words: str, file: Path, progress: Bar | None) -> None:
-    """Raises OSError: with the server's answer, or the reason why there is none."""
-    import pooch
-
-    download = pooch.HTTPDownloader(progress or False, CHUNK)  # pyright: ignore[reportArgumentType]
-    try:
-        download(url, file, None)
-    except OSError as error:  # requests' errors are OSErrors without a number; a full disk has one
-        if error.errno is not None:
-            raise
-        response = getattr(error, "response", None)
-        if response is not None:
-            response.close()
-            raise OSError(
-                f"{words}: the server answers {response.status_code} {response.reason}; check the address"
-            ) from error
-        raise OSError(
-            f"{words}: not fetched ({type(error).__name__}): no network, no such server, or cut off half-way; try "
-            "again (bundled and cached priors need no network)"
-        ) from error
-
-
-def _without_secrets(url: str) -> str:
-    """An address as messages show it: without user, password and query, which may be a signature."""
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise ValueError(f"{url!r} is no address ({error})") from error
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

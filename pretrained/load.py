@@ -12,9 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..named import import_named, is_named, source_hash
 from ..priors.checkpoint import write_tensors
 from ..priors.intensity import Attenuation, GreyLevels, Intensity, RobustMaximum
 from ..priors.nets.build import build
+from ..priors.own import OwnPrior
 from ..priors.published import PublishedPrior, noise_law
 from ..priors.score import NetworkPrior
 from ..priors.subspace import SubspacePrior, check_coarse
@@ -106,11 +108,48 @@ def default_for(modality: str) -> str:
 
 def load_prior(
     name: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
-) -> NetworkPrior:
-    """A prior ready to denoise on `device`, by bundled or cached name (`scanprior priors`), or from a .safetensors file
-    or a run folder of `scanprior train`; in `dtype`, or the one that is fast there (priors/precision.py). Raises as
-    `load`."""
-    return load(name)[0].for_inference(device, dtype)
+) -> NetworkPrior | OwnPrior:
+    """A prior ready to denoise on `device`, by bundled or cached name (`scanprior priors`), from a .safetensors file or
+    a run folder of `scanprior train`, or your own by `package.module:Name`; in `dtype`, or the one that is fast there
+    (priors/precision.py). Raises as `load`."""
+    return load_any(name)[0].for_inference(device, dtype)
+
+
+def load_any(name: str | Path) -> tuple[NetworkPrior | OwnPrior, Card]:
+    """As `load`; by `package.module:Name` a prior of the user's own too, with a card that says what is known of it.
+    Raises as `load`, and ValueError for an object that is no prior."""
+    if not is_named(name) or Path(name).exists():
+        return load(name)
+    found = import_named(str(name), "the prior")
+    prior = found if hasattr(found, "denoise") and not isinstance(found, type) else _made(found, str(name))
+    own = prior if isinstance(prior, NetworkPrior) else OwnPrior(prior, str(name))
+    return own, _own_card(own, str(name))
+
+
+def _made(make: Any, name: str) -> Any:
+    """What a class or a function without arguments makes."""
+    try:
+        return make()
+    except Exception as error:
+        raise ValueError(
+            f"the prior {name!r}: {type(error).__name__}: {error}; expected a prior, or a class or function that makes "
+            "one without arguments"
+        ) from error
+
+
+def _own_card(prior: NetworkPrior | OwnPrior, name: str) -> Card:
+    """What is known of it: its units, and a hash of the module's source."""
+    modality = {1: "CT", 2: "MR"}.get(prior.channels, "RGB")
+    window = {"CT": (-1024.0, 3071.0), "RGB": (0.0, 255.0)}.get(modality, (0.0, 1.0))
+    intensity, network = _table(prior.intensity), {"name": name}
+    card = Card(name, modality, prior.channels, 0.5, intensity, network, window, description="your own")
+    return replace(card, sha256=source_hash(name))
+
+
+def _table(intensity: Intensity | None) -> dict[str, Any]:
+    """A card's table of a known map, of which `intensity_of` is the way back; empty for any other."""
+    kinds = {kind: name for name, kind in INTENSITIES.items()}
+    return {"kind": kinds[type(intensity)], **vars(intensity)} if type(intensity) in kinds else {}
 
 
 def load(name: str | Path) -> tuple[NetworkPrior, Card]:

@@ -34,6 +34,9 @@ class GaussianPrior:
         self.mean, self.covariance, self.channels = mean, covariance, mean.shape[0]
         self.eigenvalues, self.basis = torch.linalg.eigh(covariance.double())
 
+    def __repr__(self) -> str:
+        return f"GaussianPrior(images of {tuple(self.mean.shape)})"
+
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """E[x0 | x0 + sigma z = x]: (B, C, H, W)."""
         variance = per_item(sigma, x).double().flatten(1) ** 2  # (B, 1)

@@ -104,6 +104,14 @@ class NetworkPrior(nn.Module):
         self.to(device=device, dtype=dtype or fast_dtype(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self.requires_grad_(False).eval()
 
+    def __repr__(self) -> str:
+        """Not the network's thousand layers: their kind and number of weights."""
+        weights, network = sum(p.numel() for p in self.parameters()), type(self.network).__name__
+        return (
+            f"{type(self).__name__}({network} of {weights / 1e6:.3g} M weights in {str(self.dtype)[6:]}, "
+            f"channels={self.channels}, sigma_data={self.sigma_data:.4g}, intensity={self.intensity})"
+        )
+
     @property
     def dtype(self) -> torch.dtype:
         """The type the network computes in."""

@@ -34,6 +34,13 @@ class SupervisedNetwork(nn.Module):
         label = torch.zeros(len(x), device=x.device)
         return x + item_by_item(self.network, x.to(dtype), label)[:, : self.channels].float()
 
+    def __repr__(self) -> str:
+        weights, network = sum(p.numel() for p in self.parameters()), type(self.network).__name__
+        return (
+            f"SupervisedNetwork({network} of {weights / 1e6:.3g} M weights, channels={self.channels}, "
+            f"intensity={self.intensity})"
+        )
+
 
 def supervised_loss(model: nn.Module, pairs: Tensor, _: torch.Generator | None = None) -> Tensor:
     """The error of each item, (B,), a mean over its numbers.

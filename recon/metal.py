@@ -2,7 +2,7 @@
 
 The usual model of studies of metal artifacts once the metal's trace in the sinogram has been segmented: a ray through
 metal says nothing, all others are as they would be without it. The metal is no part of the image, whose truth is the
-body. Lengths in mm, places in the axes of operators/geometry.py.
+body. Lengths in mm, places in the axes of geometry.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from ..operators.geometry import Geometry
+from ..geometry import Geometry
 
 RADII = (2.0, 6.0)  # of the discs [mm]
 _PARTS = 4  # of a detector element: a disc may cover some of it

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..named import import_named, is_named
+
 if TYPE_CHECKING:
     from .baselines.methods import Baseline
     from .baselines.supervised import Supervised
@@ -88,25 +90,12 @@ def suite_labels() -> list[str]:
 
 @cache
 def class_of(name: str) -> type[Any]:
-    """The class of a method. Raises ValueError for an unknown name and a class that cannot be imported."""
+    """The class of a method; one of the user's own by `package.module:Name`. Raises ValueError for an unknown name."""
     if entry := {**METHODS, **BASELINES}.get(name):
         return getattr(import_module(entry.module, __package__), entry.kind)
-    module, colon, kind = name.partition(":")
-    if colon and kind:
-        return _own(module, kind)
-    raise ValueError(
-        f"--method: got {name!r}, expected one of {', '.join((*METHODS, *BASELINES))}, or package.module:Class"
-    )
-
-
-def _own(module: str, kind: str) -> type[Any]:
-    try:
-        found = getattr(import_module(module), kind)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"--method: {module}:{kind} cannot be imported: {error}") from None
-    if not isinstance(found, type):
-        raise ValueError(f"--method: {module}:{kind} is no class; expected a PosteriorMethod or a Baseline")
-    return found
+    if is_named(name):
+        return _own(name)
+    raise ValueError(f"--method: got {name!r}, expected one of {', '.join((*METHODS, *BASELINES))}")
 
 
 def method_of(name: str, options: str, before: dict[str, Any] | None = None) -> Method:
@@ -115,3 +104,17 @@ def method_of(name: str, options: str, before: dict[str, Any] | None = None) -> 
     from .options import parse
 
     return parse(options, class_of(name), "--options", before)
+
+
+def _own(name: str) -> type[PosteriorMethod] | type[Baseline]:
+    """The user's own class of settings. Raises ValueError for anything else."""
+    from .baselines import Baseline
+    from .posterior import PosteriorMethod
+
+    kind = import_named(name, "--method")
+    if not (isinstance(kind, type) and issubclass(kind, PosteriorMethod | Baseline)):
+        raise ValueError(
+            f"--method: {name!r} is {kind!r}, expected a class derived from scanprior.recon's PosteriorMethod, Descent "
+            "or Baseline (docs/howto/own-method.md)"
+        )
+    return kind

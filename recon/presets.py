@@ -22,8 +22,8 @@ from typing import Any
 import tomli_w
 
 from ..formats.write import atomic
+from ..geometry import Geometry
 from ..operators.coverage import coverage
-from ..operators.geometry import Geometry
 from ..pretrained.cache import home
 from .methods import method_of
 from .problem import Problem

@@ -23,7 +23,7 @@ class Noise(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Problem:
     """y = A x + noise.
 
@@ -56,6 +56,9 @@ class Problem:
                 "the measurement holds NaN or infinite values; mask or repair those samples first"
             )
 
+    def __repr__(self) -> str:
+        return f"Problem(y of {_sizes(self.y)}, {self.operator!r}, noise={self.noise!r})"
+
     def in_own_unit(self) -> Problem:
         """The same problem with k-space of about 1, by a power of two, which rounds nothing: receivers have any unit,
         and float32 does not hold the squares of many. Real measurements keep theirs, which priors know."""
@@ -83,6 +86,10 @@ class Problem:
         return replace(self, y=self.y.to(device), operator=self.operator.to(device))
 
 
+def _sizes(tensor: Tensor) -> str:
+    return f"{' x '.join(map(str, tensor.shape))} {str(tensor.dtype)[6:]}"
+
+
 def check_images(images: Tensor, problem: Problem, which: str, first: int = 0) -> None:
     """Refuse images (B, ...) that are no answer: ValueError for NaN, and for zeros where k-space was measured.
 
@@ -103,7 +110,7 @@ def check_images(images: Tensor, problem: Problem, which: str, first: int = 0) -
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reconstruction:
     """Samples of the posterior and what they say together, in physical units, on the CPU.
 
@@ -122,6 +129,13 @@ class Reconstruction:
     nfe: int
     seconds: float
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        method = self.provenance.get("method", "?")
+        return (
+            f"Reconstruction({method}: {self.samples.shape[1]} of {_sizes(self.mean)}, nfe={self.nfe}, "
+            f"{self.seconds:.3g} s)"
+        )
 
     @staticmethod
     def of(

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from ..formats.scan import FormatError, Scan, Volume
+from ..geometry import FanBeam, Grid, ParallelBeam
 from ..operators.attenuation import MU_WATER, mu_from_hu
 from ..operators.coils import smooth_maps, smooth_phase
-from ..operators.geometry import FanBeam, Grid, ParallelBeam
 from ..operators.mri import sigma_for_snr, simulate_kspace
 from ..operators.noise import Photon
 from ..operators.radon import simulate_sinogram
@@ -155,21 +155,12 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         body = volume.data[:, : mu.shape[1], : mu.shape[2]].mean(0) > BODY_HU
         mask = ~crossed(geometry, metal_discs(body, volume.spacing[2], settings.metal, seed))
         clean = clean * torch.from_numpy(mask)
-    facts = {
-        "angles": np.asarray(geometry.angles),
-        "detector_spacing": geometry.spacing,
-        "detector_offset": 0.0,
-        "detectors": geometry.detectors,
-    }
-    if isinstance(geometry, FanBeam):
-        facts |= {"source_origin": geometry.source_origin, "source_detector": geometry.source_detector}
-        facts |= {"curved": geometry.curved}
     return Scan(
         kind="ct",
         data=clean.numpy().astype(np.float32),
         matrix=grid.matrix,
         pixel_mm=grid.pixel,
-        geometry={"type": "fan" if settings.fan else "parallel", **facts},
+        geometry=geometry,
         mask=mask,
         noise=noise,
         truth=truth.numpy(),

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ..formats.scan import FormatError, Scan
+from ..geometry import Geometry, Grid
 from ..operators.acs import acs_size
 from ..operators.coils import espirit_maps
 from ..operators.consistency import angles_reversed
-from ..operators.geometry import Geometry, Grid, geometry_from
 from ..operators.mri import cartesian_mri
 from ..operators.noise import ComplexGaussian, Gaussian, Photon
 from ..operators.radon import Radon
@@ -42,7 +42,7 @@ def geometry_of(scan: Scan) -> tuple[Geometry, Grid]:
     """The geometry and the pixels of a CT scan. Raises FormatError without a geometry."""
     if scan.geometry is None:
         raise FormatError(f"{scan.source}: has no geometry; `scanprior validate` says what is missing")
-    return geometry_from(scan.geometry, scan.data.shape[-1]), Grid(scan.matrix, scan.pixel_mm)
+    return scan.geometry, Grid(scan.matrix, scan.pixel_mm)
 
 
 def _ct(scan: Scan) -> Problem:

@@ -1,5 +1,5 @@
-"""The progress of a run on a terminal or in a notebook; plain lines at intervals where neither is. All on stderr, so that
-stdout can be piped."""
+"""The progress of a run on a terminal or in a notebook; plain lines at intervals where neither is. All on stderr, so
+that stdout can be piped."""
 
 from __future__ import annotations
 

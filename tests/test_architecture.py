@@ -29,8 +29,7 @@ from house import (
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_repository_keeps(rule) -> None:
-    bad = rule(ROOT)
-    assert not bad, f"{rule.__doc__}\n" + "\n".join(bad)
+    assert not (bad := rule(ROOT)), f"{rule.__doc__}\n" + "\n".join(bad)
 
 
 def test_the_library_is_found() -> None:
@@ -74,7 +73,8 @@ SOUND = {
     "docs/architecture.md": DOCS,
     "operators/__init__.py": "from .linear import A\n",
     "operators/linear.py": "if TYPE_CHECKING:\n    from .radon import B\n",
-    "operators/radon.py": "from . import linear\ndef f():\n    import astra\n    return astra, linear\n",
+    "geometry.py": "import numpy",
+    "operators/radon.py": "from . import linear\nfrom ..geometry import Grid\ndef f():\n    import astra\n",
     "formats/__init__.py": "",
     "formats/dicom.py": "def f():\n    import pydicom\n",
     "recon/__init__.py": "from ..operators import A\n",
@@ -97,6 +97,8 @@ def test_a_sound_tree_breaks_no_rule(tmp_path: Path) -> None:
 
 LAZY = "def f():\n    "
 BROKEN = [
+    (forbidden_arrows, "geometry.py", "from .operators import linear", "geometry.py:1 imports operators"),
+    (misplaced_heavy_imports, "geometry.py", LAZY + "import torch", "geometry.py:2 imports torch"),
     (forbidden_arrows, "operators/x.py", "from ..formats import dicom", "operators/x.py:1 imports formats"),
     (forbidden_arrows, "recon/x.py", LAZY + "from ..formats.dicom import g", "recon/x.py:2 imports formats"),
     (forbidden_arrows, "formats/x.py", "import scanprior.operators.linear", "imports operators.linear"),
@@ -124,12 +126,7 @@ BROKEN = [
     ),
     (long_files, "operators/x.py", "\n" * 401, "operators/x.py has 401 lines"),
     (long_files, "tests/a/test_b.py", "\n" * 500, "tests/a/test_b.py has 500 lines"),
-    (
-        misplaced_heavy_imports,
-        "operators/radon.py",
-        "import astra.projector",
-        "radon.py:1 imports astra at the top",
-    ),
+    (misplaced_heavy_imports, "operators/radon.py", "import astra.projector", "radon.py:1 imports astra at"),
     (
         misplaced_heavy_imports,
         "operators/radon.py",

@@ -22,7 +22,7 @@ from rich.table import Table
 from .. import __version__
 from ..formats.images import open_images
 from ..formats.write import atomic
-from ..pretrained.load import load
+from ..pretrained.load import intensity_of, load
 from ..priors.quality import InceptionScore, Moments, frechet_distance
 from ..report.progress import counting
 from .device import device_of
@@ -154,13 +154,13 @@ def _stored(path: Path, batch: int, window: Window) -> tuple[int, Iterator[torch
 def _drawn(request: Request, device: str) -> Iterator[torch.Tensor]:
     """Images of the prior as batches (B, 3, H, W) uint8, drawn as they are asked for."""
     prior, card = load(request.prior or "")
-    units = {"CT": "HU", "RGB": "RGB"}.get(card.modality, "magnitude")
+    units = intensity_of(card).units
     seeds = range(request.seed, request.seed + request.draw)
     network = prior.for_inference(device)
     for _, x in batches(
         network, own_size(card), seeds, request.steps, request.sampler, request.batch, device
     ):
-        yield levels(physical(x, prior), units, request.window)
+        yield levels(physical(x, card), units, request.window)
 
 
 def levels(images: np.ndarray, units: str, window: Window) -> torch.Tensor:
@@ -171,7 +171,7 @@ def levels(images: np.ndarray, units: str, window: Window) -> torch.Tensor:
     Raises:
         ValueError: grey images in units that say no window.
     """
-    if units == "RGB":
+    if units.startswith("RGB"):
         return torch.from_numpy(np.asarray(images).round().clip(0, 255).astype(np.uint8))
     if window is None and units != "HU":
         raise ValueError(f"images in {units}: add --window, the values shown as black and as white")

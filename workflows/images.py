@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..formats.grid import middle
 from ..formats.images import open_images
 from ..pretrained.card import Card
 from ..pretrained.load import intensity_of
-from ..priors.intensity import Attenuation, GreyLevels
 
 IN_MEMORY = 2 << 30  # bytes
 SAMPLE = 16  # images of a set that are hashed
@@ -61,20 +59,9 @@ class ImageSets:
         image, extent = self._finite(k, own), self.sets[k].extent(own)
         rows, columns = (middle(n, keep) for n, keep in zip(image.shape[-2:], extent, strict=True))
         image = np.ascontiguousarray(image[..., rows, columns])
-        if isinstance(self.intensity, GreyLevels):
-            image = np.clip(image.astype(np.float32), *self.card.window)
-            return (image - np.float32(self.intensity.at_zero)) / np.float32(self.intensity.per_unit)
-        if isinstance(self.intensity, Attenuation):
-            return (
-                np.clip(image, *self.card.window) - self.intensity.hu_at_zero
-            ) / self.intensity.hu_per_unit
-        if self.card.channels == 1:
+        if np.iscomplexobj(image) and self.card.channels == 1:
             image = np.abs(image)
-        scale, _ = self.intensity.affine(torch.from_numpy(image)[None])
-        image = image / np.float32(scale)
-        if not np.iscomplexobj(image):
-            return np.clip(image, *self.card.window)
-        return image * np.minimum(1, self.card.window[1] / np.maximum(np.abs(image), 1e-12))
+        return self.intensity.to_network(image, self.card.window)
 
     def _finite(self, k: int, own: int) -> np.ndarray:
         """Image `own` of set `k` as it is stored."""

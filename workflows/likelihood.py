@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from ..priors.score import NetworkPrior
     from .images import ImageSets
 
-MR_STEP = 1e-3  # width of a grey level of MR images, network units: their own units are arbitrary
-RGB_SIGMA_MIN = 1e-3  # of pictures in colour, whose grey levels are 0.008 or 0.004 network units wide
-
 
 @dataclass(frozen=True)
 class Row:
@@ -65,10 +62,10 @@ def run(
     Console().print(table)
     bits = np.array([row.bits_per_dim for row in rows])
     error = f" ± {bits.std(ddof=1) / len(bits) ** 0.5:.3f} (standard error)" if len(bits) > 1 else ""
-    own = {"CT": "of 1 HU", "RGB": "of 1 in 256"}
-    levels = own.get(modality, f"{MR_STEP:g} of the prior's scale wide")
     what = "1 image" if len(bits) == 1 else f"{len(bits)} images"
-    click.echo(f"{what}, mean {bits.mean():.3f}{error} bits/dim, grey levels {levels}")
+    click.echo(
+        f"{what}, mean {bits.mean():.3f}{error} bits/dim, grey levels of {images.intensity.grey_level}"
+    )
     return rows
 
 
@@ -80,26 +77,21 @@ def figures(
 
     import torch
 
-    from ..priors.intensity import Attenuation, GreyLevels
     from ..priors.sampling.likelihood import bits_per_dim, dequantized, log_likelihood
     from ..priors.sampling.loop import item_seeds
-    from ..priors.sampling.ode import SIGMA_MIN
     from ..priors.score import to_channels
     from ..priors.sde import VE
 
-    scale, device = prior.intensity, next(prior.parameters()).device
-    step, sigma_min = MR_STEP, SIGMA_MIN
-    if isinstance(scale, Attenuation):
-        step = 1 / scale.hu_per_unit
-    elif isinstance(scale, GreyLevels):
-        step, sigma_min = 1 / scale.per_unit, RGB_SIGMA_MIN
+    scale, device = images.intensity, next(prior.parameters()).device
     for index in chosen:
         began = time.perf_counter()
         probe, dither = item_seeds(seed, index, 0, 2)
         x = to_channels(torch.from_numpy(images[index])[None], prior.channels).to(device)
-        x = dequantized(x, step, [dither])
-        log_density, nfe = log_likelihood(prior, x, VE(), [probe], tolerance=tolerance, sigma_min=sigma_min)
-        bits = float(bits_per_dim(log_density, x.numel(), step))
+        x = dequantized(x, scale.step, [dither])
+        log_density, nfe = log_likelihood(
+            prior, x, VE(), [probe], tolerance=tolerance, sigma_min=scale.sigma_min
+        )
+        bits = float(bits_per_dim(log_density, x.numel(), scale.step))
         yield Row(index, bits, int(nfe), time.perf_counter() - began)
 
 

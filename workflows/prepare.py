@@ -19,8 +19,8 @@ from rich.table import Table
 
 from .. import __version__
 from ..formats.collect import KSPACE, LeftOut, Source, collect, find_files
+from ..formats.image_set import read_images
 from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of, split_of
-from ..formats.store import read_images
 from ..report.figures import sample_grid
 from ..report.progress import counting
 from .output import check_output, whole_folder

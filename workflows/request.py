@@ -16,6 +16,7 @@ from typing import Any
 
 from .. import __version__
 from ..formats.read import files_of
+from ..named import is_named, source_hash
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
 from ..recon.posterior.method import PosteriorMethod
@@ -69,6 +70,8 @@ def result_of(
     by its name, as they are used."""
     out = {key: value for key, value in asked(request, method, card).items() if key not in NOT_OF_THE_RESULT}
     prior = None if card is None else card.sha256
+    if is_named(request.method):
+        out["method_source"] = source_hash(request.method)
     return {**out, "input": digest, "prior": prior, "settings": settings, "scanprior": __version__}
 
 

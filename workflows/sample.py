@@ -24,7 +24,6 @@ from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, intensity_of, load
 from ..priors import classifier as classifiers
-from ..priors.intensity import Attenuation, GreyLevels
 from ..priors.sampling.guidance import Guided
 from ..priors.sampling.loop import sample_images, uniform_times
 from ..priors.sampling.ode import flow_images
@@ -103,7 +102,7 @@ def draw(request: Request) -> None:
     prior, facts = _prior_of(request, network.for_inference(device), card, device)
     began = time.perf_counter()
     with whole_folder(request.output, request.overwrite, FILES) as folder:
-        shown, nfe = _fill(folder / "samples.h5", request, prior, network, card, facts["units"], device)
+        shown, nfe = _fill(folder / "samples.h5", request, prior, card, facts["units"], device)
         seconds = time.perf_counter() - began
         facts |= {
             "nfe": nfe,
@@ -112,13 +111,15 @@ def draw(request: Request) -> None:
             "network_dtype": str(network.dtype),
         }
         write_sidecar(folder / "samples.json", facts)
-        sample_grid(folder / "samples.png", shown, _window(network), _title(request, card, len(shown)))
+        sample_grid(
+            folder / "samples.png", shown, intensity_of(card).window, _title(request, card, len(shown))
+        )
     what = "1 image" if request.images == 1 else f"{request.images} images"
     click.echo(f"{what}, {nfe} network evaluations each, {seconds:.1f} s; wrote {request.output}")
 
 
 def _fill(
-    path: Path, request: Request, prior: Prior, network: NetworkPrior, card: Card, units: str, device: str
+    path: Path, request: Request, prior: Prior, card: Card, units: str, device: str
 ) -> tuple[np.ndarray, int]:
     """Draw into the image set; the images of the sheet (N, [3,] H, W), and the network evaluations that each took."""
     count = -(-request.images // request.batch)
@@ -130,7 +131,7 @@ def _fill(
         stored = _image_set(file, request, card, units)
         drawing = batches(announced, side, seeds, request.steps, request.sampler, request.batch, device)
         for first, drawn in drawing:
-            values = physical(drawn, network)
+            values = physical(drawn, card)
             stored[first : first + len(values)] = values
             sheet.append(_thumbnails(values[: ON_THE_SHEET - sum(map(len, sheet))]))
     return np.concatenate(sheet), announced.evaluations // count
@@ -148,9 +149,9 @@ def _prior_of(
     request: Request, network: NetworkPrior, card: Card, device: str
 ) -> tuple[Prior, dict[str, Any]]:
     """The prior to draw from, tiled and guided as asked for, and the facts for the sidecar."""
-    scale = network.intensity
-    units = {"CT": "HU", "RGB": "RGB, 0 to 255"}.get(card.modality)
-    units = units or ("magnitude", "complex")[card.channels - 1] + ", network units"
+    units = intensity_of(card).units
+    if units == "magnitude":
+        units = ("magnitude", "complex")[card.channels - 1] + ", network units"
     asked = {
         k: v for k, v in dataclasses.asdict(request).items() if k not in {"output", "overwrite", "device"}
     }
@@ -172,7 +173,7 @@ def _prior_of(
     own = classifier.card
     fits = own.channels == card.channels and own.modality in ("", card.modality)
     if fits and own.intensity:
-        fits = intensity_of(dataclasses.replace(card, intensity=own.intensity)) == scale
+        fits = intensity_of(dataclasses.replace(card, intensity=own.intensity)) == intensity_of(card)
     if not fits:
         raise ValueError(
             f"{request.classifier}: learned images of {own.channels} channel(s), modality {own.modality or 'any'}, "
@@ -203,21 +204,9 @@ def own_size(card: Card) -> int:
     return min(256, *(card.matrix or (256,)))
 
 
-def physical(x: Tensor, network: NetworkPrior) -> np.ndarray:
+def physical(x: Tensor, card: Card) -> np.ndarray:
     """(B, C, H, W) in network units -> (B, H, W): HU, or real or complex network units; (B, 3, H, W) grey levels."""
-    scale, images = network.intensity, from_channels(x)
-    if isinstance(scale, Attenuation):
-        images = scale.hu_per_unit * images + scale.hu_at_zero
-    if isinstance(scale, GreyLevels):
-        return (scale.per_unit * images + scale.at_zero).round().clamp(0, 255).to(torch.uint8).numpy()
-    return images.numpy()
-
-
-def _window(network: NetworkPrior) -> tuple[float, float]:
-    """Grey values shown as black and as white."""
-    if isinstance(network.intensity, GreyLevels):
-        return (0.0, 255.0)
-    return (-1000.0, 1000.0) if isinstance(network.intensity, Attenuation) else (0.0, 1.0)
+    return intensity_of(card).to_physical(from_channels(x)).numpy()
 
 
 def _image_set(file: h5py.File, request: Request, card: Card, units: str) -> h5py.Dataset:

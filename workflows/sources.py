@@ -17,10 +17,10 @@ from ..formats.collect import LeftOut, Source, one_line, refuse_image
 from ..formats.dicom import read_volumes
 from ..formats.dicom_frames import classic
 from ..formats.grid import middle
+from ..formats.image_set import read_images
 from ..formats.read import describe, read
 from ..formats.reader import negative
 from ..formats.scan import FormatError, Scan, Volume
-from ..formats.store import read_images
 
 CALIBRATION = 24  # width of ESPIRiT's calibration square
 _THICK = 1.5  # slices this many times as far apart as pixels: the direction of acquisition

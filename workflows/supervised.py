@@ -23,7 +23,6 @@ from ..formats.scan import Volume
 from ..pretrained import load as store
 from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
-from ..priors.intensity import Attenuation
 from ..priors.parallel import World, joined
 from ..priors.score import from_channels
 from ..priors.supervised import SupervisedNetwork, supervised_loss
@@ -79,12 +78,14 @@ class Pairs:
 
     def problem(self, images: torch.Tensor, seed: int) -> tuple[Problem, torch.Tensor]:
         """Images (B, C, H, W) in network units, measured; and the truth (B, H, W) in physical units."""
-        scale, plain = self.network.intensity, from_channels(images).numpy()
-        if isinstance(scale, Attenuation):
-            kind = (plain * scale.hu_per_unit + scale.hu_at_zero, "HU", "CT")
-        else:
-            kind = (np.abs(plain), "magnitude", "MR")
-        volume = Volume(*kind, (1.0, self.pixel_mm, self.pixel_mm), source="training images")
+        values = self.network.intensity.to_physical(from_channels(images)).numpy()
+        kind = ("HU", "CT") if self.network.intensity.units == "HU" else ("magnitude", "MR")
+        volume = Volume(
+            np.abs(values) if kind[1] == "MR" else values,
+            *kind,
+            (1.0, self.pixel_mm, self.pixel_mm),
+            source="training images",
+        )
         scan = simulate(volume, self.settings, seed=self.crops.seed * 1_000_003 + seed)
         return problem_of(scan), torch.from_numpy(np.asarray(scan.truth))
 

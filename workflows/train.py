@@ -27,7 +27,6 @@ from ..formats.write import atomic
 from ..pretrained import load as store
 from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
-from ..priors.intensity import GreyLevels
 from ..priors.parallel import World, joined
 from ..priors.sampling.ode import flow_images
 from ..priors.score import NetworkPrior, from_channels
@@ -180,8 +179,7 @@ class _Run:
         prior.for_inference(trainer.world.device)
         figures = {}
         if self.held_out is not None:
-            scale = prior.intensity
-            span = 255 / scale.per_unit if isinstance(scale, GreyLevels) else 2.0
+            span = store.intensity_of(card).span
             psnr = denoising_psnr(prior, self.held_out.to(trainer.world.device), data_range=span)
             figures = {"denoising_psnr": {str(k): round(v, 2) for k, v in psnr.items()}}
             log.write({"step": trainer.step, "validation": figures["denoising_psnr"]})
@@ -272,10 +270,8 @@ def _draw(prior: NetworkPrior, card: Card, output: Path, device: str) -> None:
     """The pictures of a run: samples of the prior as it is, and the curves so far."""
     size = min(256, *card.matrix) if card.matrix else 256
     drawn = from_channels(flow_images(prior, (size, size), range(8), 21, device).cpu())
-    window = (-1.0, 1.0) if card.modality == "CT" else (0.0, 1.0)  # network units
-    if isinstance(prior.intensity, GreyLevels):
-        low = -prior.intensity.at_zero / prior.intensity.per_unit
-        window = (low, low + 255 / prior.intensity.per_unit)
+    intensity = store.intensity_of(card)
+    images = intensity.to_physical(drawn.abs() if drawn.is_complex() else drawn).numpy()
     title = f"{card.name}: samples of the prior after {card.training['finished_steps']} steps"
-    sample_grid(output / "samples.png", (drawn.abs() if drawn.is_complex() else drawn).numpy(), window, title)
+    sample_grid(output / "samples.png", images, intensity.window, title)
     training_curves(output / "curves.png", output / "log.jsonl")

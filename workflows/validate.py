@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..formats.scan import Scan, Volume
+    from ..geometry import Geometry
 
 MIN_CALIBRATION = 6  # width of ESPIRiT's kernels (recon/study.py)
 TRUNCATED = 0.05  # of the largest line integral: what the outermost detectors may see
@@ -41,7 +42,7 @@ def examine(path: Path, **reader: Any) -> dict[str, Any]:
     try:
         with guarded(path), allowing(reader.get("max_memory"), reader.get("allow_external")):
             if name == "image-set":
-                from ..formats.store import read_images
+                from ..formats.image_set import read_images
 
                 images = read_images(path)
                 found["what"], found["problems"], found["notes"] = _image_set(images)
@@ -70,23 +71,21 @@ def _count(n: int, thing: str) -> str:
 def _what(scan: Scan) -> str:
     axes = ("slice", "view", "detector") if scan.kind == "ct" else ("slice", "coil", "line", "column")
     sizes = ", ".join(_count(n, axis) for n, axis in zip(scan.data.shape, axes, strict=False))
-    beam = f" {scan.geometry.get('type')} beam," if scan.geometry else ""
+    beam = f" {scan.geometry.kind} beam," if scan.geometry else ""
     grid = " x ".join(map(str, scan.matrix))
     dy, dx = (f"{side:.4g}" for side in scan.voxel[1:])
     return f"{scan.kind.upper()} scan,{beam} {sizes}; to {grid} pixels of {dx if dx == dy else f'{dy} x {dx}'} mm"
 
 
-def _ct(scan: Scan, geometry: dict[str, Any]) -> tuple[list[str], list[str]]:
+def _ct(scan: Scan, beam: Geometry) -> tuple[list[str], list[str]]:
     """Problems beyond the format's and notes of a CT scan without defects."""
     import numpy as np
 
     from ..operators.consistency import angles_reversed
     from ..operators.coverage import coverage
-    from ..operators.geometry import ParallelBeam, geometry_from
 
     notes = []
     mask = None if scan.mask is None else np.asarray(scan.mask, bool)
-    beam = geometry_from(geometry, scan.data.shape[-1])
     wrong = angles_reversed(scan.data[len(scan.data) // 2], beam, mask)
     if mask is not None and not mask.all():
         notes.append(
@@ -100,7 +99,7 @@ def _ct(scan: Scan, geometry: dict[str, Any]) -> tuple[list[str], list[str]]:
             "them come from the prior, not from data"
         )
     full = np.pi / 2 * scan.data.shape[2]
-    directions = coverage(beam.angles, np.pi if isinstance(beam, ParallelBeam) else 2 * np.pi).directions
+    directions = coverage(beam.angles, 2 * np.pi if beam.kind == "fan" else np.pi).directions
     if directions < full / 2:
         views = _count(len(beam.angles), "view")
         again = "" if directions == len(beam.angles) else f" of {_count(directions, 'direction')}"

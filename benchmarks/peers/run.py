@@ -10,7 +10,7 @@ of a peer follows ours of the same name on the same slice, one sample each, ours
 with half as many. The peers have the weights of WEIGHTS, the best of `--tune`; ours their defaults; compressed sensing,
 ours and BART's, weights chosen on validation slices. Times are CPU seconds of one thread and of the programs it starts
 (set OMP_NUM_THREADS=1): next to other work they compare where the clock does not; "theirs / ours" is by both numbers of
-evaluations of ours. Setting up the problem is in ours, not in deepinv's. Needs ../shared/data (or $SCANPRIOR_DATA), the
+evaluations of ours. Setting up the problem is in ours, not in deepinv's. Needs the full sets ($SCANPRIOR_DATA), the
 extra [bench], the program `bart`; docs/benchmarks.md has the results.
 """
 

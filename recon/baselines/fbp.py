@@ -1,7 +1,7 @@
 """Filtered backprojection: the reconstruction of clinical scanners, for parallel, flat and curved fan beams.
 
 Kak & Slaney, Principles of Computerized Tomographic Imaging, 1988, chapter 3. With the axes of
-operators/geometry.py: the view beta has u = (cos beta, sin beta), d = (-sin beta, cos beta) and its
+geometry.py: the view beta has u = (cos beta, sin beta), d = (-sin beta, cos beta) and its
 source at -R d; p is the measured ray at the fan angle gamma, r the pixel,
 
     parallel  f(r) = sum_v  q_v(r.u),                  q = tau   [w p] * h               (3.2)
@@ -31,8 +31,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...geometry import FanBeam, Geometry, Grid
 from ...operators.coverage import ray_weights
-from ...operators.geometry import FanBeam, Geometry, Grid
 from ...operators.radon import fill_gaps
 
 # Windows on the ramp, of the frequency in cycles per element (0 ... ½).

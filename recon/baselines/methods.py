@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ...operators.geometry import Geometry, Grid
+from ...geometry import Geometry, Grid
 from ..options import Space
 from ..problem import Problem, Reconstruction
 from ..weights import inverse_variance, measured, measured_rays

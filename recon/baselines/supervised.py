@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from ...operators.coverage import covered_arc
-from ...operators.geometry import FanBeam
 from ...operators.mri import CartesianMRI
 from ...priors.score import from_channels, to_channels
 from ...priors.supervised import SupervisedNetwork
@@ -90,7 +89,7 @@ def measurement_of(problem: Problem) -> dict[str, Any]:
         if problem.noise is not None:
             photons = float(problem.noise.weights(torch.zeros_like(problem.y[:1])).max())
         return {
-            "beam": "fan" if isinstance(geometry, FanBeam) else "parallel",
+            "beam": geometry.kind,
             "views": geometry.views,
             "arc": round(math.degrees(covered_arc(geometry)), 1),
             "photons": float(f"{photons:.3g}"),

@@ -33,7 +33,7 @@ from .descent import Annealed, FromNoise, ancestral_std, noise_levels, renoise
 from .posed import Posed
 from .solver import proximal
 
-LEAST_GAMMA = 2.0  # docs/methods.md, "gamma"
+LEAST_GAMMA = 2.0  # docs/lab/2026-11-27-dds.md
 
 
 @dataclass(frozen=True)

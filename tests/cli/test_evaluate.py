@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scanprior.formats.store import read_images
+from scanprior.formats.image_set import read_images
 from scanprior.priors.quality import InceptionScore, Moments, frechet_distance
 from scanprior.workflows.evaluate import levels
 from scanprior.workflows.features import open_features

@@ -11,6 +11,7 @@ import pytest
 from scanprior.cli.main import app
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import write_scan
+from scanprior.geometry import ParallelBeam
 from scanprior.report.words import lines
 from typer.testing import CliRunner
 
@@ -25,7 +26,7 @@ def call(*arguments: str | Path) -> str:
 
 @pytest.fixture
 def scan_file(tmp_path: Path) -> Path:
-    geometry = {"type": "parallel", "angles": np.linspace(0, 3, 7), "detector_spacing": 1.5}
+    geometry = ParallelBeam(np.linspace(0, 3, 7), 9, 1.5)
     data = np.ones((2, 7, 9), np.float32)
     write_scan(tmp_path / "scan.h5", Scan("ct", data, (8, 8), 1.5, geometry, header={"kv": 120}))
     return tmp_path / "scan.h5"

@@ -27,7 +27,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def describe(path: Path) -> None:
         raise error
 
-    monkeypatch.setattr("scanprior.formats.read.describe", describe)
+    monkeypatch.setattr(import_module("scanprior.formats.read"), "describe", describe)
 
 
 def test_help_lists_every_verb_and_the_banner(capsys) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from scanprior.formats.image_set import read_images
 from scanprior.formats.pack import split_of
-from scanprior.formats.store import read_images
 from scanprior.workflows import prepare as preparation
 
 SECRETS = (

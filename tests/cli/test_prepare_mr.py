@@ -11,9 +11,9 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from scanprior.formats.image_set import read_images
 from scanprior.formats.kspace import to_kspace
 from scanprior.formats.pack import split_of
-from scanprior.formats.store import read_images
 from scanprior.operators.coils import smooth_maps
 from scanprior.pretrained.card import Card
 from scanprior.workflows import prepare as preparation

@@ -11,8 +11,9 @@ import nibabel
 import numpy as np
 import pytest
 from dicom_files import image, save, series
+from scanprior.formats.image_set import read_images
 from scanprior.formats.read import read
-from scanprior.formats.store import read_images, write_scan
+from scanprior.formats.store import write_scan
 
 SIDE = 32
 

@@ -307,7 +307,7 @@ def test_simulate_then_reconstruct(tmp_path, ct_volume, ct_prior, reconstructed,
     done = scanprior("simulate", images, "--ct", settings, "--seed", 3, "-o", tmp_path / "scan.h5")
     assert done.code == 0, done.err
     scan = read_scan(tmp_path / "scan.h5")
-    assert scan.data.shape[:2] == (2, 9) and scan.geometry["curved"]
+    assert scan.data.shape[:2] == (2, 9) and scan.geometry.curved
     assert scanprior("validate", tmp_path / "scan.h5").code == 0
     two = reconstructed(tmp_path / "scan.h5", ct_prior, "--seed", 3, output="two")
     one = reconstructed(images, ct_prior, "--seed", 3, "--simulate", f"ct:{settings}", output="one")

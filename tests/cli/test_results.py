@@ -90,9 +90,9 @@ def test_the_command_in_the_report_gives_the_result_again(images, ct_prior, repo
 def test_reading_options_are_repeated_too(tmp_path, ct_scan: Scan, report) -> None:
     with h5py.File(tmp_path / "simple.h5", "w") as file:
         file["sinogram"] = ct_scan.data
-        file["angles_deg"] = -np.degrees(ct_scan.geometry["angles"])
+        file["angles_deg"] = -np.degrees(ct_scan.geometry.angles)
         file.attrs["geometry"] = "parallel beam"
-        file.attrs["detector_pixel_mm"] = ct_scan.geometry["detector_spacing"]
+        file.attrs["detector_pixel_mm"] = ct_scan.geometry.spacing
     found, _, _ = report(tmp_path / "simple.h5", "--method", "fbp", "--angle-sign", -1, "--no-baselines")
     assert found["provenance"]["request"]["reader"] == {"angle_sign": -1}
     assert "--angle-sign -1" in found["command"] and "reader" not in found["command"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scanprior.formats.store import read_images
+from scanprior.formats.image_set import read_images
 from scanprior.pretrained.load import load
 from scanprior.pretrained.load import save as save_prior
 from scanprior.priors.classifier import ClassifierCard, NoiseClassifier, save

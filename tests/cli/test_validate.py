@@ -12,6 +12,7 @@ import pytest
 from scanprior.cli.main import app
 from scanprior.formats.scan import FormatError, Scan
 from scanprior.formats.store import write_scan
+from scanprior.geometry import ParallelBeam
 from typer.testing import CliRunner
 
 
@@ -28,7 +29,7 @@ def ct(angles: np.ndarray, **changes) -> Scan:
     """A disc in the middle, seen by 33 detectors."""
     profile = np.sqrt(np.clip(1 - (np.arange(-16, 17) / 12) ** 2, 0, None))
     data = np.broadcast_to(profile, (1, len(angles), 33)).astype(np.float32)
-    geometry = {"type": "parallel", "angles": angles, "detector_spacing": 1.0}
+    geometry = ParallelBeam(angles, data.shape[-1], 1.0)
     return replace(Scan("ct", data, (32, 32), 1.0, geometry, source="disc.h5"), **changes)
 
 
@@ -84,7 +85,8 @@ def test_views_across_the_circle_count_as_opposite(tmp_path: Path) -> None:
 
 
 def test_a_truncated_object_is_noted(tmp_path: Path) -> None:
-    assert "field of view" in notes(tmp_path, ct(FULL, data=ct(FULL).data[..., 8:-8].copy()))
+    data, beam = ct(FULL).data[..., 8:-8].copy(), ParallelBeam(FULL, 17, 1.0)
+    assert "field of view" in notes(tmp_path, ct(FULL, data=data, geometry=beam))
 
 
 def test_a_defective_scan_is_not_usable(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_a_defective_scan_is_not_usable(tmp_path: Path) -> None:
     assert code == 2
     assert len(found["problems"]) == 2  # all of them, not the first only
     assert "NaN" in found["problems"][0]
-    assert "detector_spacing" in found["problems"][1]
+    assert "detector spacing" in found["problems"][1]
     text = CliRunner().invoke(app, ["validate", str(path)])
     assert text.exit_code == 2
     assert "not usable" in text.stdout

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scanprior.formats.scan import Scan
+from scanprior.geometry import FanBeam
 
 _DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -19,15 +20,8 @@ def shared() -> Path:
 @pytest.fixture
 def ct_scan() -> Scan:
     rng = np.random.default_rng(0)
-    geometry = {
-        "type": "fan",
-        "angles": np.linspace(0, 2 * np.pi, 6, endpoint=False),
-        "detector_spacing": 1.2,
-        "detector_offset": 0.25,
-        "source_origin": 500.0,
-        "source_detector": 900.0,
-        "curved": True,
-    }
+    angles = np.linspace(0, 2 * np.pi, 6, endpoint=False)
+    geometry = FanBeam(angles, 8, 1.2, 500.0, 900.0, curved=True, offset=0.25)
     return Scan(
         "ct",
         rng.random((3, 6, 8), dtype=np.float32),

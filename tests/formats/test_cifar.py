@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 from scanprior.formats.cifar import CLASSES, read_cifar
+from scanprior.formats.image_set import read_images
 from scanprior.formats.read import describe, read, sniff
 from scanprior.formats.scan import FormatError
-from scanprior.formats.store import read_images
 
 
 def batch(path: Path, labels: list[int], seed: int = 0) -> np.ndarray:

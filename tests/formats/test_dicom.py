@@ -9,9 +9,10 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from scanprior.formats.dicom import example_ct
 from scanprior.formats.dicom_write import WARNING, write_dicom
+from scanprior.formats.image_set import read_images
 from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError, Volume, problems
-from scanprior.formats.store import read_images, read_reconstruction, write_reconstruction
+from scanprior.formats.store import read_reconstruction, write_reconstruction
 
 IDENTITY = ("PatientName", "PatientID", "StudyInstanceUID", "FrameOfReferenceUID")
 

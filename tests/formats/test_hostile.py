@@ -17,10 +17,11 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from scanprior.formats import dicom_pixels, isolated, layouts, limits
 from scanprior.formats.collect import collect, find_files
+from scanprior.formats.image_set import read_images
 from scanprior.formats.read import describe, read, sniff
 from scanprior.formats.reader import Reader
 from scanprior.formats.scan import FormatError, Scan
-from scanprior.formats.store import read_images, write_scan
+from scanprior.formats.store import write_scan
 from scanprior.workflows.validate import examine
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "damaged"
@@ -64,8 +65,8 @@ def test_what_was_read_comes_back_as_it_is(tmp_path: Path, ct_scan: Scan, way: s
     assert isinstance(got, Scan)
     assert np.array_equal(got.data, ct_scan.data[1:]) and got.data.dtype == np.float32
     assert np.array_equal(got.counts, ct_scan.counts[1:])
-    assert np.array_equal(got.geometry["angles"], ct_scan.geometry["angles"])
-    assert got.geometry["curved"] is True and got.matrix == (7, 5)
+    assert np.array_equal(got.geometry.angles, ct_scan.geometry.angles)
+    assert got.geometry.curved is True and got.matrix == (7, 5)
     assert (got.noise, got.header, got.remarks) == (ct_scan.noise, ct_scan.header, ())
     got.data[:] = 0  # ours, to be changed
     facts = describe(tmp_path / "scan.h5")

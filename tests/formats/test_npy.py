@@ -31,9 +31,9 @@ def test_a_sinogram(tmp_path):
     path = beside(tmp_path, SINOGRAM, **FAN)
     scan = read(path)
     assert sniff(path) == "npy" and np.array_equal(scan.data, SINOGRAM)
-    assert scan.geometry["type"] == "fan" and scan.geometry["curved"] and scan.matrix == (16, 16)
+    assert scan.geometry.kind == "fan" and scan.geometry.curved and scan.matrix == (16, 16)
     assert scan.pixel_mm == pytest.approx(0.1)
-    assert np.allclose(scan.geometry["angles"], -np.deg2rad([0, 10, 20, 30, 40]))
+    assert np.allclose(scan.geometry.angles, -np.deg2rad([0, 10, 20, 30, 40]))
     assert np.array_equal(read(path, slices=[1], angle_sign=1).data, SINOGRAM[1:])
     facts = describe(path)
     assert facts["kind"] == "ct" and facts["shape"] == (2, 5, 8) and facts["detector_pixel_mm"] == 0.4
@@ -55,7 +55,7 @@ def test_arrays_in_files_of_their_own_and_toml(tmp_path):
     )
     scan = read(tmp_path / "s.npy")
     assert np.array_equal(scan.data, SINOGRAM[:1]) and np.array_equal(scan.mask, mask)
-    assert np.allclose(scan.geometry["angles"], np.deg2rad(np.arange(5.0)))
+    assert np.allclose(scan.geometry.angles, np.deg2rad(np.arange(5.0)))
     (tmp_path / "s.toml").write_text('angles_deg = "../angles.npy"\n')
     with pytest.raises(FormatError, match=r"s\.toml: got angles_deg = '../angles\.npy'"):
         read(tmp_path / "s.npy")

@@ -36,7 +36,7 @@ def test_by_its_definition(entry, instrument, detector, tmp_path):
     scan = read(tmp_path / "t.nxs")
     assert sniff(tmp_path / "t.nxs") == "nxtomo" and scan.data.shape == (2, VIEWS, 64)
     assert np.abs(scan.data - LINE).max() < 1e-3 and scan.mask is None
-    assert np.allclose(scan.geometry["angles"], np.deg2rad(DEGREES)) and scan.geometry["type"] == "parallel"
+    assert np.allclose(scan.geometry.angles, np.deg2rad(DEGREES)) and scan.geometry.kind == "parallel"
     assert scan.pixel_assumed and any("pixel size is not stored" in r for r in scan.remarks)
     facts = describe(tmp_path / "t.nxs")
     assert (facts["views"], facts["flat_fields"], facts["dark_fields"]) == (VIEWS, 3, 2)
@@ -64,7 +64,7 @@ def test_pixel_sizes_have_units(place, value, units, mm, tmp_path):
             group[place].attrs["units"] = units
     scan = read(tmp_path / "t.nxs")
     assert scan.pixel_mm == pytest.approx(mm or 1.0) and scan.pixel_assumed == (mm is None)
-    assert scan.geometry["detector_spacing"] == scan.pixel_mm
+    assert scan.geometry.spacing == scan.pixel_mm
     if mm is None:
         assert read(tmp_path / "t.nxs", pixel_mm=0.5).pixel_mm == 0.5
     else:
@@ -83,8 +83,8 @@ def test_keys_and_angles(tmp_path):
         control[-1] = -1
         place["image_key_control"] = control
     scan = read(tmp_path / "t.nxs", slices=[1], center=30.0, drop_columns=2)
-    assert scan.data.shape == (1, VIEWS - 2, 62) and scan.geometry["detector_offset"] == 30 - 2 - 30.5
-    assert np.allclose(scan.geometry["angles"], np.deg2rad(np.delete(DEGREES, [2, VIEWS - 1])))
+    assert scan.data.shape == (1, VIEWS - 2, 62) and scan.geometry.offset == 30 - 2 - 30.5
+    assert np.allclose(scan.geometry.angles, np.deg2rad(np.delete(DEGREES, [2, VIEWS - 1])))
 
 
 def test_half_a_field_of_view_needs_its_axis(tmp_path):
@@ -92,7 +92,7 @@ def test_half_a_field_of_view_needs_its_axis(tmp_path):
         nxtomo(file, "entry")[1]["field_of_view"] = "Half"
     with pytest.raises(FormatError, match=r"t\.nxs: .*--center"):
         read(tmp_path / "t.nxs")
-    assert read(tmp_path / "t.nxs", center=5.0).geometry["detector_offset"] == 5 - 31.5
+    assert read(tmp_path / "t.nxs", center=5.0).geometry.offset == 5 - 31.5
 
 
 def test_one_of_several(tmp_path):
@@ -101,7 +101,7 @@ def test_one_of_several(tmp_path):
         nxtomo(file, "entry0001", angles=np.r_[np.zeros(5), DEGREES / 2])
     with pytest.raises(FormatError, match=r"t\.nxs: holds 2 NXtomo \(entry0000, entry0001\).*--volume"):
         read(tmp_path / "t.nxs")
-    assert read(tmp_path / "t.nxs", volume=1).geometry["angles"].max() < np.pi / 2
+    assert max(read(tmp_path / "t.nxs", volume=1).geometry.angles) < np.pi / 2
     assert list(describe(tmp_path / "t.nxs")["volumes"]) == ["0", "1"]  # what --volume takes
     assert describe(tmp_path / "t.nxs", volume=1)["degrees"][1] < 90
     for verb in (read, describe):

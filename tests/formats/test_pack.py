@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 import pytest
 from scanprior.formats.collect import LeftOut
+from scanprior.formats.image_set import read_images
 from scanprior.formats.pack import SPLITS, PackWriter, place_of, secret_of, split_of, stored
 from scanprior.formats.scan import FormatError
-from scanprior.formats.store import read_images
 
 
 def pack(folder, images, units="HU"):

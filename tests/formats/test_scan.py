@@ -12,12 +12,26 @@ from scanprior.formats import shown
 from scanprior.formats.dicom import _HEADER
 from scanprior.formats.read import describe
 from scanprior.formats.scan import FormatError, Scan, Volume, check, problems
+from scanprior.geometry import ParallelBeam
 
 
 def broken(array, value):
     array = array.copy()
     array[1, 2, 1] = value
     return array
+
+
+def test_a_scan_is_shown_on_one_line(ct_scan, mri_scan):
+    full = replace(ct_scan, geometry=replace(ct_scan.geometry, angles=np.linspace(0, 6.28, 549)))
+    assert repr(full) == (
+        "Scan('scan.h5', ct, 3 x 6 x 8 float32; FanBeam(549 views over 359.8°, 8 elements of 1.2 mm, offset 0.25, "
+        "source 500 mm before the axis, 900 before the detector, curved); with counts, truth; noise photon; to 7 x 5 "
+        "of 1.5 mm)"
+    )
+    assert repr(mri_scan) == (
+        "Scan('brain.h5', mri, 2 x 3 x 6 x 4 complex64; with mask, maps, truth; noise complex_gaussian; to 6 x 4 of "
+        "0.9 mm)"
+    )
 
 
 def test_healthy(ct_scan, mri_scan):
@@ -29,10 +43,10 @@ def test_healthy(ct_scan, mri_scan):
 def test_ten_turns_are_no_degrees(ct_scan):
     views = 1500
     data = np.ones((1, views, 8), np.float32)
-    geometry = ct_scan.geometry | {"angles": np.linspace(0, 20 * np.pi, views)}
+    geometry = replace(ct_scan.geometry, angles=np.linspace(0, 20 * np.pi, views))
     turned = replace(ct_scan, data=data, geometry=geometry, counts=None, truth=None)
     assert problems(turned) == []
-    degrees = ct_scan.geometry | {"angles": np.linspace(0, 360, views)}
+    degrees = replace(geometry, angles=np.linspace(0, 360, views))
     assert "degrees" in problems(replace(turned, geometry=degrees))[0]
 
 
@@ -47,11 +61,14 @@ def test_ten_turns_are_no_degrees(ct_scan):
         (lambda s: {"data": s.data + 5000}, "detector counts"),
         (lambda s: {"data": s.data[:, :4], "counts": None}, "6 angles for 4 views"),
         (lambda s: {"geometry": None}, "no geometry"),
-        (lambda s: {"geometry": s.geometry | {"type": "cone"}}, "'cone'"),
-        (lambda s: {"geometry": s.geometry | {"angles": np.rad2deg(s.geometry["angles"])}}, "degrees"),
-        (lambda s: {"geometry": s.geometry | {"detector_spacing": 0.0}}, "detector_spacing = 0.0"),
-        (lambda s: {"geometry": s.geometry | {"source_detector": 400.0}}, "swapped"),
-        (lambda s: {"geometry": s.geometry | {"detector_offset": 4.0}}, "half of the 8 elements"),
+        (lambda s: {"geometry": replace(s.geometry, angles=np.rad2deg(s.geometry.angles))}, "degrees"),
+        (lambda s: {"geometry": replace(s.geometry, source_detector=400.0)}, "swapped"),
+        (lambda s: {"geometry": replace(s.geometry, offset=4.0)}, "half of the 8 elements"),
+        (
+            lambda s: {"geometry": replace(s.geometry, detectors=9)},
+            "8 detector elements a view, expected the 9",
+        ),
+        (lambda s: {"geometry": None, "faults": ("got a broken geometry",)}, "got a broken geometry"),
         (lambda s: {"counts": s.counts[:, :2]}, "counts of shape"),
         (lambda s: {"counts": -s.counts - 1}, "negative"),
         (
@@ -90,7 +107,7 @@ def test_ct_defects(ct_scan, change, words):
         (lambda s: {"mask": ~s.mask}, "not measured"),
         (lambda s: {"maps": s.maps[:, :2]}, "maps of shape"),
         (lambda s: {"matrix": (12, 12), "maps": None, "truth": None}, "zero-fill"),
-        (lambda s: {"geometry": {}}, "belongs to CT"),
+        (lambda s: {"geometry": ParallelBeam((0.0,), 4, 1.0)}, "belongs to CT"),
     ],
 )
 def test_mri_defects(mri_scan, change, words):
@@ -105,6 +122,7 @@ def test_all_defects_are_listed(ct_scan):
 def test_volume():
     volume = Volume(np.zeros((2, 3, 3), np.float32), "HU", "CT", (1.0, 1.0, 1.0), source="v")
     assert problems(volume) == []
+    assert repr(volume) == "Volume('v', CT, 2 x 3 x 3 float32 in HU, voxels of 1 x 1 x 1 mm)"
     assert len(problems(replace(volume, spacing=(1.0, 0.0, 1.0), dicom=(None,)))) == 2
 
 

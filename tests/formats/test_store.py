@@ -5,15 +5,10 @@ from dataclasses import fields, replace
 import h5py
 import numpy as np
 import pytest
+from scanprior.formats.image_set import read_images
 from scanprior.formats.read import describe, read
-from scanprior.formats.scan import FormatError
-from scanprior.formats.store import (
-    read_images,
-    read_reconstruction,
-    read_scan,
-    write_reconstruction,
-    write_scan,
-)
+from scanprior.formats.scan import FormatError, problems
+from scanprior.formats.store import read_reconstruction, read_scan, write_reconstruction, write_scan
 from scanprior.formats.write import atomic
 
 
@@ -32,6 +27,56 @@ def test_scan_round_trip(kind, request, tmp_path):
     back = read_scan(tmp_path / "a.h5")
     for field in fields(scan):
         assert same(getattr(scan, field.name), getattr(back, field.name)), field.name
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ({"type": "cone"}, ["got geometry type 'cone', expected 'parallel' or 'fan'"]),
+        (
+            {"angles": np.arange(0, 360, 60.0)},
+            ["got 6 angles over 300 rad, expected at most 8 pi, or steps of"],
+        ),
+        ({"angles": np.full(6, np.nan)}, ["got 6 angles that are not finite; repair or drop"]),
+        ({"angles": np.zeros((6, 2))}, ["got angles of shape (6, 2)"]),
+        ({"angles": np.arange(4.0)}, ["got 4 angles for 6 views"]),
+        ({"detector_spacing": 0.0}, ["got detector spacing = 0.0, expected a positive length in mm"]),
+        ({"detector_spacing": None}, ["got detector spacing = None, expected a positive length"]),
+        ({"source_origin": "far"}, ["got source_origin = 'far', expected a positive length in mm"]),
+        (
+            {"source_detector": 400.0},
+            ["source_detector 400 mm <= source_origin 500 mm, expected the detector behind"],
+        ),
+        ({"detector_offset": 4.0}, ["got detector offset 4, expected less than half of the 8 elements"]),
+        ({"curved": None}, ["got a fan beam without 'curved', expected True for an arc-shaped"]),
+        ({"detectors": 9}, ["got 8 detector elements a view, expected the 9 that the geometry states"]),
+        (
+            {
+                "angles": np.zeros(0),
+                "detector_spacing": -1.0,
+                "detector_offset": np.nan,
+                "source_origin": np.inf,
+            },
+            ["got 0 angles", "detector spacing = -1.0", "detector offset nan", "source_origin = inf"],
+        ),
+    ],
+)
+def test_every_fault_of_a_stored_geometry_is_a_problem(ct_scan, tmp_path, stored, words):
+    write_scan(tmp_path / "a.h5", ct_scan)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        group = file["geometry"]
+        for name in stored:
+            del (group if name == "angles" else group.attrs)[name]
+        for name, value in stored.items():
+            if name == "angles":
+                group["angles"] = value
+            elif value is not None:
+                group.attrs[name] = value
+    found = problems(read(tmp_path / "a.h5", check_data=False))
+    assert len(found) == len(words), found
+    assert all(word in problem for word, problem in zip(words, found, strict=True)), found
+    with pytest.raises(FormatError, match=r"^a\.h5: got"):
+        read(tmp_path / "a.h5")
 
 
 def test_a_sinogram_with_gaps(ct_scan, tmp_path):

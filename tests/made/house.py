@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+GROUND = (
+    "geometry",
+    "named",
+)  # files at the root that every folder may import, and that import nothing of ours
 FOLDERS = ("operators", "priors", "formats", "pretrained", "recon", "report", "workflows", "cli")
 ARROWS = {
     "operators": set(),
@@ -38,8 +42,11 @@ HEAVY = {"astra", "sigpy", "finufft", "matplotlib", "pydicom", "ismrmrd", "nibab
 HEAVY |= {"torchmetrics", "optuna"}
 # Heavy packages are imported in one file of a folder, or in those listed here: folder -> package -> files.
 SHARED = {"formats": {"nibabel": {"dicom_mosaic.py", "nifti.py", "nifti_header.py"}}}
-NEVER = {"formats": {"torch"}}  # not even lazily: `scanprior info` must not load it
-LONGEST, AT_ROOT = 400, {"__init__.py", "__main__.py"}
+NEVER = {"formats": {"torch"}, "geometry.py": {"torch"}}  # not even lazily: `scanprior info` must not load it
+LONGEST, AT_ROOT = (
+    400,
+    {"__init__.py", "__init__.pyi", "__main__.py", "py.typed", *(f"{name}.py" for name in GROUND)},
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,9 @@ class Import:
 # --- reading
 def library(root: Path) -> list[Path]:
     """The library's Python files, relative to the root, without the root's own __init__.py."""
-    return sorted(path.relative_to(root) for folder in FOLDERS for path in (root / folder).rglob("*.py"))
+    ground = [Path(f"{name}.py") for name in GROUND if (root / f"{name}.py").is_file()]
+    folders = (path.relative_to(root) for folder in FOLDERS for path in (root / folder).rglob("*.py"))
+    return sorted([*ground, *folders])
 
 
 def name_of(file: Path) -> tuple[str, ...]:
@@ -105,11 +114,11 @@ def imports(root: Path, file: Path) -> Iterator[Import]:
 
 # --- the rules
 def forbidden_arrows(root: Path) -> list[str]:
-    """A folder imports only the folders below it."""
+    """A folder imports only the ground and the folders below it."""
     bad = []
     for file in library(root):
-        name, folder = ".".join(name_of(file)), file.parts[0]
-        allowed = {folder} | ARROWS[folder]
+        name, folder = ".".join(name_of(file)), name_of(file)[0]
+        allowed = set() if folder in GROUND else {folder, *GROUND} | ARROWS[folder]
         for module, more in WIDER.items():
             if name == module or name.startswith(f"{module}."):
                 allowed |= more
@@ -179,10 +188,9 @@ def misplaced_heavy_imports(root: Path) -> list[str]:
 def unlisted_packages(root: Path) -> list[str]:
     """pyproject's package list is the tree's; nothing else lies at the root."""
     listed = set(tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    inside = {".".join(("scanprior", *file.parent.parts)) for file in library(root)} | {"scanprior"}
-    without = {file.parent for file in library(root)} - {
-        file.parent for file in library(root) if file.name == "__init__.py"
-    }
+    folders = {file.parent for file in library(root)} - {Path()}
+    inside = {".".join(("scanprior", *folder.parts)) for folder in folders} | {"scanprior"}
+    without = {folder for folder in folders if not (root / folder / "__init__.py").is_file()}
     return [
         *(
             f"{name} is missing from pyproject's packages, so from the wheel"

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scanprior.geometry import FanBeam, Geometry, Grid, ParallelBeam, parallel_views
 from scanprior.operators.consistency import angles_reversed, opposite_rays
-from scanprior.operators.geometry import FanBeam, Geometry, Grid, ParallelBeam, parallel_views
 from scanprior.operators.radon import Radon
 
 GRID = Grid((64, 64), 2.0)

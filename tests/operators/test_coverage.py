@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from scanprior.geometry import FanBeam, ParallelBeam, parallel_views
 from scanprior.operators.coverage import coverage, covered_arc, ray_weights
-from scanprior.operators.geometry import FanBeam, ParallelBeam, parallel_views
 
 FULL = 2 * math.pi
 RNG = np.random.default_rng(0)

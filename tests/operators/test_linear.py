@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from scanprior.operators.check import check_operator
+from scanprior.operators.check import FAULTS, OperatorError, check_operator, measure
 from scanprior.operators.linear import Identity, LinearOperator
 
 
@@ -81,9 +81,12 @@ def test_contract_finds_a_wrong_adjoint():
         def apply_adjoint(self, y):
             return 1.001 * super().apply_adjoint(y)
 
-    defects = check_operator(Wrong(dense().matrix))
-    assert defects["dot"] > 1e-5
-    assert defects["linear"] < 1e-6
+    with pytest.raises(
+        OperatorError, match=r"(?s)^Wrong\(real \(5,\) -> real \(7,\)\) breaks .*dot = .*conjugate"
+    ) as raised:
+        check_operator(Wrong(dense().matrix))
+    assert raised.value.defects["dot"] > 1e-5
+    assert raised.value.defects["linear"] < 1e-6 and "linear =" not in str(raised.value)
 
 
 def test_contract_finds_a_missing_conjugate():
@@ -91,7 +94,7 @@ def test_contract_finds_a_missing_conjugate():
         def apply_adjoint(self, y):
             return y @ self.matrix
 
-    assert check_operator(Wrong(dense(is_complex=True).matrix, domain_complex=True))["dot"] > 1e-2
+    assert measure(Wrong(dense(is_complex=True).matrix, domain_complex=True))["dot"] > 1e-2
 
 
 def test_contract_finds_an_offset():
@@ -99,7 +102,7 @@ def test_contract_finds_an_offset():
         def apply_forward(self, x):
             return super().apply_forward(x) + 1
 
-    assert check_operator(Affine(dense().matrix))["linear"] > 1e-2
+    assert measure(Affine(dense().matrix))["linear"] > 1e-2
 
 
 def test_contract_finds_batch_mates():
@@ -107,7 +110,7 @@ def test_contract_finds_batch_mates():
         def apply_adjoint(self, y):
             return super().apply_adjoint(y) + 1e-3 * super().apply_adjoint(y).mean(0, keepdim=True)
 
-    assert check_operator(Coupled(dense().matrix))["items"] > 1e-4
+    assert measure(Coupled(dense().matrix))["items"] > 1e-4
 
 
 def test_contract_finds_a_forgotten_repeat():
@@ -115,7 +118,7 @@ def test_contract_finds_a_forgotten_repeat():
         def repeat(self, n):
             return PerItem(self.factors.repeat(n))  # items in the wrong order
 
-    assert check_operator(Forgets(torch.tensor([1 + 2j, 3 - 1j])))["repeat"] > 0.1
+    assert measure(Forgets(torch.tensor([1 + 2j, 3 - 1j])))["repeat"] > 0.1
 
 
 def test_contract_finds_a_lax_shape_check():
@@ -123,8 +126,14 @@ def test_contract_finds_a_lax_shape_check():
         def _check(self, x, expected, is_complex, what):
             pass
 
-    assert check_operator(Lax((4, 6)))["shapes"] > 0
-    assert check_operator(Identity((4, 6)))["shapes"] == 0
+    assert measure(Lax((4, 6)))["shapes"] > 0
+    assert measure(Identity((4, 6)))["shapes"] == 0
+
+
+def test_a_sound_operator_passes_and_every_defect_has_words():
+    assert set(check_operator(dense())) == set(FAULTS)
+    with pytest.raises(OperatorError, match="expected at most 1e-12"):
+        check_operator(dense(), tolerance=1e-12)
 
 
 def test_algebra_equals_the_matrices():

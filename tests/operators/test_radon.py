@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from scanprior.geometry import FanBeam, Grid, ParallelBeam, parallel_views
 from scanprior.operators.attenuation import hu_from_mu, mu_from_hu
-from scanprior.operators.geometry import FanBeam, Grid, ParallelBeam, parallel_views
 from scanprior.operators.radon import Radon, simulate_sinogram
 from scanprior.operators.radon_astra import RadonAstra
 from scanprior.operators.radon_sparse import RadonSparse
@@ -283,7 +283,7 @@ def test_geometry_is_a_value():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match=r"pixel=-1.0, expected a positive"):
+    with pytest.raises(ValueError, match=r"pixel = -1.0, expected a positive"):
         Grid((4, 4), -1.0)
     with pytest.raises(ValueError, match=r"expected \(rows, columns\)"):
         Grid((4, 0), 1.0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.attenuation import hu_from_mu, mu_from_hu
-from scanprior.operators.geometry import Grid, ParallelBeam
 from scanprior.operators.radon import Radon
 from scanprior.priors.analytic import MixturePrior
-from scanprior.priors.intensity import Attenuation, RobustMaximum
+from scanprior.priors.intensity import Attenuation, GreyLevels, RobustMaximum
 from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.problem import Problem
 
@@ -46,6 +47,53 @@ def test_there_and_back() -> None:
     network = (mu - offset) / scale
     assert network.aminmax() == (pytest.approx(-1, abs=1e-5), pytest.approx(1, abs=1e-5))
     torch.testing.assert_close(offset + scale * network, mu)
+
+
+@pytest.mark.parametrize(
+    ("intensity", "window", "stored", "network", "back", "span"),
+    [
+        (
+            Attenuation(1000.0),
+            (-1024, 3071),
+            [-2000, -1000, 40, 5000],
+            [-1.024, -1, 0.04, 3.071],
+            [-1024, 3071],
+            2.0,
+        ),
+        (
+            Attenuation(2000.0, hu_at_zero=-1000),
+            (-1000, 1000),
+            [-1024, 0, 1000],
+            [0, 0.5, 1],
+            [-1000, 1000],
+            1.0,
+        ),
+        (GreyLevels(), (0, 255), [0, 51, 255], [-1, -0.6, 1], [0, 255], 2.0),
+        (GreyLevels(255, 0), (0, 255), [0, 51, 255], [0, 0.2, 1], [0, 255], 1.0),
+        (RobustMaximum(quantile=1, factor=1), (0, 1), [0, 5, 20], [0, 0.25, 1], [0, 1], 2.0),
+        (RobustMaximum(quantile=0.5, factor=1), (0, 1), [0, 5j, 20j], [0, 1j, 1j], [0, 1], 2.0),
+    ],
+)
+def test_stored_images_and_network_units(intensity, window, stored, network, back, span) -> None:
+    """What training reads and sampling writes: cut off at the card's window, and back again."""
+    image = np.array([stored], np.complex64 if isinstance(stored[1], complex) else np.float32)
+    x = intensity.to_network(image, window)
+    np.testing.assert_allclose(x, [network], atol=1e-6)
+    assert x.dtype == image.dtype
+    again = intensity.to_physical(torch.from_numpy(x)).numpy()
+    assert (np.abs(again).min() if back[0] >= 0 else again.min(), np.abs(again).max()) == pytest.approx(
+        tuple(back)
+    )
+    assert intensity.span == pytest.approx(span)
+
+
+@pytest.mark.parametrize("intensity", [Attenuation(1000.0, hu_at_zero=-24), GreyLevels(), GreyLevels(255, 0)])
+def test_a_step_is_one_stored_level_and_the_window_spans_the_data(intensity) -> None:
+    one = torch.tensor([[10.0, 11.0]]).numpy()
+    x = intensity.to_network(one, (-1024, 3071))
+    assert x[0, 1] - x[0, 0] == pytest.approx(intensity.step, rel=1e-4)
+    low, high = intensity.window
+    assert (high - low) * intensity.step == pytest.approx(intensity.span)
 
 
 @pytest.mark.parametrize("hu_at_zero", [0.0, -1000.0, 1023.5])

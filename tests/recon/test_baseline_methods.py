@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
+from scanprior.geometry import FanBeam, Grid, ParallelBeam
 from scanprior.operators.coils import smooth_maps, smooth_phase
-from scanprior.operators.geometry import FanBeam, Grid, ParallelBeam
 from scanprior.operators.linear import Identity
 from scanprior.operators.mri import cartesian_mri, sigma_for_snr, simulate_kspace
 from scanprior.operators.noise import ComplexGaussian, Photon

@@ -10,8 +10,8 @@ from itertools import accumulate, pairwise
 import known_answer as known
 import pytest
 import torch
+from scanprior.geometry import FanBeam, Grid, ParallelBeam
 from scanprior.operators.coils import smooth_maps, smooth_phase
-from scanprior.operators.geometry import FanBeam, Grid, ParallelBeam
 from scanprior.operators.linear import LinearOperator
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Photon

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scanprior.operators.geometry import FanBeam, Grid, ParallelBeam
+from scanprior.geometry import FanBeam, Grid, ParallelBeam
 from scanprior.operators.linear import Identity, LinearOperator
 from scanprior.operators.radon_sparse import RadonSparse
 from scanprior.recon.baselines.fbp import FILTERS, fbp

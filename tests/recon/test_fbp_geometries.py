@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scanprior.operators.geometry import FanBeam, Geometry, Grid, ParallelBeam
+from scanprior.geometry import FanBeam, Geometry, Grid, ParallelBeam
 from scanprior.recon.baselines.fbp import fbp
 from torch import Tensor
 

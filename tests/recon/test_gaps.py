@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scanprior.formats.scan import FormatError, Volume
-from scanprior.operators.geometry import FanBeam, Grid, ParallelBeam
+from scanprior.geometry import FanBeam, Grid, ParallelBeam
 from scanprior.operators.linear import LinearOperator
 from scanprior.operators.noise import Gaussian, Photon
 from scanprior.operators.radon import Radon, fill_gaps
@@ -241,6 +241,6 @@ def test_gaps_do_not_look_like_reversed_angles() -> None:
     mask[:40, 20:] = False
     gapped = replace(scan, data=scan.data * mask, mask=mask)
     assert problem_of(gapped).operator.valid is not None
-    wrong = {**scan.geometry, "angles": -scan.geometry["angles"]}
+    wrong = replace(scan.geometry, angles=[-a for a in scan.geometry.angles])
     with pytest.raises(FormatError, match="--angle-sign"):
         problem_of(replace(gapped, geometry=wrong))

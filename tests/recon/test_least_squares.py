@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from scanprior.operators.geometry import Grid, ParallelBeam
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.linear import Identity, LinearOperator
 from scanprior.operators.noise import Gaussian, Photon
 from scanprior.operators.radon_sparse import RadonSparse

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scanprior.formats.scan import Volume, problems
-from scanprior.operators.geometry import FanBeam, Geometry, Grid, ParallelBeam
+from scanprior.geometry import FanBeam, Geometry, Grid, ParallelBeam
 from scanprior.operators.radon import Radon
 from scanprior.recon.metal import RADII, Disc, crossed, metal_discs
 from scanprior.recon.simulate import CTSimulation, simulate

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scanprior.formats.scan import Volume
-from scanprior.operators.geometry import Grid, ParallelBeam
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Gaussian
 from scanprior.operators.radon import Radon

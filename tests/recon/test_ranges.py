@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from scanprior.formats.scan import FormatError, Scan, check, problems
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.coils import espirit_maps, smooth_maps, smooth_phase
 from scanprior.operators.fourier import fft2c
-from scanprior.operators.geometry import Grid, ParallelBeam
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian
 from scanprior.operators.radon import Radon
@@ -137,8 +137,7 @@ def test_k_space_and_maps_that_make_no_image_are_refused(scan: Scan, change, wor
 def ct_scan() -> Scan:
     grid = Grid((12, 12), 8.0)
     beam = ParallelBeam.covering(grid, 8)
-    stored = {"type": "parallel", "angles": np.asarray(beam.angles), "detector_spacing": beam.spacing}
-    return Scan("ct", Radon(beam, grid)(0.02 * body(12)[None]).numpy(), (12, 12), 8.0, geometry=stored)
+    return Scan("ct", Radon(beam, grid)(0.02 * body(12)[None]).numpy(), (12, 12), 8.0, geometry=beam)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from known_answer import SIDE, Dense, Uneven
-from scanprior.operators.geometry import Grid, ParallelBeam
+from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.noise import Photon
 from scanprior.operators.radon import Radon
 from scanprior.priors.analytic import GaussianPrior

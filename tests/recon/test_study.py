@@ -11,9 +11,9 @@ import torch
 from scanprior.formats.read import read
 from scanprior.formats.scan import FormatError, Scan, Volume, problems
 from scanprior.formats.store import read_scan, write_scan
+from scanprior.geometry import FanBeam, ParallelBeam
 from scanprior.operators.coils import smooth_maps
 from scanprior.operators.fourier import fft2c
-from scanprior.operators.geometry import FanBeam, ParallelBeam
 from scanprior.operators.noise import ComplexGaussian, Gaussian, Photon
 from scanprior.operators.sampling import equispaced
 from scanprior.recon.baselines.methods import CGSense, L1Wavelet, ZeroFilled
@@ -107,7 +107,7 @@ def test_the_geometry_survives_a_file(tmp_path, kind: str) -> None:
         assert geometry == FanBeam.covering(
             grid, 7, source_origin=300, source_detector=520, curved=kind == "curved"
         )
-    shifted = replace(scan, geometry={**scan.geometry, "detector_offset": 1.5})
+    shifted = replace(scan, geometry=replace(scan.geometry, offset=1.5))
     assert geometry_of(shifted)[0].offset == 1.5
     with pytest.raises(FormatError, match=r"scan\.h5: has no geometry"):
         geometry_of(replace(scan, geometry=None))
@@ -295,12 +295,12 @@ def test_the_geometry_of_measured_fan_beam_data_explains_them(shared_data) -> No
         scan = read(path, angle_sign=angle_sign)
         views, detectors = np.arange(0, 549, 8), np.arange(0, 560, 2)
         assert scan.geometry is not None
-        geometry = {
-            **scan.geometry,
-            "angles": scan.geometry["angles"][views],
-            "detector_spacing": 2 * scan.geometry["detector_spacing"],
-            "detector_offset": -0.25,  # of every other element
-        }
+        geometry = replace(
+            scan.geometry.subset(views),
+            detectors=len(detectors),
+            spacing=2 * scan.geometry.spacing,
+            offset=-0.25,  # of every other element
+        )
         pixel_mm = scan.pixel_mm * scan.matrix[0] / 128
         data = scan.data[:, views][..., detectors]
         problem = problem_of(

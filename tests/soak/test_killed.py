@@ -29,8 +29,9 @@ import torch
 from pydicom.data import get_testdata_file
 from safetensors.torch import load_file
 from scanprior.cli.main import main
+from scanprior.formats.image_set import read_images
 from scanprior.formats.scan import Volume
-from scanprior.formats.store import read_images, read_reconstruction, write_scan
+from scanprior.formats.store import read_reconstruction, write_scan
 from scanprior.pretrained.load import load
 from scanprior.priors.checkpoint import read_checkpoint
 from scanprior.recon.simulate import CTSimulation, simulate

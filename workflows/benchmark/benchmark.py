@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ... import __version__
-from ...pretrained.load import default_for, load
+from ...pretrained.load import default_for, load_any
 from ...report.figures import pareto
 from ...report.page import write_sidecar
 from ...report.progress import counting
@@ -105,7 +105,7 @@ def priors_of(suite: Suite, prior: str | None, device: str) -> dict[str, tuple[A
     """Modality -> prior and card. Raises ValueError for a prior of another modality."""
     out = {}
     for key in dict.fromkeys(task.modality for task in suite.tasks):
-        found, card = load(prior or default_for(MODALITIES[key]))
+        found, card = load_any(prior or default_for(MODALITIES[key]))
         if card.modality != MODALITIES[key]:
             raise ValueError(
                 f"prior {card.name!r} is of {card.modality} images, but {suite.name} has {MODALITIES[key]} tasks; "

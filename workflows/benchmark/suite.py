@@ -14,7 +14,8 @@
     [tasks]                                                 # as --simulate
     "23 views" = "ct:views=23"
 
-Relative paths are below $SCANPRIOR_DATA, or `shared/data` beside the checkout.
+Relative paths are below $SCANPRIOR_DATA. Where that is not set they are in the small set that comes with the package:
+one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...recon.methods import BASELINES, method_of, suite_labels
+from ...named import is_named
+from ...recon.methods import BASELINES, METHODS, method_of, suite_labels
 from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
+PACKAGED = Path(__file__).parent / "data"
 _FIELDS: dict[str, type] = {
     "title": str,
     "methods": list,
@@ -136,11 +139,11 @@ def method_from_label(label: str) -> Any:
 
 
 def split(label: str) -> tuple[str, str]:
-    """Name and options of a label; the name may be `package.module:Class`."""
+    """Name and options of a label; the name of a user's own method has a colon of its own."""
     name, _, options = label.partition(":")
-    if "." in name:
-        kind, _, options = options.partition(":")
-        name = f"{name}:{kind}"
+    kind, _, rest = options.partition(":")
+    if name not in (*METHODS, *BASELINES) and is_named(f"{name}:{kind}"):
+        return f"{name}:{kind}", rest
     return name, options
 
 
@@ -148,13 +151,12 @@ def suits(label: str, modality: str) -> bool:
     """Whether a method is for scans of a modality; posterior methods are for all. A supervised network belongs to one
     measurement and is in no suite."""
     method = method_from_label(label)
-    return label.partition(":")[0] not in BASELINES or modality in getattr(method, "scans", ())
+    return split(label)[0] not in BASELINES or modality in getattr(method, "scans", ())
 
 
 def data_root() -> Path:
-    """$SCANPRIOR_DATA, or `shared/data` beside the checkout."""
-    beside = Path(__file__).parents[2].parent / "shared" / "data"
-    return Path(os.environ.get("SCANPRIOR_DATA") or beside)
+    """$SCANPRIOR_DATA, or the images that come with the package."""
+    return Path(os.environ.get("SCANPRIOR_DATA") or PACKAGED)
 
 
 def find_data(path: str) -> Path:
@@ -162,7 +164,12 @@ def find_data(path: str) -> Path:
     root = data_root()
     found = Path(path) if Path(path).exists() else root / path
     if not found.exists():
+        lacks = (
+            "is not among the images of the package"
+            if root == PACKAGED
+            else f"is not there, nor below {root}"
+        )
         raise FileNotFoundError(
-            f"{path} is not there, nor below {root}; set SCANPRIOR_DATA, or give images of your own with --data"
+            f"{path} {lacks}; set SCANPRIOR_DATA to the folder of the full sets, or give images of your own with --data"
         )
     return found

@@ -16,16 +16,30 @@ so the rotation axis is seen at element (n-1)/2 + offset.
                  from the source along cos(gamma) d + sin(gamma) u, gamma = s_k / source_detector
 
 A fan beam with a far source becomes the parallel beam of the same angles (up to the magnification).
+
+The ground floor: a `Scan` holds one of these values, operators take one. A value that cannot be is never made:
+`GeometryError` names everything that is wrong with it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+
+
+class GeometryError(ValueError):
+    """Numbers that make no geometry. `faults`: all that is wrong, a sentence each: what was got, what was expected."""
+
+    def __init__(self, owner: str, faults: Sequence[str]) -> None:
+        super().__init__(owner, tuple(faults))
+        self.owner, self.faults = owner, tuple(faults)
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {'; '.join(self.faults)}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,9 @@ class Grid:
     def __post_init__(self) -> None:
         matrix = tuple(int(n) for n in self.matrix)
         if len(matrix) != 2 or min(matrix) < 1:
-            raise ValueError(f"Grid: got matrix {self.matrix}, expected (rows, columns), both at least 1")
+            raise GeometryError(
+                "Grid", [f"got matrix {self.matrix}, expected (rows, columns), both at least 1"]
+            )
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "pixel", _positive("Grid", "pixel", self.pixel))
 
@@ -57,7 +73,7 @@ class Grid:
         return Grid((self.matrix[0] * factor, self.matrix[1] * factor), self.pixel / factor)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Beam:
     """What parallel and fan beams share.
 
@@ -74,20 +90,34 @@ class _Beam:
     offset: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        angles = tuple(float(a) for a in self.angles)
-        if not angles or not all(map(math.isfinite, angles)):
-            raise ValueError(
-                f"{name}: got {len(angles)} angles, expected at least one and only finite ones [rad]"
-            )
-        if int(self.detectors) != self.detectors or self.detectors < 1:
-            raise ValueError(f"{name}: got detectors={self.detectors}, expected a whole number of at least 1")
-        if not math.isfinite(self.offset):
-            raise ValueError(f"{name}: got offset={self.offset}, expected a finite number of elements")
-        object.__setattr__(self, "angles", angles)
+        angles = self.angles if isinstance(self.angles, np.ndarray) else tuple(self.angles)
+        object.__setattr__(self, "angles", np.asarray(angles, dtype=np.float64))
+        if faults := list(self._faults()):
+            raise GeometryError(type(self).__name__, faults)
+        object.__setattr__(self, "angles", tuple(np.asarray(self.angles).tolist()))
         object.__setattr__(self, "detectors", int(self.detectors))
-        object.__setattr__(self, "spacing", _positive(name, "spacing", self.spacing))
-        object.__setattr__(self, "offset", float(self.offset))
+        for name in ("spacing", "offset"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    def _faults(self) -> Iterator[str]:
+        """All that is wrong, in words; `angles` are an array still."""
+        yield from _angle_faults(np.asarray(self.angles))
+        if not _is_number(self.detectors) or int(self.detectors) != self.detectors or self.detectors < 1:
+            yield f"got detectors={self.detectors!r}, expected a whole number of at least 1"
+            return
+        yield from _length_faults("detector spacing", self.spacing)
+        if not _is_number(self.offset):
+            yield f"got detector offset {self.offset!r}, expected a finite number of elements"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._words())})"
+
+    def _words(self) -> Iterator[str]:
+        """What a short repr says; hundreds of angles are their number and the arc from the first to the last."""
+        arc = math.degrees(max(self.angles) - min(self.angles))
+        yield f"{self.views} views over {arc:.4g}°, {self.detectors} elements of {self.spacing:.4g} mm"
+        if self.offset:
+            yield f"offset {self.offset:g}"
 
     @property
     def views(self) -> int:
@@ -127,9 +157,11 @@ class _Beam:
         return u, np.stack([-u[..., 1], u[..., 0]], axis=-1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParallelBeam(_Beam):
     """Parallel rays (module docstring). `angles` [rad], `detectors`, `spacing` [mm], `offset` [elements]."""
+
+    kind: ClassVar = "parallel"
 
     @classmethod
     def covering(
@@ -157,7 +189,7 @@ class ParallelBeam(_Beam):
         return origin, np.broadcast_to(d, origin.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FanBeam(_Beam):
     """Rays from a point source (module docstring).
 
@@ -168,23 +200,37 @@ class FanBeam(_Beam):
         curved: elements on an arc around the source (clinical CT) instead of a straight line.
     """
 
+    kind: ClassVar = "fan"
     source_origin: float
     source_detector: float
     curved: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "source_origin", _positive("FanBeam", "source_origin", self.source_origin))
-        object.__setattr__(
-            self, "source_detector", _positive("FanBeam", "source_detector", self.source_detector)
-        )
+        for name in ("source_origin", "source_detector"):
+            object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "curved", bool(self.curved))
+
+    def _faults(self) -> Iterator[str]:
+        faults = [*super()._faults()]
+        yield from faults
+        named = {name: getattr(self, name) for name in ("source_origin", "source_detector")}
+        lengths = [fault for name, value in named.items() for fault in _length_faults(name, value)]
+        yield from lengths
+        if faults or lengths or not self.curved:
+            return
         reach = np.abs(self.coordinates()).max()
-        if self.curved and reach >= 0.5 * math.pi * self.source_detector:
-            raise ValueError(
-                f"FanBeam: got a curved detector that reaches {reach:.4g} mm along an arc of radius "
+        if reach >= 0.5 * math.pi * self.source_detector:
+            yield (
+                f"got a curved detector that reaches {reach:.4g} mm along an arc of radius "
                 f"{self.source_detector:.4g} mm, a fan of over 180 degrees; spacing is a length [mm]"
             )
+
+    def _words(self) -> Iterator[str]:
+        yield from super()._words()
+        yield f"source {self.source_origin:.4g} mm before the axis, {self.source_detector:.4g} before the detector"
+        if self.curved:
+            yield "curved"
 
     @classmethod
     def covering(
@@ -236,19 +282,6 @@ class FanBeam(_Beam):
 Geometry = ParallelBeam | FanBeam
 
 
-def geometry_from(table: Mapping[str, Any], detectors: int) -> Geometry:
-    """The geometry that a scan's table describes (docs/formats.md): type ("parallel", "fan"), angles, detector_spacing,
-    and where they apply detector_offset, source_origin, source_detector, curved."""
-    angles, spacing = tuple(np.asarray(table["angles"], float)), float(table["detector_spacing"])
-    offset = float(table.get("detector_offset", 0.0))
-    if table["type"] == "parallel":
-        return ParallelBeam(angles, detectors, spacing, offset=offset)
-    source, detector = float(table["source_origin"]), float(table["source_detector"])
-    return FanBeam(
-        angles, detectors, spacing, source, detector, bool(table.get("curved", False)), offset=offset
-    )
-
-
 def parallel_views(views: int, arc: float = math.pi) -> tuple[float, ...]:
     """`views` equispaced angles on [0, arc) [rad]; the end point would repeat the first view."""
     if views < 1:
@@ -261,7 +294,27 @@ def _elements(half_width: float, spacing: float, offset: float) -> int:
     return math.ceil(2 * (half_width / spacing + abs(offset)) - 1e-9)
 
 
-def _positive(owner: str, field: str, value: float) -> float:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{owner}: got {field}={value}, expected a positive number [mm]")
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and math.isfinite(value)
+
+
+def _angle_faults(angles: np.ndarray) -> Iterator[str]:
+    if angles.ndim != 1:
+        yield f"got angles of shape {angles.shape}, expected one a view [rad]"
+    elif not angles.size:
+        yield "got 0 angles, expected at least one [rad]"
+    elif not np.isfinite(angles).all():
+        bad = np.count_nonzero(~np.isfinite(angles))
+        yield f"got {bad} angles that are not finite; repair or drop these views"
+
+
+def _length_faults(name: str, value: Any) -> Iterator[str]:
+    if not _is_number(value) or value <= 0:
+        yield f"got {name} = {value!r}, expected a positive length in mm"
+
+
+def _positive(owner: str, name: str, value: float) -> float:
+    """The length that a `covering` or a grid is given."""
+    if faults := list(_length_faults(name, value)):
+        raise GeometryError(owner, faults)
     return float(value)

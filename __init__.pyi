@@ -1,0 +1,8 @@
+from .formats.read import read as read
+from .pretrained.load import load_prior as load_prior
+from .recon.posterior.dds import DDS as DDS
+from .recon.posterior.projection import Projection as Projection
+from .recon.problem import Problem as Problem
+from .recon.study import problem_of as problem_of
+
+__version__: str

@@ -6,10 +6,10 @@ and at the end D(x, s_N). NFE = steps x inner + 1 (the paper about 2000 and no l
 
 The likelihood is annealed by the noise that A x has at level s. The paper writes its variance as a number, gamma_s²,
 which is this where A A^H is one (single-coil MRI); with a number for CT and many coils the steps are as short as the
-strongest direction demands and the fine detail never arrives (docs/methods.md); so runs `ALD.paper()`, `--method
-ald-paper`. Here the term is (u - x) / (gamma s)², u the data step from x: as stable as the prior's, whatever the
-operator and its units. Levels are geometric, and epsilon comes from NCSNv2's Technique 4 for them and T. Trap: the
-paper's code scales the likelihood's gradient to the norm of the score instead, over the batch."""
+strongest direction demands and the fine detail never arrives (docs/lab/2026-11-27-method-changes.md); so runs
+`ALD.paper()`, `--method ald-paper`. Here the term is (u - x) / (gamma s)², u the data step from x: as stable as the
+prior's, whatever the operator and its units. Levels are geometric, and epsilon comes from NCSNv2's Technique 4 for
+them and T. Trap: the paper's code scales the likelihood's gradient to the norm of the score instead, over the batch."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ DDS with all noise renewed is a fixed-point iteration u -> argmin(D(u + s z)) wh
 is cut before it has settled: momentum goes further along its way. The network is told level s of x, and what u lacks
 counts towards it: kappa < 1 adds that much less noise. The levels begin lower; higher where real images have very few
 measurements. All this costs spread, and DDS, whose outcome is a sample, does without. `KINDS` was found on validation
-slices (docs/methods.md: figures, and what failed).
+slices (docs/lab/2026-11-27-dds-settings.md: figures, and what failed).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Kind(NamedTuple):
     many: float
 
 
-KINDS = {  # of real, of complex images
+KINDS = {  # of real, of complex images; docs/lab/2026-11-27-dds-settings.md, "Few evaluations", "Very few views"
     False: Kind(0.3, 0.92, 2.0, 0.01, 8.0),
     True: Kind(0.45, 0.75, 3.5, 0.005, inf),
 }

@@ -9,9 +9,9 @@ NFE = steps x ode (the paper: 200 x 5).
 The paper (`DAPS.paper()`, `--method daps-paper`) draws x_0 from N(x_0|t, r²) p(y | x_0) (eq. 7) by 100 steps of
 Langevin dynamics from x_0|t, whose length has to be tuned to the task. Drawn exactly, what was not measured gets the
 width r = s again although x_0|t is a sample already: sqrt(2) of the true spread at many levels and, at few, more noise
-than the next level tells the network, which takes it for structure (docs/methods.md). So the noise of the measurement
-alone is drawn: if the law of x_0|t is N(m, r²) for any m, x_0 above is a sample of that law given y (Matheron's rule),
-and the rest stays as the flow left it. Trap: r is a guess."""
+than the next level tells the network, which takes it for structure (docs/lab/2026-11-27-method-changes.md). So the
+noise of the measurement alone is drawn: if the law of x_0|t is N(m, r²) for any m, x_0 above is a sample of that law
+given y (Matheron's rule), and the rest stays as the flow left it. Trap: r is a guess."""
 
 from __future__ import annotations
 

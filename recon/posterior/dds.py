@@ -10,9 +10,9 @@ At noise level s_i (s = sigma / alpha, so the law of noise only chooses the leve
 The paper (`DDS.paper()`, `--method dds-paper`) has C constant, begins at noise alone and each data step at D, and
 keeps (x - D) / s_i for the old noise. Here the data step weighs image against noise, s² against sigma_y², and corrects
 where the denoised image is uncertain, at its edges more than in its plain parts. The less was measured, the further
-off is what a network says in between, and the more the data count (`gamma`; docs/methods.md has the figures). eta = 1
-(all noise renewed) is worth nearly 3 dB of PSNR at few evaluations and costs spread: 0.7 of the posterior's standard
-deviation on a Gaussian prior with gamma = 1, where `ancestral` keeps it whole. The start is a least-squares
+off is what a network says in between, and the more the data count (`gamma`; docs/lab/2026-11-27-dds-settings.md). eta
+= 1 (all noise renewed) is worth nearly 3 dB of PSNR at few evaluations and costs spread: 0.7 of the posterior's
+standard deviation on a Gaussian prior with gamma = 1, where `ancestral` keeps it whole. The start is a least-squares
 reconstruction plus noise of a moderate level instead of pure noise (CCDF, Chung et al. 2022)."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .descent import Annealed, FromNoise, ancestral_std, noise_levels, renoise
 from .posed import Posed
 from .solver import proximal
 
-LEAST_GAMMA = 2.0  # docs/lab/2026-11-27-dds.md
+LEAST_GAMMA = 2.0  # docs/lab/2026-11-27-dds-settings.md
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,8 @@ from .method import PosteriorMethod
 from .posed import Posed
 
 FIRST_LEVEL = (0.03, 20.0)  # where tuning may begin a run
-START, START_CG = (
-    0.05,
-    10,
-)  # error of x_LS, in network units; conjugate gradients from there (docs/methods.md)
+# The error that x_LS is taken to have, in network units, and conjugate gradients from there: chosen by hand, see above.
+START, START_CG = 0.05, 10
 
 
 def noise_levels(steps: int, top: float, bottom: float, sde: SDE | None) -> list[float]:

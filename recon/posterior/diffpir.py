@@ -30,7 +30,8 @@ class DiffPIR(Descent):
 
     Attributes:
         lambda_: weight of the prior's estimate against the data.
-        zeta: part of the noise's variance that is renewed at each level (the paper: 0.1 to 1 by task; docs/methods.md).
+        zeta: part of the noise's variance that is renewed at each level (the paper: 0.1 to 1 by task;
+            docs/lab/2026-11-27-method-changes.md).
         cg: conjugate gradient steps a level.
     """
 

@@ -13,8 +13,8 @@ residual to zero. In x / alpha its length has the factor 1 / (alpha_t alpha_t-1)
 levels.
 
 Traps: the paper's code differentiates the norm and not its square, so that its scale is 2 zeta; it takes the norm over
-the batch, which couples the images. DPS draws what is likely rather than a sample: docs/methods.md has its spread.
-"""
+the batch, which couples the images. DPS draws what is likely rather than a sample:
+docs/lab/2026-11-27-known-answers.md has its spread."""
 
 from __future__ import annotations
 

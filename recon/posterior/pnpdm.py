@@ -3,11 +3,11 @@
     z ~ exp(-½ |y - A z|² - |z - x|² / (2 rho²))      likelihood step, exact: conjugate gradients with perturbed terms
     x ~ p(x) exp(-|x - z|² / (2 rho²))                prior step: the reverse SDE from z at level rho to 0
 
-The prior step is denoising by sampling: z is an image with noise of level rho. NFE = steps x inner. Exact in the limit:
-many iterations, rho to 0 slowly, many inner steps. The paper goes down to rho = 0.1 ... 0.3 of images in [-1, 1] and
-stays there, and the sample has as much freedom; here rho ends at `sigma_min`. It begins at 2, four standard deviations
-of an image: above, each iteration forgets the last, and of a few little is left for what counts (docs/methods.md).
-"""
+The prior step is denoising by sampling: z is an image with noise of level rho. NFE = steps x inner. Exact in the
+limit: many iterations, rho to 0 slowly, many inner steps. The paper goes down to rho = 0.1 ... 0.3 of images in [-1,
+1] and stays there, and the sample has as much freedom; here rho ends at `sigma_min`. It begins at 2, four standard
+deviations of an image: above, each iteration forgets the last, and of a few little is left for what counts
+(docs/lab/2026-11-27-method-changes.md)."""
 
 from __future__ import annotations
 

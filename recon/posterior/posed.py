@@ -137,7 +137,6 @@ class Posed:
         z = self.probe
         return inner(z, self.AHA(z)) / inner(z, z) * self.undersampling.clamp_min(1)
 
-    @cached_property
     def row_sums(self) -> Tensor:
         """W |A_phys A_phys^H 1|: how much each number weighs against its noise; a bound of A A^H where A >= 0.
         Positive."""

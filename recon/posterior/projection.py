@@ -13,8 +13,8 @@ T x + (I - Lambda) T x]. For any other A (multi-coil, fan beam) the constrained 
     argmin_u  ½ |A u - y_t|²_W / alpha_t² + |u - x|² / (2 sigma_t²),
 
 which is the constraint as the measurement's noise goes to zero. The run ends with lambda = 1 on the denoised image.
-Replacing the measured part at each level is no exact conditioning: docs/methods.md has the bias on a Gaussian prior.
-"""
+Replacing the measured part at each level is no exact conditioning: docs/lab/2026-11-27-known-answers.md has the bias
+on a Gaussian prior."""
 
 from __future__ import annotations
 

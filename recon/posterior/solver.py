@@ -5,7 +5,7 @@
 A and y whitened (posed.py), v the variance of all pixels or a map of each one's.
 
 Two ways to solve it by a few conjugate gradients, both begun at the correction u - x of the last call, which is worth
-more than as many steps again (docs/methods.md):
+more than as many steps again (docs/lab/2026-11-27-dds-settings.md):
 
     primal    (1 + v^½ A^H A v^½) d = v^½ A^H (y - A x),        u = x + v^½ d
     dual      (1 + A v A^H) q = y - A x,                        u = x + v A^H q
@@ -37,7 +37,6 @@ class Whitened(Protocol):
     AHy: Tensor
     physical_operator: LinearOperator
 
-    @property
     def row_sums(self) -> Tensor: ...
 
     def A(self, x: Tensor) -> Tensor: ...
@@ -120,7 +119,7 @@ class Dual:
     enough = 3  # preconditioned
 
     def __init__(self, problem: Whitened) -> None:
-        self.problem = problem
+        self.problem, self.rows = problem, problem.row_sums()
         self.level: Tensor = torch.ones_like(problem.y.flatten(1)[:, 0])  # mean(v) of the last call
         self.forget()
 
@@ -128,8 +127,7 @@ class Dual:
         self.q, self.g = torch.zeros_like(self.problem.y), torch.zeros_like(self.problem.AHy)  # q and A^H q
 
     def preconditioner(self, variance: float | Tensor) -> Tensor:
-        rows = self.problem.row_sums
-        return 1 / (1 + per_item(variance, rows) * rows)
+        return 1 / (1 + per_item(variance, self.rows) * self.rows)
 
     def __call__(
         self, x: Tensor, variance: float | Tensor, iterations: int, y: Tensor | None = None

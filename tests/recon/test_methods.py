@@ -73,18 +73,9 @@ def test_a_method_of_ones_own_is_one_file(tmp_path: Path, monkeypatch) -> None:
     assert method.settings == {"method": "Toy", "steps": 2, "level": 0.1}
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("magic", "expected one of dds, ald, auto, .* or package.module:Class"),
-        ("no_such_module_of_anyone:Toy", "cannot be imported: No module named"),
-        ("scanprior.recon.methods:Toy", "cannot be imported: .*has no attribute 'Toy'"),
-        ("scanprior.recon.methods:lines", "is no class"),
-    ],
-)
-def test_an_unknown_method_is_refused(name: str, expected: str) -> None:
-    with pytest.raises(ValueError, match=expected):
-        method_of(name, "")
+def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="expected one of dds, ald, auto, daps"):
+        method_of("magic", "")
 
 
 def test_baselines_are_baselines() -> None:

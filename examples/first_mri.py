@@ -56,4 +56,4 @@ pictures = {
     "mean_of_4": result.mean[0].abs().numpy(),
     "spread": result.std[0].numpy(),
 }
-side_by_side(OUT / "first-mri.png", (0, 0.8 * truth.max()), **pictures)
+side_by_side(OUT / "first-mri.png", (0, 0.9 * truth.max()), **pictures)

@@ -1,6 +1,6 @@
 """A first CT scan, from an image to its posterior (docs/tutorials/first-ct.md). Half a minute on a CPU.
 
-    python examples/first_ct.py [FOLDER]        # writes FOLDER/first-ct.png
+python examples/first_ct.py [FOLDER]        # writes FOLDER/first-ct.png
 """
 
 import sys
@@ -42,7 +42,12 @@ from scanprior.operators.attenuation import hu_from_mu
 from scanprior.recon.metrics import ct_metrics
 
 truth = image.data.clip(-1000)
-for name, picture in (("FBP", fbp), ("FISTA-TV", tv), ("one sample", result.samples[:, 0]), ("mean", result.mean)):
+for name, picture in (
+    ("FBP", fbp),
+    ("FISTA-TV", tv),
+    ("one sample", result.samples[:, 0]),
+    ("mean", result.mean),
+):
     figures = ct_metrics(hu_from_mu(picture.numpy()), truth)
     print(f"{name:<10} {figures['psnr']:.2f} dB, SSIM {figures['ssim']:.3f}")
 # --8<-- [end:figures]

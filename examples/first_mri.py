@@ -1,5 +1,5 @@
-"""A first MRI scan: undersampled k-space of eight coils, to its posterior (docs/tutorials/first-mri.md). Half a minute on a
-CPU.
+"""A first MRI scan: undersampled k-space of eight coils, to its posterior (docs/tutorials/first-mri.md). Half a minute
+on a CPU.
 
     python examples/first_mri.py [FOLDER]        # writes FOLDER/first-mri.png
 """

@@ -11,7 +11,7 @@ from pictures import side_by_side
 
 # --8<-- [start:scan]
 from scanprior import read
-from scanprior.recon.simulate import MRISimulation, simulate
+from scanprior.recon import MRISimulation, simulate
 from scanprior.workflows.data import example_images
 
 image = read(example_images("mri"), slices=[2])  # (1, 256, 256), magnitudes
@@ -26,7 +26,7 @@ problem = problem_of(scan)
 
 # --8<-- [start:posterior]
 from scanprior import DDS, load_prior
-from scanprior.recon.baselines.methods import FistaTV, ZeroFilled
+from scanprior.recon import FistaTV, ZeroFilled
 
 zero_filled = ZeroFilled()(problem).mean
 tv = FistaTV(weight=1e-3)(problem).mean

@@ -79,7 +79,7 @@ run("scanprior train --data pack/train.h5 --validation pack/val.h5 --preset tiny
 run("scanprior sample --prior run/ -n 2 -o samples/")
 run("scanprior reconstruct scans/sub-00 --simulate ct:views=12 --slices 0 --prior run/ --samples 4 -o out/")
 
-from scanprior.formats.store import read_images, read_reconstruction
+from scanprior.formats import read_images, read_reconstruction
 
 train, samples = read_images(OUT / "pack" / "train.h5"), read_images(OUT / "samples" / "samples.h5")
 result = read_reconstruction(OUT / "out" / "reconstruction.h5")

@@ -1,5 +1,5 @@
-"""A prior from your own scans: prepare, train, sample, reconstruct (docs/tutorials/own-prior.md). The scans are made up,
-and the network is far too small and trained far too shortly: a minute on a CPU shows the way, not a prior.
+"""A prior from your own scans: prepare, train, sample, reconstruct (docs/tutorials/own-prior.md). The scans are made
+up, and the network is far too small and trained far too shortly: a minute on a CPU shows the way, not a prior.
 
     python examples/own_prior.py [FOLDER]        # works in FOLDER, writes FOLDER/own-prior.png
 """

@@ -93,7 +93,7 @@ def test_suites_find_them_for_everybody(monkeypatch: pytest.MonkeyPatch, tmp_pat
         for path in suite.data.values():
             assert find_data(path) == PACKAGED / path
     with pytest.raises(
-        FileNotFoundError, match="ct256_val.h5 is not among the images of the package; set SCANPRIOR_DATA"
+        FileNotFoundError, match=r"ct256_val\.h5 is not among the images of the package; set SCANPRIOR_DATA"
     ):
         find_data("ct/ct256_val.h5")
     monkeypatch.setenv("SCANPRIOR_DATA", str(tmp_path))

@@ -14,6 +14,12 @@ class UsageError(ValueError):
 def unknown(what: str, got: str, known: Iterable[str], expected: str = "one of") -> UsageError:
     """The error for a name that is none of `known`, with the nearest of them. `what`: the option, as in `--method`."""
     known = list(known)
-    near = get_close_matches(got, known, 1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"{what}: got {got!r}, expected {expected} {', '.join(known) or '(there are none)'}{meant}")
+    return UsageError(
+        f"{what}: got {got!r}, expected {expected} {', '.join(known) or '(there are none)'}{meant(got, known)}"
+    )
+
+
+def meant(got: str, known: Iterable[str]) -> str:
+    """The nearest of some names as the end of an error; nothing where none is near."""
+    near = get_close_matches(got, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

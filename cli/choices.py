@@ -1,6 +1,6 @@
 """Values that an option knows: completed in the shell, and refused with the nearest of them before any work.
 
-    prior: Annotated[str | None, typer.Option(help="…", **choices.PRIOR)] = None
+prior: Annotated[str | None, typer.Option(help="…", **choices.PRIOR)] = None
 """
 
 from __future__ import annotations

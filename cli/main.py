@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from .. import __version__
-from .verb import AsJson, LogFile, Quiet, Verbose
+from .verb import PANEL, AsJson, LogFile, Quiet, Verbose
 
 VERBS = {  # verb -> its line in --help; the code is the function, or the group, of that name in the module of that name
     "demo": "A first reconstruction in less than a minute, without any data.",
@@ -43,13 +43,23 @@ INTERRUPTED = 130
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
+class Verb(TyperCommand):
+    """A verb, whose --help stands with the options that all have."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option: Any = super().get_help_option(ctx)
+        if option is not None:
+            option.rich_help_panel = PANEL
+        return option
+
+
 def command_of(verb: str) -> Any:
     """The command of a verb."""
     module = import_module(f".{verb}", __package__)
     found = getattr(module, verb)
     if not isinstance(found, typer.Typer):
         app = typer.Typer(add_completion=False, context_settings=SETTINGS)
-        app.command(verb, epilog=getattr(module, "epilog", str)() or None)(found)
+        app.command(verb, cls=Verb, epilog=getattr(module, "epilog", str)() or None)(found)
         found = app
     return get_command(found)
 
@@ -88,7 +98,7 @@ class Verbs(TyperGroup):
             self.listing = False
 
 
-app = typer.Typer(cls=Verbs, context_settings=SETTINGS, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, context_settings=SETTINGS, pretty_exceptions_enable=False)
 
 
 def _version(asked: bool) -> None:

@@ -22,7 +22,9 @@ SCAN, METHOD, OUTPUT = ({"rich_help_panel": panel} for panel in ("Scan", "Method
 
 def epilog() -> str:
     """Where the methods are listed."""
-    return "Methods: " + ", ".join(choices.methods()) + ".\n\n`scanprior methods` says what they are and take."
+    return (
+        "Methods: " + ", ".join(choices.methods()) + ".\n\n`scanprior methods` says what they are and take."
+    )
 
 
 @verb
@@ -31,9 +33,7 @@ def reconstruct(
     scan: Annotated[
         Path, typer.Argument(help="Raw data of any known format, or images with --simulate.", metavar="SCAN")
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="FOLDER", **OUTPUT)
-    ],
+    *,
     simulate: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +98,9 @@ def reconstruct(
             help="Images denoised at once.", metavar="N", **METHOD, **choices.at_least(1, "--batch")
         ),
     ] = 8,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="FOLDER", **OUTPUT)
+    ],
     name_in_report: Annotated[
         bool,
         typer.Option("--name-in-report", help="Name the input in the results, else only its hash.", **OUTPUT),
@@ -199,7 +202,9 @@ def plan_in_words(plan: dict[str, Any]) -> str:
     said = list(lines(rest))
     if estimate:
         least = "" if estimate["whole"] else "about, from its first steps: "
-        memory = "" if estimate["memory_mib"] is None else f", {estimate['memory_mib'] / 1024:.1f} GB of memory"
+        memory = (
+            "" if estimate["memory_mib"] is None else f", {estimate['memory_mib'] / 1024:.1f} GB of memory"
+        )
         said.append(f"sampling takes {least}{duration(estimate['seconds'])}{memory}")
     return "\n".join([*said, "nothing was written"])
 

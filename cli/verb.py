@@ -112,6 +112,7 @@ def signed(
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
         for name, kind in adding.items()
     ]
+    parameters.sort(key=lambda p: p.name in {"dry_run", *MESSAGES, "config"})  # the last panel of --help
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
     del wrapper.__wrapped__  # type: ignore[attr-defined]  # Typer would read its annotations

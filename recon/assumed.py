@@ -7,7 +7,10 @@ import numpy as np
 from ..formats.scan import Scan
 from ..operators.acs import acs_size
 
-MIN_CALIBRATION, MAX_CALIBRATION = 6, 24  # sides of ESPIRiT's calibration area: its kernels' width; what is enough
+MIN_CALIBRATION, MAX_CALIBRATION = (
+    6,
+    24,
+)  # sides of ESPIRiT's calibration area: its kernels' width; what is enough
 
 
 def assumed(scan: Scan) -> dict[str, str]:
@@ -18,7 +21,9 @@ def assumed(scan: Scan) -> dict[str, str]:
         if scan.data.shape[1] == 1:
             said["coil_maps"] = "one coil without a map: its sensitivity is taken as 1 everywhere"
         else:
-            where = "the fully sampled centre" if scan.calibration is None else "calibration lines measured apart"
+            where = (
+                "the fully sampled centre" if scan.calibration is None else "calibration lines measured apart"
+            )
             rows, columns = calibration_shape(scan)
             said["coil_maps"] = (
                 f"there are no coil maps: a reconstruction estimates them by ESPIRiT from {where} ({rows} x {columns})"

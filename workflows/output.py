@@ -26,7 +26,15 @@ from . import locks
 from .progress import Progress, told
 from .signals import terminable
 
-OURS = {"reconstruction.h5", "reconstruction.nii.gz", "dicom", "report.png", "report.html", "report.json", "run.toml"}
+OURS = {
+    "reconstruction.h5",
+    "reconstruction.nii.gz",
+    "dicom",
+    "report.png",
+    "report.html",
+    "report.json",
+    "run.toml",
+}
 WORK = {"run.json", "done", "result"}
 
 

@@ -127,7 +127,9 @@ def repeating(request: Request, method: Any, card: Card | None) -> dict[str, Any
     if not said.pop("baselines"):
         said["no_baselines"] = True
     said = {key.replace("_", "-"): value for key, value in said.items()}
-    return {key: value for key, value in said.items() if value is not None and value is not False and value != ""}
+    return {
+        key: value for key, value in said.items() if value is not None and value is not False and value != ""
+    }
 
 
 def command(options: dict[str, Any], name: str) -> str:

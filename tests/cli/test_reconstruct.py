@@ -22,7 +22,15 @@ from scanprior.formats.store import read_reconstruction, read_scan, write_scan
 from scanprior.recon.methods import BASELINES, METHODS
 
 SIDE = 32
-FILES = ["dicom", "reconstruction.h5", "reconstruction.nii.gz", "report.html", "report.json", "report.png", "run.toml"]
+FILES = [
+    "dicom",
+    "reconstruction.h5",
+    "reconstruction.nii.gz",
+    "report.html",
+    "report.json",
+    "report.png",
+    "run.toml",
+]
 FAST = ("--samples", 2, "--options", "steps=3", "--no-baselines")
 
 

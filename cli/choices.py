@@ -88,7 +88,7 @@ DTYPE = known(lambda: dict.fromkeys(("auto", "float32", "bfloat16"), ""), "--dty
 
 
 def at_least(limit: float, option: str) -> dict[str, Any]:
-    """Keywords for a number that must not be smaller; the help stays narrow, which Typer's own `min` does not let it."""
+    """Keywords for a number that must not be smaller; Typer's own `min` makes the help too wide."""
 
     def check(value: Any) -> Any:
         if value is not None and value < limit:

@@ -26,12 +26,12 @@ class Console:
 
     def __init__(
         self,
-        as_json: bool = False,
-        quiet: bool = False,
-        verbose: bool = False,
+        as_json: bool | None = False,
+        quiet: bool | None = False,
+        verbose: bool | None = False,
         log_file: Path | None = None,
     ) -> None:
-        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
+        self.as_json, self.quiet, self.verbose = bool(as_json), bool(quiet), bool(verbose)
         self.notes: list[str] = []
         self.warnings: list[str] = []
         self._log: TextIO | None = None if log_file is None else log_file.open("a", encoding="utf-8")

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from ..workflows.result import Result
 
-SCAN, METHOD, OUTPUT = ({"rich_help_panel": panel} for panel in ("Scan", "Method", "Output"))
+SCAN: dict[str, Any] = {"rich_help_panel": "Scan"}
+METHOD: dict[str, Any] = {"rich_help_panel": "Method"}
+OUTPUT: dict[str, Any] = {"rich_help_panel": "Output"}
 
 
 def epilog() -> str:

@@ -92,7 +92,7 @@ def verb(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(**given: Any) -> None:
         context, _ = given.pop("context", None), given.pop("config", None)
         before = {} if context is None else context.find_root().params
-        said = {name: given.pop(name, None) or before.get(name) for name in MESSAGES}
+        said: dict[str, Any] = {name: given.pop(name, None) or before.get(name) for name in MESSAGES}
         with Console(**said) as console:
             if "console" in inspect.signature(command).parameters:
                 given["console"] = console

@@ -64,5 +64,5 @@ def calibration_shape(scan: Scan) -> tuple[int, int]:
         return int(rows), int(columns)
     grid = scan.data.shape[-2:]
     mask = np.ones(grid, bool) if scan.mask is None else np.asarray(scan.mask, bool)
-    rows, columns = acs_size(mask.reshape(-1, *grid).all(0))
+    rows, columns = acs_size(np.asarray(mask.reshape(-1, *grid).all(0)))
     return int(rows), int(columns)

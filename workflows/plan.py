@@ -4,6 +4,7 @@ what that will cost."""
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,19 +133,16 @@ def cost(plan: Plan, request: Request) -> dict[str, Any]:
         nonlocal done
         done = step / total
         if time.monotonic() - began > TRIED:
-            raise _Enough
+            raise _EnoughError
 
-    with peak_memory(str(plan.problem.y.device)) as memory:
-        try:
-            plan.method(part, plan.network, request.samples, request.seed, request.batch, watch)
-        except _Enough:
-            pass
+    with peak_memory(str(plan.problem.y.device)) as memory, suppress(_EnoughError):
+        plan.method(part, plan.network, request.samples, request.seed, request.batch, watch)
     seconds = (time.monotonic() - began) / max(done, 1e-9) * slices / min(count, slices)
     return {"seconds": seconds, "memory_mib": memory.mib, "whole": done == 1}
 
 
-class _Enough(Exception):
-    pass
+class _EnoughError(Exception):
+    """The estimate has taken its time."""
 
 
 def _settled(name: str, options: str, problem: Problem) -> tuple[Any, dict[str, Any] | None]:

@@ -1,7 +1,7 @@
 """How a workflow tells what it is doing: it calls a `Progress`, and knows nothing of who looks.
 
-A workflow takes `progress: Progress | None = None`. None shows bars where a terminal or a notebook is, and plain lines at
-intervals elsewhere (report/progress.py); `SILENT` tells nothing. Any object with these methods will do.
+A workflow takes `progress: Progress | None = None`. None shows bars where a terminal or a notebook is, and plain lines
+at intervals elsewhere (report/progress.py); `SILENT` tells nothing. Any object with these methods will do.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A reconstruction and all that is said of it: in memory, as a picture, and as a folder.
 
 The folder: `reconstruction.h5` (mean, standard deviation, samples), `dicom/` and, where slices lie evenly,
-`reconstruction.nii.gz` (the mean), `report.png`, `report.html` and `report.json` (all that is needed to do it again, and
-the figures), and `run.toml`, which repeats it.
+`reconstruction.nii.gz` (the mean), `report.png`, `report.html` and `report.json` (all that is needed to do it again,
+and the figures), and `run.toml`, which repeats it.
 """
 
 from __future__ import annotations

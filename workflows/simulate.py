@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from ..recon.simulate import simulate as measure
 from ..recon.simulate import simulation_of
 from .progress import Progress, told
 
-Item = TypeVar("Item", Scan, Volume)
 Slices = str | Sequence[int] | None  # "0,3,8", "4-9", a mixture, or numbers; None: all
 
 
@@ -52,7 +51,7 @@ def simulate(
 
 
 def measured(
-    images: Volume | Path | str, spec: str, slices: Slices, seed: int, reader: dict[str, Any]
+    images: Scan | Volume | Path | str, spec: str, slices: Slices, seed: int, reader: dict[str, Any]
 ) -> tuple[Scan, Volume]:
     """The simulated scan, and the images that it is of."""
     settings = simulation_of(spec, "--simulate")
@@ -68,15 +67,19 @@ def given(item: Scan | Volume | Path | str, slices: Slices, reader: dict[str, An
     """What was given in memory, or what a file holds, with the slices that were asked for."""
     chosen = slice_list(slices)
     if isinstance(item, Scan | Volume):
-        return item if chosen is None else _of_slices(item, choose(len(item.data), chosen, item.source))
+        if chosen is None:
+            return item
+        index = choose(len(item.data), chosen, item.source)
+        return _of_volume(item, index) if isinstance(item, Volume) else _of_scan(item, index)
     return read(Path(item), slices=chosen, **reader)
 
 
-def _of_slices(item: Item, index: np.ndarray) -> Item:
-    """Some slices of a scan or of a volume."""
-    if isinstance(item, Volume):
-        headers = None if item.dicom is None else tuple(item.dicom[k] for k in index)
-        return replace(item, data=item.data[index], dicom=headers)
+def _of_volume(item: Volume, index: np.ndarray) -> Volume:
+    headers = None if item.dicom is None else tuple(item.dicom[k] for k in index)
+    return replace(item, data=item.data[index], dicom=headers)
+
+
+def _of_scan(item: Scan, index: np.ndarray) -> Scan:
     names = ["data", "counts", "truth", "maps", "calibration"]
     if item.kind == "mri" and item.mask is not None and np.ndim(item.mask) == 3:
         names.append("mask")

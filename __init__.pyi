@@ -4,14 +4,7 @@ from .recon.posterior.dds import DDS as DDS
 from .recon.posterior.projection import Projection as Projection
 from .recon.problem import Problem as Problem
 from .recon.study import problem_of as problem_of
-from .workflows.benchmark.results import benchmark as benchmark
-from .workflows.evaluate import evaluate as evaluate
-from .workflows.likelihood import likelihood as likelihood
-from .workflows.prepare import prepare as prepare
 from .workflows.reconstruct import reconstruct as reconstruct
-from .workflows.sample import sample as sample
 from .workflows.simulate import simulate as simulate
-from .workflows.train import train as train
-from .workflows.tune import tune as tune
 
 __version__: str

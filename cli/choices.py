@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from ..errors import UsageError, unknown
+from ..named import is_named
 
 Known = Callable[[], dict[str, str]]  # value -> what it is
 
@@ -53,13 +54,18 @@ def devices() -> dict[str, str]:
 
 
 def _is_path(value: str) -> bool:
-    return Path(value).exists() or "/" in value or value.endswith((".toml", ".safetensors", ".h5", ".pt"))
+    """Or an object of the user's own."""
+    return (
+        is_named(value)
+        or Path(value).exists()
+        or "/" in value
+        or value.endswith((".toml", ".safetensors", ".h5", ".pt"))
+    )
 
 
 def _is_method(value: str) -> bool:
     """A method with its settings (dds:steps=20), or one of the user's own (package.module:Name)."""
-    name, colon, _ = value.partition(":")
-    return bool(colon) and (name in methods() or "." in name or "=" not in value)
+    return is_named(value) or value.partition(":")[0] in methods()
 
 
 def known(values: Known, what: str, others: Callable[[str], bool] = _is_path) -> dict[str, Any]:

@@ -52,7 +52,13 @@ def reconstruct(
         typer.Option(help="CT: attenuation of water that defines HU, in 1/mm.", metavar="1/MM", **SCAN),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="See below.", metavar="NAME", **METHOD, **choices.METHOD)
+        str,
+        typer.Option(
+            help="One of those below, or your own as package.module:Name.",
+            metavar="NAME",
+            **METHOD,
+            **choices.METHOD,
+        ),
     ] = "dds",
     options: Annotated[
         str,
@@ -66,7 +72,7 @@ def reconstruct(
     prior: Annotated[
         str | None,
         typer.Option(
-            help="Name, run folder or .safetensors file; by default the bundled one of the scan's modality.",
+            help="Name, run folder, .safetensors file or package.module:Name; by default the bundled one.",
             metavar="NAME",
             **METHOD,
             **choices.PRIOR,

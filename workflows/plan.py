@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import UsageError
 from ..formats.scan import FormatError, Scan, Volume
 from ..pretrained.card import Card
-from ..pretrained.load import default_for, load, load_supervised
+from ..pretrained.load import default_for, load_any, load_supervised
 from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
@@ -184,7 +184,7 @@ def _network_of(method: Method, modality: str, request: Request, device: str) ->
         network, card = load_supervised(request.prior)
         network.to(device).eval()
     else:
-        network, card = load(request.prior or default_for(modality))
+        network, card = load_any(request.prior or default_for(modality))
         network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise UsageError(

@@ -22,6 +22,7 @@ from .. import __version__
 from ..errors import UsageError, unknown
 from ..formats.read import files_of
 from ..formats.scan import Scan, Volume
+from ..named import is_named, source_hash
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
 from ..recon.posterior.base import PosteriorMethod
@@ -109,6 +110,8 @@ def result_of(
     by its name, as they are used."""
     out = {key: value for key, value in asked(request, method, card).items() if key not in NOT_OF_THE_RESULT}
     prior = None if card is None else card.sha256
+    if is_named(request.method):
+        out["method_source"] = source_hash(request.method)
     return {**out, "input": digest, "prior": prior, "settings": settings, "scanprior": __version__}
 
 

@@ -258,13 +258,13 @@ def test_a_bad_prior_is_said_to_be_worse_than_fbp(images, ct_prior, report) -> N
 def test_a_scan_outside_of_the_prior_is_said(images, ct_prior, report, tmp_path, monkeypatch) -> None:
     from scanprior.workflows import plan as reconstruction
 
-    original = reconstruction.load
+    original = reconstruction.load_any
 
     def load(name):
         prior, card = original(name)
         return prior, replace(card, pixel_mm=(1.0, 2.0), matrix=(256, 256))
 
-    monkeypatch.setattr(reconstruction, "load", load)
+    monkeypatch.setattr(reconstruction, "load_any", load)
     found, page, done = report(
         images, "--simulate", "ct:views=9", "--slices", 0, "--prior", ct_prior, *FAST, "--no-baselines"
     )

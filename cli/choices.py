@@ -55,12 +55,7 @@ def devices() -> dict[str, str]:
 
 def _is_path(value: str) -> bool:
     """Or an object of the user's own."""
-    return (
-        is_named(value)
-        or Path(value).exists()
-        or "/" in value
-        or value.endswith((".toml", ".safetensors", ".h5", ".pt"))
-    )
+    return is_named(value) or Path(value).exists() or "/" in value or bool(Path(value).suffix)
 
 
 def _is_method(value: str) -> bool:

@@ -45,6 +45,20 @@ OPTIONS = {  # as the reader knows it -> as it is said
 }
 
 
+Views = Annotated[
+    str | None,
+    typer.Option(
+        help="Measured CT: some views, e.g. 0::9 or 0,30,60.", metavar="TEXT", rich_help_panel="Scan"
+    ),
+]
+Arc = Annotated[
+    str | None,
+    typer.Option(
+        help="Measured CT: views in an arc, degrees: 0:120.", metavar="TEXT", rich_help_panel="Scan"
+    ),
+]
+
+
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the reading options; it gets those that were said as `reader`, {name: value}."""
 

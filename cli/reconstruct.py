@@ -9,7 +9,7 @@ import typer
 
 from . import choices
 from .console import Console
-from .reading import Reader, reading_options
+from .reading import Arc, Reader, Views, reading_options
 from .verb import HIDDEN, DryRun, verb
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def reconstruct(
     slices: Annotated[
         str | None, typer.Option(help="E.g. 0,3,8 or 4-9; all by default.", metavar="TEXT", **SCAN)
     ] = None,
+    views: Views = None,
+    arc: Arc = None,
     mu_water: Annotated[
         float | None,
         typer.Option(help="CT: attenuation of water that defines HU, in 1/mm.", metavar="1/MM", **SCAN),
@@ -145,6 +147,8 @@ def reconstruct(
         seed=seed,
         simulate=simulate,
         slices=slices,
+        views=views,
+        arc=arc,
         reader=reader or {},
         baselines=baselines,
         mu_water=mu_water,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import Console
-from .reading import Reader, reading_options
+from .reading import Arc, Reader, Views, reading_options
 from .verb import HIDDEN, verb
 
 
@@ -19,6 +19,8 @@ def validate(
         Path,
         typer.Argument(help="A file of any known format, or a folder with one series.", metavar="PATH"),
     ],
+    views: Views = None,
+    arc: Arc = None,
     reader: Reader = None,
     console: Console = HIDDEN,
 ) -> None:
@@ -31,7 +33,7 @@ def validate(
     """
     from ..workflows.validate import examine
 
-    found = examine(path, **(reader or {}))
+    found = examine(path, views, arc, **(reader or {}))
     console.give(found, report(found))
     if not found["usable"]:
         raise typer.Exit(2)

@@ -28,6 +28,7 @@ from .progress import Progress
 from .remarks import remarks
 from .request import Request
 from .simulate import given, measured
+from .views import of_views
 
 Method = PosteriorMethod | Baseline | Supervised
 CLASSICAL = {  # shown beside the method asked for
@@ -162,6 +163,8 @@ def _home_of(preset: Preset) -> str:
 def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume | None]:
     """The scan that was given, or that of images in simulation, and these images."""
     if request.simulate is not None:
+        if request.views is not None or request.arc is not None:
+            raise UsageError("--views and --arc are for measured scans; --simulate has views= and arc=")
         return measured(item, request.simulate, request.slices, request.seed, request.reader)
     found = given(item, request.slices, request.reader)
     if isinstance(found, Volume):
@@ -169,7 +172,7 @@ def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume
             f"{found.source}: holds images, not measured data; add --simulate ct:views=23 (or mri:accel=4) for a "
             "retrospective study"
         )
-    return found, None
+    return of_views(found, request.views, request.arc), None
 
 
 def _network_of(method: Method, modality: str, request: Request, device: str) -> tuple[Any, Card | None]:

@@ -43,6 +43,7 @@ class Request:
         samples: posterior samples a slice.
         seed: of the samples and of a simulation.
         simulate: the measurement of images: "ct:views=23,photons=1e5".
+        views, arc: some views of a CT scan, "0::9", "0:120" (views.py); None: all.
         slices: "0,3,8", "4-9", or numbers; None: all.
         reader: how a file is to be read (formats/read.py).
         baselines: whether to reconstruct classically too, to compare.
@@ -59,6 +60,8 @@ class Request:
     seed: int = 0
     simulate: str | None = None
     slices: Slices = None
+    views: str | None = None
+    arc: str | None = None
     reader: dict[str, Any] = field(default_factory=dict)
     baselines: bool = True
     mu_water: float | None = None

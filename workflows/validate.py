@@ -21,13 +21,14 @@ WIDE_ARC = 0.17  # rad; to miss less is no limited angle
 FEW_PATIENTS = 20
 
 
-def examine(path: Path, **reader: Any) -> dict[str, Any]:
-    """{"file", "format", "what", "usable", "problems": [...], "notes": [...]}. Raises FormatError where the
+def examine(path: Path, views: str | None = None, arc: str | None = None, **reader: Any) -> dict[str, Any]:
+    """Of a file, or of some views of it (views.py): {"file", "format", "what", "usable", "problems": [...], "notes": [...]}. Raises FormatError where the
     file is of no known format; defects of a known one are problems."""
     from ..formats.isolated import guarded
     from ..formats.limits import allowing
     from ..formats.read import read, sniff
     from ..formats.scan import FormatError, Scan, problems
+    from .views import of_views
 
     name = sniff(path, **reader)
     found: dict[str, Any] = {
@@ -49,6 +50,7 @@ def examine(path: Path, **reader: Any) -> dict[str, Any]:
                 item = read(path, check_data=False, **reader)
                 found["problems"] = problems(item)
                 if isinstance(item, Scan):
+                    item = item if found["problems"] else of_views(item, views, arc)
                     found["what"] = _what(item)
                     if not found["problems"]:
                         found["problems"], found["notes"] = _scan(item)

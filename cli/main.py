@@ -37,6 +37,7 @@ VERBS = {  # verb -> its line in --help; the code is the function, or the group,
     "priors": "List, show, check, fetch and import priors.",
     "methods": "What the methods are, and which settings they take.",
     "presets": "List and remove tuned settings.",
+    "data": "Fetch sets of images to evaluate on.",
 }
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)
 INTERRUPTED = 130

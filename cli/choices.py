@@ -6,6 +6,7 @@ prior: Annotated[str | None, typer.Option(help="…", **choices.PRIOR)] = None
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ def devices() -> dict[str, str]:
     return {"auto": "a GPU where there is one", "cpu": "", "cuda": "the first GPU"}
 
 
-def _is_path(value: str) -> bool:
-    """Or an object of the user's own."""
+def _may_be_own(value: str) -> bool:
+    """A file, or an object of the user's own."""
     return is_named(value) or Path(value).exists() or "/" in value or bool(Path(value).suffix)
 
 
@@ -63,9 +64,14 @@ def _is_method(value: str) -> bool:
     return is_named(value) or value.partition(":")[0] in methods()
 
 
-def known(values: Known, what: str, others: Callable[[str], bool] = _is_path) -> dict[str, Any]:
-    """Keywords of `typer.Option` or `typer.Argument` for an option that takes one of `values`, or what `others` says
-    yes to. `what`: the option, in the words of its error."""
+def known(values: Known, what: str, others: Callable[[str], bool] | None = None) -> dict[str, Any]:
+    """Keywords of `typer.Option` or `typer.Argument` for an option that takes one of `values`.
+
+    Args:
+        what: the option, in the words of its error.
+        others: what it takes, too. None: files and objects of the user's own, and a value that is like none of `values`
+            is left to whoever reads it.
+    """
 
     def complete(incomplete: str) -> list[tuple[str, str]]:
         return [(name, line) for name, line in values().items() if name.startswith(incomplete)]
@@ -73,7 +79,9 @@ def known(values: Known, what: str, others: Callable[[str], bool] = _is_path) ->
     def check(context: typer.Context, value: Any) -> Any:
         if not context.resilient_parsing:
             for one in value if isinstance(value, list | tuple) else [value]:
-                if one is not None and not others(one) and one not in (names := values()):
+                if one is None or (others or _may_be_own)(one) or one in (names := values()):
+                    continue
+                if others is not None or get_close_matches(one, names, 1):
                     raise unknown(what, one, names)
         return value
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..named import is_named
 from . import choices
 from .console import Console
 from .verb import HIDDEN, verb
@@ -13,7 +14,7 @@ from .verb import HIDDEN, verb
 if TYPE_CHECKING:
     from rich.table import Table
 
-NAME = choices.known(lambda: choices.methods() | {"simulate": "settings of --simulate"}, "method")
+NAME = choices.known(lambda: choices.methods() | {"simulate": "settings of --simulate"}, "method", is_named)
 
 
 @verb

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 EVERY = 30.0  # seconds between plain lines
-SHORT = 3.0  # seconds after which a stage without steps is worth a plain line
+SHORT = 10.0  # seconds after which a stage without steps is worth a plain line
 
 
 def counting() -> Progress:

@@ -22,7 +22,10 @@ def methods() -> dict[str, str]:
     """The methods of `reconstruct`."""
     from ..recon.methods import BASELINES, METHODS
 
-    return {name: line for table in (METHODS, BASELINES) for name, (_, _, line) in table.items()}
+    return {
+        name: entry.line + (f" ({entry.reference})" if entry.reference else "")
+        for name, entry in (METHODS | BASELINES).items()
+    }
 
 
 def priors() -> dict[str, str]:

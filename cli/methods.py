@@ -14,6 +14,7 @@ from .verb import HIDDEN, verb
 if TYPE_CHECKING:
     from rich.table import Table
 
+SETTING = ("name", "kind", "default", "doc")
 NAME = choices.known(lambda: choices.methods() | {"simulate": "settings of --simulate"}, "method", is_named)
 
 
@@ -45,18 +46,18 @@ def methods(
             for modality, settings in facts.items()
             for row in settings
         ]
-        console.give(facts, _table(rows, ("name", "default", "what")))
+        console.give(facts, _table(rows))
         return
     found = method_facts(name)
-    title = f"{name}: {found['what']}"
-    console.give(found, _table(found["settings"], ("name", "default", "what"), title))
+    title = f"{name}: {found['line']}" + (f" ({found['reference']})" if found["reference"] else "")
+    console.give(found, _table(found["settings"], SETTING, title))
 
 
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...], title: str | None = None) -> Table:
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...] = SETTING, title: str | None = None) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*("automatic" if row[key] is None else escape(str(row[key])) for key in columns))
+        table.add_row(*(escape(row[key]) for key in columns))
     return table

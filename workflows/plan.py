@@ -18,8 +18,8 @@ from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
 from ..recon.methods import method_of
 from ..recon.options import names
-from ..recon.posterior.base import PosteriorMethod
-from ..recon.presets import Preset, read_presets, settled, users
+from ..recon.posterior.method import PosteriorMethod
+from ..recon.presets import Preset, read_presets, tuned_method, users
 from ..recon.problem import Problem
 from ..recon.study import assumptions, problem_of
 from .benchmark.memory import peak_memory
@@ -148,7 +148,7 @@ class _EnoughError(Exception):
 
 def _settled(name: str, options: str, problem: Problem) -> tuple[Any, dict[str, Any] | None]:
     """The method with its settings, and those of them that a preset made, and where it is from."""
-    method, preset = settled(name, options, problem)
+    method, preset = tuned_method(name, options, problem)
     used = {} if preset is None else {k: v for k, v in preset.settings.items() if k not in names(options)}
     if preset is None or not used:
         return method, None

@@ -17,8 +17,8 @@ from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, worse
-from ..recon.posterior.base import PosteriorMethod
-from ..recon.presets import settled
+from ..recon.posterior.method import PosteriorMethod
+from ..recon.presets import tuned_method
 from ..recon.problem import Problem, Reconstruction
 from .benchmark.table import FLOOR
 from .finished import Solver, by_slices
@@ -155,7 +155,7 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
     size = max(1, request.batch // samples)
     if folder is not None and any(folder.iterdir()):
         tell.say("note: goes on with the slices that an earlier run has finished")
-    steps = method.steps_in_all() if isinstance(method, PosteriorMethod) else 1  # of a slice
+    steps = method.steps if isinstance(method, PosteriorMethod) else 1  # of a slice
     tell.stage("sampling" if isinstance(method, PosteriorMethod) else request.method, steps * slices)
 
     def main(part: Problem, first: int) -> Reconstruction:
@@ -205,7 +205,7 @@ def _afterwards(plan: Plan, display: Display, rows: list[Row], slices: list[int]
     ours, floor = rows[-1], plan.beside.get(FLOOR[plan.scan.kind])
     found = beyond(plan.card.to_dict(), ours.image, "HU") if plan.scan.kind == "ct" else []
     if floor is None:
-        floor, _ = settled(FLOOR[plan.scan.kind], "", plan.problem)
+        floor, _ = tuned_method(FLOOR[plan.scan.kind], "", plan.problem)
         rows = [display.row(floor.title, floor(plan.problem).mean, 0, 0.0)]
     bottom = next(row for row in rows if row.name == floor.title)
     return found + worse(ours.slices, bottom.slices, floor.title, noise_residual(plan.problem), slices)

@@ -25,7 +25,8 @@ from ..formats.scan import Scan, Volume
 from ..named import is_named, source_hash
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
-from ..recon.posterior.base import PosteriorMethod
+from ..recon.options import settings_of, written
+from ..recon.posterior.method import PosteriorMethod
 from .simulate import Slices
 
 NOT_OF_THE_RESULT = {"device", "batch"}  # a result is no function of them
@@ -84,7 +85,7 @@ class Request:
         for name in settings.keys() - set(known):
             raise unknown("reconstruct", name, known, "some of")
         if isinstance(options := settings.get("options"), Mapping):
-            settings["options"] = ",".join(f"{key}={value}" for key, value in options.items())
+            settings["options"] = ",".join(f"{key}={written(value)}" for key, value in options.items())
         if settings.get("prior") is not None:
             settings["prior"] = str(settings["prior"])
         return Request(**settings)
@@ -122,12 +123,8 @@ def repeating(request: Request, method: Any, card: Card | None) -> dict[str, Any
     """The options that repeat a request, as the command line names them, whatever presets there are where it is given:
     with every setting of the method."""
     said = asked(request, method, card)
-    settings = {
-        f.name: getattr(method, f.name)
-        for f in dataclasses.fields(method)
-        if isinstance(f.default, bool | int | float | str)
-    }
-    said |= {"options": ",".join(f"{key}={value}" for key, value in settings.items()), **said.pop("reader")}
+    settings = [f"{one.name}={written(getattr(method, one.name))}" for one in settings_of(type(method))]
+    said |= {"options": ",".join(settings), **said.pop("reader")}
     if not isinstance(slices := said["slices"], str | None):
         said["slices"] = ",".join(map(str, slices))
     if not said.pop("baselines"):

@@ -85,7 +85,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
     for line in said:
         tell.say(f"note: {line}")
     device = device_of(request.device)
-    network, card = _network_of(method, "CT" if scan.kind == "ct" else "MR", request, device)
+    network, card = _network_of(method, scan.modality, request, device)
     tell.stage("system matrix" if scan.kind == "ct" else "coil maps")
     problem = problem_of(scan, device)
     estimated = assumptions(scan, problem)

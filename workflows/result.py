@@ -162,7 +162,7 @@ def write_results(folder: Path, result: Result) -> None:
     write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
-    modality = "CT" if scan.kind == "ct" else "MR"
+    modality = scan.modality
     write_dicom(
         mean,
         result.volume,

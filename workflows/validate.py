@@ -22,7 +22,8 @@ FEW_PATIENTS = 20
 
 
 def examine(path: Path, views: str | None = None, arc: str | None = None, **reader: Any) -> dict[str, Any]:
-    """Of a file, or of some views of it (views.py): {"file", "format", "what", "usable", "problems": [...], "notes": [...]}. Raises FormatError where the
+    """Of a file, or of some views of it (views.py): {"file", "format", "what", "usable", "problems": [...], "notes":
+    [...]}. Raises FormatError where the
     file is of no known format; defects of a known one are problems."""
     from ..formats.isolated import guarded
     from ..formats.limits import allowing

@@ -15,7 +15,7 @@ def of_views(scan: Scan, views: str | None = None, arc: str | None = None) -> Sc
 
     Args:
         views: "0::9", first, last (left out) and step as in Python, or "0,30,60": numbers, from 0.
-        arc: "0:120", the views with angles from 0 to below 120 degrees, whole turns aside; of those that `views` leaves.
+        arc: "0:120", the views from 0 to below 120 degrees, whole turns aside; of those that `views` leaves.
 
     Raises:
         UsageError: no such views, or none at all; a scan that is no CT.

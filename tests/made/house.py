@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Files at the root that every folder may import, and that import nothing of ours.
-GROUND = ("errors", "geometry", "named")
+GROUND = ("errors", "geometry", "modality", "named")
 FOLDERS = ("operators", "priors", "formats", "pretrained", "recon", "report", "workflows", "cli")
 ARROWS = {
     "operators": set(),

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scanprior.formats.store import read_images
+from scanprior.formats.image_set import read_images
 from scanprior.recon.simulate import simulation_of
 from scanprior.workflows.benchmark.cases import cases
 from scanprior.workflows.benchmark.run import jobs, run

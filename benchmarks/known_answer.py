@@ -1,4 +1,4 @@
-"""Every posterior method against the exact posterior of a Gaussian prior: the table of docs/methods.md.
+"""Every posterior method against the exact posterior of a Gaussian prior: docs/lab/2026-11-27-known-answers.md.
 
     python benchmarks/known_answer.py                 # all methods, all cases; some minutes on one core
     python benchmarks/known_answer.py --methods DPS MMPS --cases even noisy

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from ..formats.scan import FormatError, Scan, Volume
 from ..geometry import FanBeam, Grid, ParallelBeam
+from ..modality import Modality
 from ..operators.attenuation import MU_WATER, mu_from_hu
 from ..operators.coils import smooth_maps, smooth_phase
 from ..operators.mri import sigma_for_snr, simulate_kspace
@@ -54,6 +56,7 @@ class CTSimulation:
             (mask False, data zero), the truth has none: a sinogram whose metal trace has been segmented.
     """
 
+    modality: ClassVar = Modality.CT
     views: int = 23
     photons: float | None = None
     fan: bool = False
@@ -78,6 +81,7 @@ class MRISimulation:
         mask: equispaced, random, gaussian1d, gaussian2d, poisson or radial (spokes on the Cartesian grid).
     """
 
+    modality: ClassVar = Modality.MR
     accel: float = 4.0
     center: float | None = None
     coils: int = 8
@@ -156,7 +160,7 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         mask = ~crossed(geometry, metal_discs(body, volume.spacing[2], settings.metal, seed))
         clean = clean * torch.from_numpy(mask)
     return Scan(
-        kind="ct",
+        modality=Modality.CT,
         data=clean.numpy().astype(np.float32),
         matrix=grid.matrix,
         pixel_mm=grid.pixel,
@@ -213,7 +217,7 @@ def simulate_mri(volume: Volume, settings: MRISimulation, seed: int = 0) -> Scan
         sigma = float(sigma_for_snr(clean, mask, settings.snr).mean())
     kspace = simulate_kspace(image, maps, mask, sigma, generator=generator)
     return Scan(
-        kind="mri",
+        modality=Modality.MR,
         data=kspace.numpy().astype(np.complex64),
         matrix=(magnitude.shape[1], magnitude.shape[2]),
         pixel_mm=volume.spacing[2],

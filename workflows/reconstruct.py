@@ -146,7 +146,7 @@ def make_ready(path: Path, request: Request) -> Ready:
     for line in remarks(scan):
         print(f"note: {line}")
     device = device_of(request.device)
-    network, card = _network_of(method, "CT" if scan.kind == "ct" else "MR", request, device)
+    network, card = _network_of(method, scan.modality, request, device)
     problem = problem_of(scan, device)
     if request.mu_water is not None:
         problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})

@@ -1,6 +1,7 @@
 """Every posterior method against the exact posterior of a Gaussian prior: mean and covariance, held to the figures of
-docs/methods.md, which `benchmarks/known_answer.py` measures; and what all methods promise: one law of noise is as good
-as another, an image does not depend on its batch, the network is evaluated as often as the paper says."""
+docs/lab/2026-11-27-known-answers.md, which `benchmarks/known_answer.py` measures; and what all methods promise: one law
+of noise is as good as another, an image does not depend on its batch, the network is evaluated as often as the paper
+says."""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for path in [ROOT / "README.md", *GUIDES]:
         text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
-        found += [(path.name, " ".join(line.split())) for line in re.findall(r"`(scanprior [a-z][^`]*)`", text)]
+        found += [
+            (path.name, " ".join(line.split())) for line in re.findall(r"`(scanprior [a-z][^`]*)`", text)
+        ]
         for block in blocks(path, "|bash|sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 found += [(path.name, line.strip())] * line.strip().startswith("scanprior ")

@@ -50,6 +50,7 @@ from scanprior.recon.posterior.score_sde import ScoreSDE
 from scanprior.recon.posterior.ula import ULA
 from scanprior.recon.problem import Noise, Problem
 from torch import Tensor
+from toys import Dense, OneGenerator, Uneven
 
 SIDE = 4
 N = SIDE * SIDE
@@ -74,45 +75,6 @@ METHODS: dict[str, PosteriorMethod] = {
     "PnPDM": PnPDM(steps=100, inner=10, cg=CG),
     "REDdiff": REDdiff(steps=300),
 }
-
-
-class Dense(LinearOperator):
-    """y = M x for a stored matrix (m, n) over flattened images."""
-
-    def __init__(self, matrix: Tensor) -> None:
-        super().__init__((SIDE, SIDE), (len(matrix),))
-        self.register_buffer("matrix", matrix)
-
-    def apply_forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1) @ self.matrix.T
-
-    def apply_adjoint(self, y: Tensor) -> Tensor:
-        return (y @ self.matrix).unflatten(1, (SIDE, SIDE))
-
-
-@dataclass(frozen=True)
-class Uneven:
-    """Independent noise of different strength in each measurement, as photons have."""
-
-    sigma: Tensor
-
-    def weights(self, y: Tensor) -> Tensor:
-        return (1 / self.sigma**2).expand(y.shape)
-
-    def sample(self, clean: Tensor, generator: torch.Generator) -> Tensor:
-        return clean + self.sigma * torch.randn(clean.shape, generator=generator)
-
-
-class OneGenerator:
-    """Noise of a whole batch from one generator: fast, and no sample of it can be drawn again alone."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def like(self, x: Tensor) -> Tensor:
-        if x.is_complex():
-            return torch.view_as_complex(self.like(torch.view_as_real(x)))
-        return torch.randn(x.shape, generator=self.generator)
 
 
 @dataclass(frozen=True)
@@ -172,7 +134,7 @@ def case_of(A: LinearOperator, noise: Noise, scale: float = 0.5, seed: int = 3) 
 def cases() -> dict[str, Case]:
     """The cases of the table."""
     g = torch.Generator().manual_seed(3)
-    dense = Dense(torch.randn(6, N, generator=g) / N**0.5)
+    dense = Dense(torch.randn(6, N, generator=g) / N**0.5, (SIDE, SIDE))
     rows = torch.zeros(SIDE, SIDE, dtype=torch.bool)
     rows[:, [0, 2]] = True
     return {

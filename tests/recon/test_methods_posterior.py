@@ -10,6 +10,7 @@ import known_answer as known
 import pytest
 import torch
 from scanprior.priors.sde import VE, VP
+from toys import OneGenerator
 
 # case "uneven": largest error of the mean [posterior std], ratio of the stds, error of the covariance
 MEASURED = {
@@ -52,7 +53,7 @@ def test_moment_matching_is_exact_for_a_gaussian_prior() -> None:
 @pytest.mark.parametrize("name", ["CT", "MRI, 3 coils"])
 def test_a_draw_of_few_steps_keeps_no_noise_of_the_draw_before(name: str) -> None:
     """Few conjugate gradients do not undo a carried noise of another level; they used to begin from it."""
-    posed, noise = known.operators()[name].posed(50), known.OneGenerator(0)
+    posed, noise = known.operators()[name].posed(50), OneGenerator(0)
     x = torch.zeros_like(posed.initial)
     with torch.no_grad():
         posed.draw(x, 5.0**2, 2, noise)

@@ -158,15 +158,9 @@ def _spawned(
 # --- the child's side
 def _live(path: Path, work: Callable[[], Any], file: Any, cpu: float, wall: float) -> NoReturn:
     """Do the work under limits, write the answer to the file, and leave without the parent's last rites."""
-    global _inside
     code = 1
     try:
-        _inside = True
-        gc.freeze()  # what the parent left behind is not ours to tidy
-        faulthandler.disable()
-        if not _debug():  # what malloc says of a damaged heap is no news for the user
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        _limit(cpu, wall)
+        confine(cpu, wall)
         if limits.external():  # HDF5 looks for external storage in the working directory
             os.chdir(path.parent)
         try:
@@ -181,6 +175,18 @@ def _live(path: Path, work: Callable[[], Any], file: Any, cpu: float, wall: floa
             traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def confine(cpu: float, wall: float) -> None:
+    """From now on this process is one that reads: `isolated` calls the function itself, and after `cpu` seconds of the
+    processor or `wall` of the clock the process ends."""
+    global _inside
+    _inside = True
+    gc.freeze()  # what the parent left behind is not ours to tidy
+    faulthandler.disable()
+    if not _debug():  # what malloc says of a damaged heap is no news for the user
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    _limit(cpu, wall)
 
 
 def _limit(cpu: float, wall: float) -> None:

@@ -102,7 +102,7 @@ def _examined(path: Path) -> None:
 def _sent(path: Path, value: Any) -> None:
     """What crosses to another process must be of a kind that can."""
     if path.suffix == ".h5":
-        isolated._write(io.BytesIO(), ("value", value))
+        isolated._encode(value, io.BytesIO())
 
 
 def _one_by_one(path: Path) -> None:

@@ -173,6 +173,14 @@ def images(tmp_path) -> Path:
     return tmp_path / "images.h5"
 
 
+def files_are_whole(out: Path) -> None:
+    for path in out.glob("*.json"):
+        json.loads(path.read_text())
+    for path in out.glob("*.safetensors"):
+        assert load_file(path), path
+    pictures_are_whole(out)
+
+
 def run_is_whole(out: Path) -> None:
     for folder in (out, out / "coarse"):
         all_of(folder / "config.json")
@@ -200,7 +208,7 @@ def test_train(killed, images, tmp_path, kind, minutes) -> None:
     options = ["--data", images, "--preset", tmp_path / "tiny.toml", "--device", "cpu"]
     options += ["--checkpoint-minutes", minutes]
     options += ["--supervised", "ct:views=8"] if kind == "supervised" else ["--validation", images]
-    check = (lambda out: None) if kind == "supervised" else run_is_whole
+    check = files_are_whole if kind == "supervised" else run_is_whole
     killed(lambda out: ["train", *options, "-o", out], check, same_run if minutes > 1 else same_end)
 
 

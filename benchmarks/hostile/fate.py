@@ -23,6 +23,7 @@ from scanprior.formats.scan import FormatError
 from scanprior.workflows.validate import examine
 
 MEMORY = 1.0  # GB that reading may take
+ROOM = 16.0  # GB of addresses where no process of its own sets a bound: a parser may ask for more than it touches
 SLOW = 10.0  # s: longer is a hang
 STUCK = 40.0  # s: the process that calls is ended
 QUICK = 0.25  # s of the processor that a file may take in a survey; a sound one takes 0.02
@@ -138,7 +139,7 @@ def judged(judge: Callable[[Path], Fate], paths: Sequence[Path], confined: bool)
 def _judge(judge: Callable[[Path], Fate], paths: Sequence[Path], confined: bool, outlet: int) -> NoReturn:
     code = 1
     try:
-        with limits.allowing(MEMORY):
+        with limits.allowing(MEMORY if paths[0].suffix == ".h5" else ROOM):
             if confined:
                 isolated.confine(len(paths) * SLOW, len(paths) * SLOW)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -14,6 +14,7 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from scanprior.formats import dicom_pixels, isolated, layouts, limits
 from scanprior.formats.collect import collect, find_files
@@ -223,6 +224,16 @@ def test_a_nifti_header_asks_for_more_than_there_is(tmp_path: Path, packed: bool
             FormatError, match=r"\(3000, 3000, 3000\) voxels would take 270 GB, more than the 1 GB"
         ):
             verb(path, max_memory=1.0)
+
+
+@pytest.mark.parametrize("name", ["pydicom.dcmread", "pydicom.Dataset.pixel_array"])
+def test_want_of_memory_is_not_called_damage(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(name, property(none) if name.endswith("array") else none)
+    with pytest.raises(MemoryError):
+        read(get_testdata_file("CT_small.dcm", download=False))
 
 
 def test_a_dicom_header_asks_for_more_than_there_is(tmp_path: Path) -> None:

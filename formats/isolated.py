@@ -214,7 +214,7 @@ def _limit(cpu: float, wall: float) -> None:
 
 
 def _answer(path: Path, work: Callable[[], Any], file: Any) -> list[Any]:
-    """What the parent is told, as JSON; arrays go to the file. Raises MemoryError and OSError where there is no room."""
+    """What the parent is told, as JSON; arrays go to the file. Raises MemoryError and OSError for want of room."""
     try:
         with guarded(path):
             found = work()

@@ -151,7 +151,8 @@ def _in_dicom(raw: bytearray, wanted: list[Change]) -> bytearray:
     """Elements of the data set, or of an item in it, get other bytes."""
     import pydicom
 
-    with contextlib.suppress(Exception):  # after one change pydicom may not write it any more
+    # after one change pydicom may not write it any more
+    with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
         for what, where, which in wanted:
             image = pydicom.dcmread(io.BytesIO(raw))
             places = list(_elements(image))

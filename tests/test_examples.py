@@ -46,6 +46,19 @@ def test_the_page_shows_every_picture() -> None:
         assert target.startswith("https://") or (ROOT / "docs" / target).exists(), target
 
 
+def test_three_nouns(ct_prior: Path, capsys) -> None:
+    """With an untrained prior in the place of the bundled one, which .ci/run takes."""
+    script = (ROOT / "examples" / "three_nouns.py").read_text(encoding="utf-8")
+    assert script.count('"ct-256"') == 1
+    names: dict[str, object] = {}
+    exec(compile(script.replace('"ct-256"', repr(str(ct_prior))), "three_nouns.py", "exec"), names)
+    assert names["result"].samples.shape == (1, 4, 128, 128)  # type: ignore[attr-defined]
+    said = re.fullmatch(
+        r"mean error (\d+) HU, spread of the samples (\d+) HU, .* s\n", capsys.readouterr().out
+    )
+    assert said and int(said[1]) < 150
+
+
 def test_a_classifier_from_labelled_images(tmp_path: Path, ct_prior: Path) -> None:
     rng = np.random.default_rng(0)
     label = rng.integers(0, 2, 12)

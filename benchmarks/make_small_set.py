@@ -72,6 +72,7 @@ def make(source: Path, target: Path, attribution: tuple[str, str] | None) -> int
     with h5py.File(target, "w") as file:
         file.attrs["about"] = f"one slice a patient of {source.name}, for evaluation"
         file.attrs["use"] = USE
+        file.attrs["split"] = target.stem.split("_")[-1]  # test or calib, as a pack says it
         options = {"chunks": (1, *stored.shape[1:]), "compression": "gzip", "compression_opts": 9}
         file.create_dataset("images", data=stored, shuffle=True, **options).attrs["units"] = units
         file["px_mm"] = images.pixel_mm[index]

@@ -63,6 +63,7 @@ def test_the_files_say_what_they_are_for_and_whose_they_are_not() -> None:
     for name in PATIENTS:
         with h5py.File(PACKAGED / name) as file:
             assert "never train or tune" in file.attrs["use"]
+            assert file.attrs["split"] == ("calib" if "calib" in name else "test")
             assert set(file) <= {"images", "px_mm", "patient", "attribution", "licence", "contrast"}
             short = Path(name).stem.split("_")[0]
             assert {label[: len(short) + 1] for label in file["patient"].asstr()[()]} == {f"{short}-"}

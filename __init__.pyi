@@ -4,5 +4,7 @@ from .recon.posterior.dds import DDS as DDS
 from .recon.posterior.projection import Projection as Projection
 from .recon.problem import Problem as Problem
 from .recon.study import problem_of as problem_of
+from .workflows.reconstruct import reconstruct as reconstruct
+from .workflows.simulate import simulate as simulate
 
 __version__: str

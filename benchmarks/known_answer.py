@@ -38,6 +38,7 @@ from scanprior.recon.posterior.ddrm import DDRM
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.posterior.diffpir import DiffPIR
 from scanprior.recon.posterior.dps import DPS
+from scanprior.recon.posterior.draws import Draws
 from scanprior.recon.posterior.mcg import MCG
 from scanprior.recon.posterior.method import PosteriorMethod
 from scanprior.recon.posterior.mmps import MMPS
@@ -70,6 +71,7 @@ METHODS: dict[str, PosteriorMethod] = {
     "DDNM": DDNM(steps=50),
     "DDS": DDS(steps=100, warm_start=False, gamma=1.0, cg=CG),
     "Auto": Auto(steps=100),
+    "Draws": Draws(steps=100, gamma=1.0, width=1.0, cg=CG, sigma_start=20.0),
     "DiffPIR": DiffPIR(zeta=0.3, cg=CG),
     "DAPS": DAPS(steps=100, cg=CG),
     "PnPDM": PnPDM(steps=100, inner=10, cg=CG),

@@ -51,7 +51,7 @@ def test_commands_of_the_guides_name_only_what_there_is(capsys) -> None:
         if not words or words[0].startswith("-"):
             continue
         assert words[0] in VERBS, f"{page}: {line}"
-        below = words[0] == "priors" and len(words) > 1 and not words[1].startswith("-")
+        below = words[0] in ("priors", "presets", "data") and len(words) > 1 and not words[1].startswith("-")
         verb = tuple(words[: 1 + below])
         if verb not in known:
             known[verb] = options_of(verb, capsys)

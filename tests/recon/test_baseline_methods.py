@@ -72,7 +72,7 @@ def test_another_modality_is_refused() -> None:
 
 def test_settings_are_said() -> None:
     assert FistaTV(weight=0.1).settings == {"method": "FISTA-TV", "weight": 0.1, "iterations": 200}
-    assert CGSense().settings["regularisation"] == 0.0
+    assert CGSense().settings["regularisation"] is None
 
 
 # --- supervised

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..workflows.benchmark.results import BenchmarkResult
 
 
 def epilog() -> str:
@@ -32,6 +35,9 @@ def benchmark(
     slices: Annotated[int | None, typer.Option(help="Slices of each patient.", min=1)] = None,
     samples: Annotated[int | None, typer.Option(help="Posterior samples of each slice.", min=1)] = None,
     prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
+    presets: Annotated[
+        bool, typer.Option("--presets/--no-presets", help="Use settings tuned for measurements like these.")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
 ) -> None:
@@ -46,20 +52,35 @@ def benchmark(
       scanprior benchmark ct-sparse -o bench/ --patients 2 --method fbp --method dds --method dps:steps=200
       scanprior benchmark mri-4x -o bench/ --data my_test_images.h5 --samples 4
     """
-    methods = tuple(methods or ())
-    tasks = tuple(tasks or ())
-    from ..workflows.benchmark.benchmark import run_benchmark
+    from ..workflows.benchmark.results import Selection
+    from ..workflows.benchmark.results import benchmark as run
 
-    run_benchmark(
-        suite,
-        output,
-        data=data,
-        methods=methods,
-        tasks=tasks,
-        prior=prior,
-        seed=seed,
-        device=device,
-        patients=patients,
-        slices=slices,
-        samples=samples,
-    )
+    selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
+    result = run(suite, output, selection, seed=seed, device=device, presets=presets)
+    print_tables(result)
+    print(f"\nwrote {output}/: report.html, results.csv, results.json, pareto.png, worst/")
+
+
+def print_tables(result: BenchmarkResult) -> None:
+    """The table of each task on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..report.benchmark import row
+    from ..report.table import columns_of, heads
+
+    good = [line for line in result.lines if "error" not in line]
+    keys, console = columns_of(good), Console()
+    console = Console(width=max(console.width, 150))
+    for task in result.suite.tasks:
+        table = Table(title=f"{task.name} ({task.spec})", title_justify="left")
+        for key, head in zip(keys, heads(keys), strict=True):
+            table.add_column(head, justify="left" if key == "method" else "right", no_wrap=True)
+        own = [line for line in result.lines if line["task"] == task.name]
+        for line in own:
+            if "error" not in line:
+                table.add_row(*row(line, keys))
+        console.print(table)
+        for line in own:
+            if "error" in line:
+                console.print(f"{line['method']}: {line['error']}", markup=False)

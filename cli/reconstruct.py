@@ -41,6 +41,9 @@ def reconstruct(
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Reconstruct classically too, to compare.")
     ] = True,
+    presets: Annotated[
+        bool, typer.Option("--presets/--no-presets", help="Use settings tuned for scans like this.")
+    ] = True,
     mu_water: Annotated[
         float | None, typer.Option(help="Attenuation of water [1/mm] that defines HU.")
     ] = None,
@@ -84,6 +87,7 @@ def reconstruct(
         slices=slices,
         reader=reader,
         baselines=baselines,
+        presets=presets,
         mu_water=mu_water,
         device=device,
         dtype=dtype,

@@ -25,9 +25,8 @@ from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, outside, worse
 from ..recon.methods import method_of
-from ..recon.options import names
 from ..recon.posterior.base import PosteriorMethod
-from ..recon.presets import Preset, read_presets, settled, users
+from ..recon.presets import tuned_method
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
 from ..report.page import COLUMNS
@@ -57,7 +56,7 @@ class Ready:
         method: with its settings; `name` is what `--method` calls it.
         network: of the method, and `card` its card; None for classical methods.
         beside: the classical methods to compare with, by their names.
-        presets: where settings came from, by the method's name.
+        presets: where settings came from, or why no preset was used, by the method's name.
     """
 
     scan: Scan
@@ -154,19 +153,14 @@ def make_ready(path: Path, request: Request) -> Ready:
     methods, presets = {}, {}
     for name in (request.method, *others):
         options = request.options if name == request.method else ""
-        methods[name], preset = settled(name, options, problem)
-        if preset is not None and (
-            used := {k: v for k, v in preset.settings.items() if k not in names(options)}
-        ):
-            place = f"{preset.found['suite']}: {preset.found['task']}"
-            print(f"{name}: settings tuned on {place}: {', '.join(f'{k}={v:g}' for k, v in used.items())}")
-            presets[name] = {"tuned_on": place, "settings": used, "from": _home_of(preset)}
+        weights = card.sha256 if card and name == request.method else ""
+        tuned = tuned_method(name, options, problem, weights, request.presets)
+        methods[name], presets[name] = tuned.method, tuned.facts
+        if tuned.preset is not None:
+            print(f"{name}: {tuned.line}")
+    presets = {name: facts for name, facts in presets.items() if facts}
     method = methods.pop(request.method)
     return Ready(scan, volume, problem, request.method, method, network, card, methods, presets)
-
-
-def _home_of(preset: Preset) -> str:
-    return "the user's presets.toml" if preset in read_presets(users()) else "scanprior"
 
 
 def _measured(path: Path, request: Request) -> tuple[Scan, Volume | None]:
@@ -270,7 +264,7 @@ def _afterwards(ready: Ready, display: Display, rows: list[Row], slices: list[in
     ours, floor = rows[-1], ready.beside.get(FLOOR[ready.scan.kind])
     found = beyond(ready.card.to_dict(), ours.image, "HU") if ready.scan.kind == "ct" else []
     if floor is None:
-        floor, _ = settled(FLOOR[ready.scan.kind], "", ready.problem)
+        floor: Any = method_of(FLOOR[ready.scan.kind], "")
         rows = [display.row(floor.title, floor(ready.problem).mean, 0, 0.0)]
     bottom = next(row for row in rows if row.name == floor.title)
     return found + worse(ours.slices, bottom.slices, floor.title, noise_residual(ready.problem), slices)

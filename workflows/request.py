@@ -38,6 +38,7 @@ class Request:
     slices: str | None = None
     reader: dict[str, Any] = field(default_factory=dict)
     baselines: bool = True
+    presets: bool = True
     mu_water: float | None = None
     device: str = "auto"
     dtype: str = "auto"
@@ -85,8 +86,9 @@ def command(request: Request, method: Any, card: Card | None, name: str) -> str:
         if isinstance(f.default, bool | int | float | str)
     }
     said |= {"options": ",".join(f"{key}={value}" for key, value in settings.items()), **said.pop("reader")}
-    if not said.pop("baselines"):
-        said["no-baselines"] = True
+    for switch in ("baselines", "presets"):
+        if not said.pop(switch):
+            said[f"no-{switch}"] = True
     words = ["scanprior", "reconstruct", name, "-o", "OUTPUT"]
     for key, value in said.items():
         if value is not None and value is not False and value != "":

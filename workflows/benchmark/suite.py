@@ -150,7 +150,7 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
         tasks.append(Task(task, spec.partition(":")[0], spec, simulation_of(spec, where)))
     for label in table["methods"]:
         try:
-            named(str(label))
+            method_from_label(str(label))
         except ValueError as error:
             raise ValueError(f"{path}, methods: {error}") from None
     for key, least in (("samples", 1), ("patients", 0), ("slices", 1)):
@@ -162,7 +162,7 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
     )
 
 
-def named(label: str) -> Any:
+def method_from_label(label: str) -> Any:
     """The method of a label like `dds` or `dds:steps=20`. Raises ValueError."""
     return method_of(*split(label))
 
@@ -179,7 +179,7 @@ def split(label: str) -> tuple[str, str]:
 def suits(label: str, modality: str) -> bool:
     """Whether a method is for scans of a modality; posterior methods are for all. A supervised network belongs to one
     measurement and is in no suite."""
-    method = named(label)
+    method = method_from_label(label)
     return split(label)[0] not in BASELINES or modality in getattr(method, "scans", ())
 
 

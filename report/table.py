@@ -1,0 +1,52 @@
+"""The columns of every table of figures, and their cells in words: one list for the terminal and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+COLUMNS = {  # key -> head of the column, format
+    "method": ("method", "{}"),
+    "psnr": ("PSNR [dB]", "{:.2f}"),
+    "ssim": ("SSIM", "{:.3f}"),
+    "nrmse": ("NRMSE", "{:.4f}"),
+    "rmse_hu": ("RMSE [HU]", "{:.1f}"),
+    "vif": ("VIF", "{:.3f}"),
+    "residual": ("data residual", "{:.4f}"),
+    "coverage_90": ("90 % holds", "{:.0%}"),
+    "spread_skill": ("spread/skill", "{:.2f}"),
+    "crps": ("CRPS", "{:.3g}"),
+    "nfe": ("NFE", "{}"),
+    "seconds": ("s / slice", "{:.2f}"),
+    "memory_mib": ("MiB", "{:.0f}"),
+}
+
+
+def columns_of(lines: Iterable[dict[str, Any]], keys: Iterable[str] = COLUMNS) -> list[str]:
+    """Those of `keys` that a line has a value of, in their order."""
+    known = {key for line in lines for key, value in line.items() if value is not None}
+    return [key for key in keys if key in known]
+
+
+def heads(keys: Iterable[str]) -> list[str]:
+    """The heads of columns."""
+    return [COLUMNS[key][0] if key in COLUMNS else key.replace("_", " ") for key in keys]
+
+
+def cells(line: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    """A line of a table in words; an interval, `key_low` to `key_high`, in brackets behind its value."""
+    return [_with_interval(line, key) for key in keys]
+
+
+def _with_interval(line: dict[str, Any], key: str) -> str:
+    form = COLUMNS.get(key, ("", "{}"))[1]
+    value, low, high = (line.get(name) for name in (key, f"{key}_low", f"{key}_high"))
+    shown = cell(value, form)
+    return shown if low is None or high is None else f"{shown} ({cell(low, form)} – {cell(high, form)})"
+
+
+def cell(value: Any, form: str) -> str:
+    """A value of a table in words: words as they are, a dash for what is missing."""
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else form.format(value)

@@ -66,8 +66,9 @@ class Calibration:
     @property
     def limit_error(self) -> float:
         """Mean squared error of the mean of infinitely many samples; nan where s² / S is more than the whole error."""
-        rest = np.asarray(self.error - self.variance / self.samples)
-        return np.where(rest > 0, rest, np.nan)[()]
+        rest: Any = np.asarray(self.error - self.variance / self.samples)
+        rest = np.where(rest > 0, rest, np.nan)  # numbers of many resamples too (`interval`)
+        return rest[()]
 
     @property
     def limit_spread_skill(self) -> float:

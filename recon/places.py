@@ -40,8 +40,8 @@ def by_place(
     inside = regions[WHOLE]
     found = {name: calibration(samples, truth, mask) for name, mask in regions.items() if mask.any()}
     for mm in DISCS_MM:
-        means = (discs(images, mm, pixel_mm) for images in (samples, truth))
-        found[f"discs of {mm:g} mm"] = calibration(*means, inside)
+        means, true = (discs(images, mm, pixel_mm) for images in (samples, truth))
+        found[f"discs of {mm:g} mm"] = calibration(means, true, inside)
     edges = [f"below {BANDS[1]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(BANDS[1:]))]
     parts = zip([*edges, f"above {BANDS[-1]:g}"], bands(samples), bands(truth), strict=True)
-    return found | {name: calibration(*pair, inside) for name, *pair in parts}
+    return found | {name: calibration(drawn, true, inside) for name, drawn, true in parts}

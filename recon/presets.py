@@ -224,7 +224,7 @@ def tuned_method(
     Raises:
         ValueError: as `method_of`; a damaged file of presets, or one whose settings the method does not have.
     """
-    method = method_of(name, options)
+    method: Any = method_of(name, options)
     if not presets:
         return TunedMethod(method, None, {}, "presets are off")
     known = [(path, one) for path, one in every_preset() if one.method == name]

@@ -28,6 +28,7 @@ from .suite import Suite, method_from_label, read_suite
 from .table import FLOOR, final, ranked, summary, write_csv
 
 MODALITIES = {"ct": "CT", "mri": "MR"}
+RAN = ("seed", "samples", "device", "threads", "torch")
 
 
 @dataclass(frozen=True)
@@ -105,22 +106,36 @@ def benchmark(
     """
     selection, progress = selection or Selection(), told(progress)
     chosen = selection.of(read_suite(suite))
+    rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, progress)
+    lines = summary(chosen, rows)
+    write_csv(output / "results.csv", rows)
+    write_sidecar(output / "results.json", {**facts, "table": lines, "rows": rows})
+    pareto(output / "pareto.png", [line for line in lines if "error" not in line])
+    command = command_of(
+        "benchmark", suite, selection, {"seed": seed, "device": facts["device"], "no-presets": not presets}
+    )
+    _write_page(output, chosen, lines, rows, {**facts, "command": command})
+    return BenchmarkResult(chosen, lines, rows, output)
+
+
+def run_suite(
+    suite: Suite, output: Path, prior: str | None, seed: int, device: str, presets: bool, progress: Progress
+) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of a suite, kept in `output`, and the facts of the run. Raises as `benchmark`."""
     if not (output / "rows").is_dir():
         check_output(output, overwrite=False)
     device = device_of(device)
-    priors = priors_of(chosen, selection.prior, device)
-    hashes = {key: (prior, card.sha256) for key, (prior, card) in priors.items()}
-    todo = list(jobs(chosen, hashes, seed, device, presets))
+    priors = priors_of(suite, prior, device)
+    hashes = {key: (network, card.sha256) for key, (network, card) in priors.items()}
+    todo = list(jobs(suite, hashes, seed, device, presets))
     output.mkdir(exist_ok=True)
     settled = presets_of(todo, progress)
     rows = run(todo, output, progress)
-    lines = summary(chosen, rows)
-    write_csv(output / "results.csv", rows)
-    facts = {
-        "suite": chosen.name,
-        "title": chosen.title,
-        "tasks": {task.name: task.spec for task in chosen.tasks},
-        "samples": chosen.samples,
+    return rows, {
+        "suite": suite.name,
+        "title": suite.title,
+        "tasks": {task.name: task.spec for task in suite.tasks},
+        "samples": suite.samples,
         "seed": seed,
         "scanprior": __version__,
         "torch": torch.__version__,
@@ -133,11 +148,6 @@ def benchmark(
         "presets": settled,
         "settings": {f"{row['task']}: {row['label']}": row["settings"] for row in rows},
     }
-    write_sidecar(output / "results.json", {**facts, "table": lines, "rows": rows})
-    pareto(output / "pareto.png", [line for line in lines if "error" not in line])
-    command = _command(suite, selection, {"seed": seed, "device": device, "no-presets": not presets})
-    _write_page(output, chosen, lines, rows, {**facts, "command": command})
-    return BenchmarkResult(chosen, lines, rows, output)
 
 
 def presets_of(todo: Sequence[Job], progress: Progress) -> dict[str, str]:
@@ -167,7 +177,7 @@ def priors_of(suite: Suite, prior: str | None, device: str) -> dict[str, tuple[A
     return out
 
 
-def _command(suite: str, selection: Selection, more: dict[str, Any], verb: str = "benchmark") -> str:
+def command_of(verb: str, suite: str, selection: Selection, more: dict[str, Any]) -> str:
     """The command line. Names of the user's files and folders may be of patients: they stay out of it."""
     asked: dict[str, Any] = {
         "output": "OUTPUT",
@@ -199,8 +209,7 @@ def _write_page(
         }
         for task in suite.tasks
     ]
-    ran = {key: facts[key] for key in ("seed", "samples", "device", "threads", "torch")}
-    write_benchmark_page(folder, {**facts, "tasks": tasks, "run": ran})
+    write_benchmark_page(folder, {**facts, "tasks": tasks, "run": {key: facts[key] for key in RAN}})
 
 
 def draw_worst(folder: Path, suite: Suite, rows: Sequence[Row]) -> dict[str, str]:

@@ -178,7 +178,7 @@ def _value(method: Any, cases: Sequence[Case], prior: Prior | None, search: Sear
     return float(np.mean(values))
 
 
-def _proposed(ended: list[Any], ranges: dict[str, Any], direction: str) -> dict[str, Value]:
+def _proposed(ended: list[Any], ranges: dict[str, Any], direction: Any) -> dict[str, Value]:
     """The estimator's next settings: a function of the trials that have ended, and of nothing else."""
     import optuna
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...formats.write import atomic
-from ...recon.calibration import Calibration, average, interval
+from ...recon.calibration import LEVELS, Calibration, average, interval
 from ...recon.metrics import bootstrap_interval
 from ...recon.places import WHOLE
 from .rows import Row
 from .suite import Suite
 
 METRICS = ("psnr", "ssim", "nrmse", "vif", "residual")
-SPREAD: dict[str, Callable[[Calibration], float]] = {  # of several samples, inside the body
-    "coverage_90": lambda found: found.coverage[0.9],
+CALIBRATED: dict[str, Callable[[Calibration], float]] = {  # of several samples
+    **{f"coverage_{level:.0%}".rstrip("%"): lambda found, k=level: found.coverage[k] for level in LEVELS},
+    "width": lambda found: found.width,
     "spread_skill": lambda found: found.limit_spread_skill,
     "crps": lambda found: found.crps,
+    "energy": lambda found: found.energy,
 }
+SPREAD = ("coverage_90", "spread_skill", "crps")  # of those, what a benchmark shows, inside the body
 COST = ("nfe", "seconds", "memory_mib")
 FLOOR = {"ct": "fbp", "mri": "zero-filled"}  # what every method must beat
 
@@ -69,20 +72,20 @@ def _line(task: str, label: str, rows: Sequence[Row], kind: str) -> dict[str, An
         "patients": patients,
         **{key: None if None in values[key] else float(np.mean(values[key])) for key in METRICS},
         **{f"psnr_{end}": interval[end] if patients > 1 else None for end in ("low", "high")},
-        **(_spread(rows) if kind == "mean" else {}),
+        **(calibrated(by_patient(rows, WHOLE), SPREAD) if kind == "mean" else {}),
         "nfe": rows[0]["nfe"] * drawn,
         "seconds": float(np.mean([row["seconds"] for row in rows])) * drawn,
         "memory_mib": max(memory) if memory else None,
     }
 
 
-def _spread(rows: Sequence[Row]) -> dict[str, float | None]:
-    """SPREAD of the patients' means, with intervals over patients; None for what is no number."""
-    patients = by_patient(rows, WHOLE)
+def calibrated(patients: Sequence[Calibration], keys: Iterable[str] = CALIBRATED) -> dict[str, float | None]:
+    """Figures of the patients' mean, `key`, with 95 % bootstrap intervals over patients, `key_low` and `key_high`; None
+    for what is no number."""
     whole, out = average(patients), {}
-    for key, figure in SPREAD.items():
-        low, high = interval(patients, figure)
-        out |= {key: figure(whole), f"{key}_low": low, f"{key}_high": high}
+    for key in keys:
+        low, high = interval(patients, CALIBRATED[key])
+        out |= {key: CALIBRATED[key](whole), f"{key}_low": low, f"{key}_high": high}
     return {key: float(value) if math.isfinite(value) else None for key, value in out.items()}
 
 
@@ -105,7 +108,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         for row in rows:
             pictures = [kind for kind in ("one", "mean") if kind in row]
             for kind in pictures or [""]:
-                spread = _spread([row]) if kind == "mean" else {}
+                spread = calibrated(by_patient([row], WHOLE), SPREAD) if kind == "mean" else {}
                 writer.writerow({**row, "picture": kind, **row.get(kind, {}), **spread})
 
 

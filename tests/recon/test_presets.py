@@ -214,5 +214,17 @@ def test_what_is_shipped_is_of_the_bundled_priors_and_can_be_used() -> None:
         assert not {"steps", "iterations", "inner"} & preset.settings.keys()
 
 
+@pytest.mark.parametrize(
+    ("degrees", "higher"), [(180, False), (150, False), (120, True), (110, True), (90, True)]
+)
+def test_auto_begins_higher_where_an_angle_is_missing_and_only_there(degrees: int, higher: bool) -> None:
+    like = Likeness("ct", 256.0, 180 / degrees, degrees / 180, 0.0107)
+    sha, plain = find(default_for("CT")).card.sha256, method_of("auto", "")
+    known = [(SHIPPED, one) for one in read_presets(SHIPPED) if one.method == "auto"]
+    _, found, _ = presets._nearest(known, plain, like, sha)
+    assert (found is not None and found.settings["sigma_start"] > 2 * plain.sigma_start) == higher
+    assert presets._nearest(known, plain, like, OTHER)[1] is None
+
+
 def test_the_names_that_options_set_are_whole_words() -> None:
     assert names("") == set() and names("steps=50, fan,eta_b=1") == {"steps", "fan", "eta_b"}

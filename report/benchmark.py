@@ -11,20 +11,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..recon.metrics import WINDOW_HU
 from .page import BANNERS, embedded, sections_of, write_page
-from .table import cells, columns_of, heads
+from .table import COLUMNS, cells, columns_of, heads
 
 BELOW = " ▼"
 
 
-def row(line: dict[str, Any], keys: list[str]) -> list[str]:
-    """A line in words; ▼ where it is below FBP or zero-filling."""
-    first, *others = cells(line, keys)
+def row(line: dict[str, Any], keys: list[str], intervals: Container[str] = COLUMNS) -> list[str]:
+    """A line in words (`cells`); ▼ where it is below FBP or zero-filling."""
+    first, *others = cells(line, keys, intervals)
     return [first + (BELOW if line.get("floor") == "below" else ""), *others]
 
 

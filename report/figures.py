@@ -192,7 +192,7 @@ def rank_histograms(path: Path, ranks: dict[str, np.ndarray], title: str) -> Non
 
     columns = min(len(ranks), 4)
     rows = -(-len(ranks) // columns)
-    size = (max(3.2 * columns, 6.5), 2.3 * rows + 0.9)
+    size = (max(3.2 * columns, 9.5), 2.3 * rows + 0.9)
     figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0.3 / size[1], 1, 1 - 0.3 / size[1]))  # pyright: ignore
     figure.suptitle(title, x=0.01, ha="left", weight="bold", parse_math=False)

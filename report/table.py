@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 COLUMNS = {  # key -> head of the column, format
@@ -36,16 +36,17 @@ def heads(keys: Iterable[str]) -> list[str]:
     return [COLUMNS[key][0] if key in COLUMNS else key.replace("_", " ") for key in keys]
 
 
-def cells(line: dict[str, Any], keys: Sequence[str]) -> list[str]:
-    """A line of a table in words; an interval, `key_low` to `key_high`, in brackets behind its value."""
-    return [_with_interval(line, key) for key in keys]
-
-
-def _with_interval(line: dict[str, Any], key: str) -> str:
-    form = COLUMNS.get(key, ("", "{}"))[1]
-    value, low, high = (line.get(name) for name in (key, f"{key}_low", f"{key}_high"))
-    shown = cell(value, form)
-    return shown if low is None or high is None else f"{shown} ({cell(low, form)} – {cell(high, form)})"
+def cells(line: dict[str, Any], keys: Sequence[str], intervals: Container[str] = COLUMNS) -> list[str]:
+    """A line of a table in words; the interval of a column of `intervals`, `key_low` to `key_high`, in brackets behind
+    its value."""
+    out = []
+    for key in keys:
+        form = COLUMNS.get(key, ("", "{}"))[1]
+        value, low, high = (line.get(name) for name in (key, f"{key}_low", f"{key}_high"))
+        shown = cell(value, form)
+        known = key in intervals and low is not None and high is not None
+        out.append(f"{shown} ({cell(low, form)} – {cell(high, form)})" if known else shown)
+    return out
 
 
 def cell(value: Any, form: str) -> str:

@@ -10,6 +10,9 @@ import typer
 if TYPE_CHECKING:
     from ..workflows.benchmark.results import BenchmarkResult
 
+INTERVALS = ("psnr",)  # on the terminal; the page has all
+WIDTH = 170
+
 
 def epilog() -> str:
     """The shipped suites for --help, one a line."""
@@ -63,23 +66,24 @@ def benchmark(
 
 def print_tables(result: BenchmarkResult) -> None:
     """The table of each task on stdout."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ..report.benchmark import row
     from ..report.table import columns_of, heads
 
     good = [line for line in result.lines if "error" not in line]
-    keys, console = columns_of(good), Console()
-    console = Console(width=max(console.width, 150))
+    keys, console = columns_of(good), Console(width=max(Console().width, WIDTH))
     for task in result.suite.tasks:
-        table = Table(title=f"{task.name} ({task.spec})", title_justify="left")
+        table = Table(title=f"{task.name} ({task.spec})", title_justify="left", box=SIMPLE_HEAD)
         for key, head in zip(keys, heads(keys), strict=True):
-            table.add_column(head, justify="left" if key == "method" else "right", no_wrap=True)
+            table.add_column(escape(head), justify="left" if key == "method" else "right", no_wrap=True)
         own = [line for line in result.lines if line["task"] == task.name]
         for line in own:
             if "error" not in line:
-                table.add_row(*row(line, keys))
+                table.add_row(*row(line, keys, INTERVALS))
         console.print(table)
         for line in own:
             if "error" in line:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .benchmark import WIDTH
 from .benchmark import epilog as epilog
 
 if TYPE_CHECKING:
@@ -62,17 +63,20 @@ def calibrate(
 
 def print_tables(result: CalibrationResult) -> None:
     """The table of each task on stdout."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ..report.table import cells, heads
 
-    console = Console()
-    console = Console(width=max(console.width, 150))
+    console = Console(width=max(Console().width, WIDTH))
     for task in result.suite.tasks:
-        table = Table(title=f"{task.name} ({task.spec})", title_justify="left")
+        table = Table(title=f"{task.name} ({task.spec})", title_justify="left", box=SIMPLE_HEAD)
         for head in ("method", *heads(KEYS)):
-            table.add_column(head, justify="left" if head in ("method", "where") else "right", no_wrap=True)
+            table.add_column(
+                escape(head), justify="left" if head in ("method", "where") else "right", no_wrap=True
+            )
         for line in result.lines:
             if line["task"] == task.name and line["place"] in SHOWN:
                 first = line["label"] if line["place"] == SHOWN[0] else ""

@@ -55,7 +55,7 @@ def tune(
     print_found(method, metric, found)
     if not found.kept:
         few = min(preset.patients for preset in found.presets)
-        print(f"\nnot kept, found on {few} patients: a preset needs 4 (docs/benchmarks.md); use --options")
+        print(f"\nnot kept, found on {few} patients: a preset needs 4; give the settings by --options")
     else:
         print(f"\nwrote {found.path}" + ("" if output else ": used from now on for scans of these kinds"))
 

@@ -184,7 +184,8 @@ def interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """A bootstrap interval of a figure of `average(patients)`, each pooled before; (nan, nan) for one patient."""
+    """A bootstrap interval of a figure of `average(patients)`, each pooled before, over the resamples of which it is a
+    number; (nan, nan) for one patient, and where it is never one."""
     if len(patients) < 2:
         return math.nan, math.nan
     picks = np.random.default_rng(seed).integers(len(patients), size=(resamples, len(patients)))
@@ -192,8 +193,11 @@ def interval(
     def drawn(value: Callable[[Calibration], Any]) -> Any:
         return np.array([value(one) for one in patients])[picks].mean(1)
 
-    values = figure(_each(patients, drawn))  # of all resamples at once
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    values = np.asarray(figure(_each(patients, drawn)))  # of all resamples at once
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return math.nan, math.nan
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

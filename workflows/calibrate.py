@@ -48,7 +48,7 @@ class CalibrationResult:
 
 def calibrate(
     suite: str,
-    output: Path,
+    output: Path | str,
     selection: Selection | None = None,
     on: Literal["test", "calibration"] = "test",
     *,
@@ -64,7 +64,7 @@ def calibrate(
         FileNotFoundError: images that are not there.
         FileExistsError: a folder with anything else in it.
     """
-    selection = selection or Selection()
+    selection, output = selection or Selection(), Path(output)
     chosen = part_of(read_suite(suite), selection, on)
     rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, told(progress))
     lines = by_place(chosen, rows)

@@ -30,6 +30,7 @@ def arguments(ct_volume: Volume, ct_prior: Path, tmp_path: Path) -> list:
 def test_a_suite(scanprior, arguments: list, tmp_path: Path) -> None:
     done, out = scanprior(*arguments), tmp_path / "out"
     assert done.code == 0, done.err
+    assert "PSNR [dB]" in done.out and "spread/skill" in done.out
     assert "dds:steps=2, mean of 2" in done.out and "8 views (ct:views=8)" in done.out
     assert {p.name for p in out.iterdir()} == {
         "rows", "results.csv", "results.json", "pareto.png", "worst", "report.html",
@@ -156,3 +157,17 @@ def test_what_was_found_on_few_patients_is_shown_and_not_kept(
 def test_a_method_of_another_modality_is_not_tuned(scanprior, arguments: list) -> None:
     done = scanprior("tune", "l1-wavelet", arguments[1])
     assert done.code == 2 and "none of the tasks" in done.err
+
+
+# --- calibrate
+def test_calibrate(scanprior, arguments: list, tmp_path: Path) -> None:
+    options = arguments[arguments.index("--prior") :]
+    done = scanprior("calibrate", arguments[1], "-o", tmp_path / "cal", "--task", "8 views", *options)
+    assert done.code == 0, done.err
+    assert "discs of 10 mm" in done.out and "90 % holds" in done.out and "fbp" not in done.out
+    lines = list(csv.DictReader((tmp_path / "cal" / "calibration.csv").read_text().splitlines()))
+    assert {line["label"] for line in lines} == {"dds:steps=2"} and {line["patients"] for line in lines} == {
+        "2"
+    }
+    done = scanprior("calibrate", arguments[1], "-o", tmp_path / "none", "--method", "fbp", *options)
+    assert done.code == 2 and "no samples" in done.err and not (tmp_path / "none").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from scanprior.operators import mri
-from scanprior.recon import simulate as simulation
 from scanprior.recon.problem import Problem, Reconstruction
 from scanprior.workflows.benchmark import rows as runner
 from scanprior.workflows.benchmark.results import Selection, benchmark
@@ -63,10 +63,8 @@ def exact(monkeypatch):
     """exact(shrink): from now on, that is what every posterior method gives."""
 
     call = runner.Job.__call__
-    same_grid = partial(
-        mri.simulate_kspace, oversample=1
-    )  # a finer one folds into the matrix: no exact posterior
-    monkeypatch.setattr(simulation, "simulate_kspace", same_grid)
+    same_grid = partial(mri.simulate_kspace, oversample=1)  # a finer one folds into the matrix
+    monkeypatch.setattr(import_module("scanprior.recon.simulate"), "simulate_kspace", same_grid)
 
     def give(shrink: float = 1.0) -> None:
         def solved(method, problem, prior, samples, seed):

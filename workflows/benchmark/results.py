@@ -89,7 +89,7 @@ class BenchmarkResult:
 
 def benchmark(
     suite: str,
-    output: Path,
+    output: Path | str,
     selection: Selection | None = None,
     *,
     seed: int = 0,
@@ -104,7 +104,7 @@ def benchmark(
         FileNotFoundError: images that are not there.
         FileExistsError: a folder with anything else in it.
     """
-    selection, progress = selection or Selection(), told(progress)
+    selection, progress, output = selection or Selection(), told(progress), Path(output)
     chosen = selection.of(read_suite(suite))
     rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, progress)
     lines = summary(chosen, rows)

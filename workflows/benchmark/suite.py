@@ -30,6 +30,7 @@ from typing import Any
 
 from ...named import is_named
 from ...recon.methods import BASELINES, METHODS, method_of
+from ...recon.posterior.base import PosteriorMethod
 from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
@@ -181,8 +182,8 @@ def split(label: str) -> tuple[str, str]:
 
 
 def is_posterior(label: str) -> bool:
-    """Whether a method draws samples with a prior."""
-    return split(label)[0] in METHODS
+    """Whether a method draws samples with a prior. Raises ValueError for an unknown one."""
+    return isinstance(method_from_label(label), PosteriorMethod)
 
 
 def suits(label: str, modality: str) -> bool:

@@ -33,7 +33,7 @@ def tv(problem: Problem, weight: float) -> torch.Tensor:
 
 
 def run(views: int, photons: float, args: argparse.Namespace) -> None:
-    settings = CTSimulation(views=views, photons=photons)
+    settings = CTSimulation(views=views, photons=photons or None)
     items = cases("ct/ct256_test.h5", settings, args.slices, device=args.device)
     weight = best_weight(TV_WEIGHTS, tv, cases("ct/ct256_val.h5", settings, args.tune, device=args.device))
     prior, _ = load(args.prior or default_for("CT"))

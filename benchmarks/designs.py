@@ -1,6 +1,7 @@
-"""Designs of the network compared at equal compute, for docs/priors.md: each is trained from nothing on the CT training
-slices for as many steps as cost what `--steps` steps of the first design cost (timed in this run), then judged on
-validation crops (denoising PSNR) and test slices (23 views, noise-free, DDS with 50 evaluations, one sample).
+"""Designs of the network compared at equal compute (docs/lab/2026-11-27-prior-designs.md): each is trained from nothing
+on the CT training slices for as many steps as cost what `--steps` steps of the first design cost (timed in this run),
+then judged on validation crops (denoising PSNR) and test slices (23 views, noise-free, DDS with 50 evaluations, one
+sample).
 
     python benchmarks/designs.py -o designs/                      # four designs, 1200 steps: hours on a CPU; resumable
     python benchmarks/designs.py -o designs/ --designs unshuffle position --steps 5000 --device cuda

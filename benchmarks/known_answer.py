@@ -1,4 +1,4 @@
-"""Every posterior method against the exact posterior of a Gaussian prior: the table of docs/methods.md.
+"""Every posterior method against the exact posterior of a Gaussian prior: docs/lab/2026-11-27-known-answers.md.
 
     python benchmarks/known_answer.py                 # all methods, all cases; some minutes on one core
     python benchmarks/known_answer.py --methods DPS MMPS --cases even noisy
@@ -6,7 +6,7 @@
 Images are 4 x 4 with correlated pixels (and correlated real and imaginary parts) and a mean that is not zero; each case
 has two measurements of different images. Printed are the largest error of the samples' mean in posterior standard
 deviations, the mean ratio of the standard deviations, the error of the whole covariance (Frobenius norm, relative),
-network evaluations and walks back through the network. `tests/recon/test_methods_known_answer.py` holds the methods to
+network evaluations and VJPs. `tests/recon/test_methods_known_answer.py` holds the methods to
 these figures.
 """
 
@@ -32,7 +32,6 @@ from scanprior.priors.analytic import GaussianPrior
 from scanprior.priors.score import from_channels
 from scanprior.recon.posterior.ald import ALD
 from scanprior.recon.posterior.auto import Auto
-from scanprior.recon.posterior.base import Posed, PosteriorMethod, least_squares
 from scanprior.recon.posterior.daps import DAPS
 from scanprior.recon.posterior.ddnm import DDNM
 from scanprior.recon.posterior.ddrm import DDRM
@@ -40,9 +39,11 @@ from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.posterior.diffpir import DiffPIR
 from scanprior.recon.posterior.dps import DPS
 from scanprior.recon.posterior.mcg import MCG
+from scanprior.recon.posterior.method import PosteriorMethod
 from scanprior.recon.posterior.mmps import MMPS
 from scanprior.recon.posterior.pigdm import PiGDM
 from scanprior.recon.posterior.pnpdm import PnPDM
+from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.projection import Projection
 from scanprior.recon.posterior.reddiff import REDdiff
 from scanprior.recon.posterior.score_sde import ScoreSDE
@@ -124,7 +125,7 @@ class Case:
     covariance: Tensor  # (n, n); of the first item
 
     def posed(self, repeat: int = 1) -> Posed:
-        return Posed(self.problem, self.prior, least_squares(self.problem), repeat)
+        return Posed(self.problem, self.prior, self.problem.least_squares(), repeat)
 
 
 def prior_of(A: LinearOperator, scale: float = 0.5) -> GaussianPrior:
@@ -158,10 +159,10 @@ def case_of(A: LinearOperator, noise: Noise, scale: float = 0.5, seed: int = 3) 
     means, covariances = [], []
     for b in range(2):
         one = problem.items(slice(b, b + 1))
-        posed = Posed(one, prior, least_squares(one))
+        posed = Posed(one, prior, one.least_squares())
         white = posed.weights.sqrt()
         matrix = real_parts(white * A(eye)).T.double()  # (m, n)
-        mean, covariance = prior.posterior(matrix, real_parts(white * posed.y).double(), 1.0)
+        mean, covariance = prior.posterior(matrix, real_parts(posed.y).double(), 1.0)
         means.append(mean)
         covariances.append(covariance)
     return Case(problem, prior, torch.cat(means), covariances[0])
@@ -204,7 +205,7 @@ def operators() -> dict[str, Case]:
 @dataclass(frozen=True)
 class Figures:
     """Largest error of the mean [posterior standard deviations], mean ratio of the standard deviations, relative error
-    of the covariance, network evaluations, walks back through the network."""
+    of the covariance, network evaluations, VJPs of the network."""
 
     bias: float
     ratio: float

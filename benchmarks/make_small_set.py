@@ -16,7 +16,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from scanprior.formats.store import ImageSet, read_images
+from scanprior.formats.image_set import ImageSet, read_images
 from scanprior.workflows.benchmark.suite import PACKAGED, data_root
 
 LIMIT = 2_000_000  # bytes, of all files together

@@ -1,4 +1,4 @@
-"""Settings of DDS side by side on two validation slices: what docs/methods.md says of gamma, adaptive and cg.
+"""Settings of DDS side by side on two validation slices: gamma, adaptive, cg (docs/lab/2026-11-27-dds-settings.md).
 
     python benchmarks/settings.py ct:views=23 "" adaptive=no gamma=1 gamma=10
     python benchmarks/settings.py ct:views=60,photons=1e5 "" adaptive=no,gamma=0.5

@@ -1,5 +1,5 @@
-"""A first MRI scan: undersampled k-space of eight coils, to its posterior (docs/tutorials/first-mri.md). Half a minute on a
-CPU.
+"""A first MRI scan: undersampled k-space of eight coils, to its posterior (docs/tutorials/first-mri.md). Half a minute
+on a CPU.
 
     python examples/first_mri.py [FOLDER]        # writes FOLDER/first-mri.png
 """
@@ -11,7 +11,7 @@ from pictures import side_by_side
 
 # --8<-- [start:scan]
 from scanprior import read
-from scanprior.recon.simulate import MRISimulation, simulate
+from scanprior.recon import MRISimulation, simulate
 from scanprior.workflows.data import example_images
 
 image = read(example_images("mri"), slices=[2])  # (1, 256, 256), magnitudes
@@ -26,7 +26,7 @@ problem = problem_of(scan)
 
 # --8<-- [start:posterior]
 from scanprior import DDS, load_prior
-from scanprior.recon.baselines.methods import FistaTV, ZeroFilled
+from scanprior.recon import FistaTV, ZeroFilled
 
 zero_filled = ZeroFilled()(problem).mean
 tv = FistaTV(weight=1e-3)(problem).mean
@@ -56,4 +56,4 @@ pictures = {
     "mean_of_4": result.mean[0].abs().numpy(),
     "spread": result.std[0].numpy(),
 }
-side_by_side(OUT / "first-mri.png", (0, 0.8 * truth.max()), **pictures)
+side_by_side(OUT / "first-mri.png", (0, 0.9 * truth.max()), **pictures)

@@ -72,8 +72,8 @@ def save(figure, path: Path, colours: int = 64) -> Path:
     figure.savefig(buffer, dpi=100)
     path.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(buffer) as picture:
-        picture.convert("RGB").quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-            path, optimize=True
-        )
+        picture.convert("RGB").quantize(
+            colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        ).save(path, optimize=True)
     print(f"wrote {path} ({path.stat().st_size / 1000:.0f} kB)")
     return path

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..modality import Modality
 from .dicom_frames import classic, stated_mm
 from .dicom_header import ASSUMED_MM, number, put, value, whole
 from .dicom_pixels import DicomSlice, pixels, pydicom_quietly
@@ -187,7 +188,7 @@ def _volume(
     return Volume(
         data=data,
         units="HU" if modality == "CT" else "magnitude",
-        modality="CT" if modality == "CT" else "MR",
+        modality=Modality(modality),
         spacing=(dz, dy, dx),
         header=header,
         source=path.name if path.is_file() else f"DICOM series, {len(images)} slices",

@@ -16,10 +16,11 @@ import datetime
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from ..modality import Modality
 from .dicom_pixels import pydicom_quietly
 from .scan import FormatError, Volume
 from .write import atomic
@@ -69,7 +70,7 @@ def write_dicom(
     derivation: dict[str, Any],
     uid_seed: str | None = None,
     *,
-    modality: Literal["CT", "MR"] = "CT",
+    modality: Modality = Modality.CT,
     spacing: tuple[float | None, float, float] = (1.0, 1.0, 1.0),
     thickness: float | None = None,
     pixel_assumed: bool = False,

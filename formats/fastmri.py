@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..modality import Modality
 from . import limits
 from .hdf5 import dataset, open_hdf5, take, text
 from .kspace import crop_readout, mean_of_averages, root_sum_of_squares
@@ -89,7 +90,7 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
         columns = stored & columns if columns.any() else stored
     rows = kspace.shape[-2]
     return Scan(
-        "mri",
+        Modality.MR,
         kspace,
         (rows, width),
         spacing[1],

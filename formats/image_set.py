@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..modality import Modality
 from .hdf5 import OpenOnce, check_chunks, dataset, open_hdf5, take, text
 from .isolated import isolated
 from .reader import IN_COLOUR, Slices, choose
@@ -98,7 +99,7 @@ class ImageSet:
         return Volume(
             data=np.abs(data) if self.units == "complex" else data,
             units="HU" if self.units == "HU" else "magnitude",
-            modality="CT" if self.units == "HU" else "MR",
+            modality=Modality.CT if self.units == "HU" else Modality.MR,
             spacing=(dz if known else side, side, side),
             header={"images": len(index), "groups": len(set(self.groups[index]))},
             source=self.path.name,

@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..modality import Modality
 from .epi import corrected
 from .hdf5 import dataset, open_hdf5, text
 from .ismrmrd_lines import (
@@ -217,7 +218,7 @@ def _scan(
         mask = mask[0]
     readout_mm, phase_mm = head.pixel_mm
     return Scan(
-        "mri",
+        Modality.MR,
         kspace,
         (kspace.shape[-2], kspace.shape[-1]),
         readout_mm,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..modality import Modality
 from .reader import NO_PIXEL, told_or_stated
 from .scan import Scan
 
@@ -85,7 +86,7 @@ def kspace_scan(
     if pixel is None:
         remarks = (*remarks, NO_PIXEL)
     return Scan(
-        "mri",
+        Modality.MR,
         kspace.astype(np.complex64, copy=False),
         (kspace.shape[-2], kspace.shape[-1]),
         1.0 if pixel is None else pixel,

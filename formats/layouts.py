@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..modality import Modality
 from . import dxchange, fastmri, image_set, ismrmrd_file, matlab, nxtomo, parallel, shown, simple, store
 from .hdf5 import datasets, open_hdf5, text
 from .reader import Reader, Slices, choose, told_pixel
@@ -68,7 +69,7 @@ def _read_reconstruction(path: Path, slices: Slices = None, pixel_mm: float | No
     return Volume(
         data=mean[choose(len(mean), slices, path.name)].astype(np.float32),
         units=units,  # pyright: ignore[reportArgumentType]
-        modality="MR" if units == "magnitude" else "CT",
+        modality=Modality.MR if units == "magnitude" else Modality.CT,
         spacing=spacing,
         header={"content": "mean of a reconstruction"},
         source=path.name,

@@ -8,10 +8,11 @@ unit of lengths) is guessed unless given, and said.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from ..modality import Modality
 from . import limits
 from .dicom_header import numbers
 from .gzipped import beginning, is_gzip, unpacked
@@ -46,7 +47,7 @@ def is_nifti(path: Path) -> bool:
 def read_nifti(
     path: str | Path,
     slices: Slices = None,
-    modality: Literal["CT", "MR"] | None = None,
+    modality: Modality | str | None = None,
     volume: int | None = None,
     time: int | None = None,
     pixel_mm: float | None = None,
@@ -79,7 +80,7 @@ def read_nifti(
     data = data[choose(len(data), slices, path.name)]
     spacing, assumed, more = spacing_of(image.header, is_sized, path.name, pixel_mm)
     if modality is None:
-        modality = "CT" if data.min() < _CT_BELOW else "MR"
+        modality = Modality.CT if data.min() < _CT_BELOW else Modality.MR
         sign = "go" if modality == "CT" else "do not go"
         remarks.append(
             f"whether CT or MR is not stored; {modality} assumed, as the values {sign} below {_CT_BELOW} (--modality "
@@ -91,7 +92,7 @@ def read_nifti(
     return Volume(
         data=np.maximum(data, -1024) if modality == "CT" else data,
         units="HU" if modality == "CT" else "magnitude",
-        modality=modality,
+        modality=Modality(modality),
         spacing=spacing,
         source=path.name,
         pixel_assumed=assumed,

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from ..geometry import ParallelBeam
+from ..modality import Modality
 from . import limits
 from .counts import line_integrals
 from .hdf5 import text, whole
@@ -103,7 +104,7 @@ def parallel_scan(
         )
     beam = partial(ParallelBeam, tuple(one_turn(degrees)), counts.shape[2], pixel or 1.0, offset=offset)
     return Scan(
-        "ct",
+        Modality.CT,
         measured.data,
         matrix,
         pixel or 1.0,

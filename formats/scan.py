@@ -19,13 +19,14 @@ from typing import Any, Literal
 import numpy as np
 
 from ..geometry import Geometry
+from ..modality import Modality
 from . import plausible
 
 Header = dict[str, str | float | int]
 
-_NOISES: dict[str, dict[str, dict[str, float | None]]] = {  # kind -> law -> its numbers, None: no default
-    "ct": {"gaussian": {"sigma": None}, "photon": {"photons": None, "electronic": 0.0}},
-    "mri": {"complex_gaussian": {"sigma": None}},
+_NOISES: dict[Modality, dict[str, dict[str, float | None]]] = {  # law -> its numbers, None: no default
+    Modality.CT: {"gaussian": {"sigma": None}, "photon": {"photons": None, "electronic": 0.0}},
+    Modality.MR: {"complex_gaussian": {"sigma": None}},
 }
 _PERSONAL = ("patient", "birth", "institution", "physician", "operator", "accession", "studydate", "studyid")
 
@@ -44,7 +45,7 @@ class Scan:
     """Measured (or simulated) data with all that a reconstruction needs to know about them.
 
     Attributes:
-        kind: "ct" or "mri".
+        modality: CT or MR.
         data: ct (slices, views, detectors) float32, line integrals; mri (slices, coils, ky, kx) complex64.
         matrix: (H, W), the grid asked for.
         pixel_mm: side of its square pixels [mm].
@@ -69,7 +70,7 @@ class Scan:
             them, `check` raises the first.
     """
 
-    kind: Literal["ct", "mri"]
+    modality: Modality
     data: np.ndarray
     matrix: tuple[int, int]
     pixel_mm: float
@@ -87,14 +88,22 @@ class Scan:
     calibration: np.ndarray | None = None
     faults: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modality", Modality(self.modality))
+
     def __repr__(self) -> str:
-        says = [f"{self.source!r}, {self.kind}, {_sizes(self.data)}"]
+        says = [f"{self.source!r}, {self.modality}, {_sizes(self.data)}"]
         says += [repr(self.geometry)] if self.geometry else []
         parts = ("mask", "maps", "calibration", "counts", "truth")
         held = [name for name in parts if getattr(self, name) is not None]
         says += [f"with {', '.join(held)}"] if held else []
         says += [f"noise {self.noise.get('type')}"] if self.noise else []
         return f"Scan({'; '.join([*says, f'to {_pixels(self.matrix)} of {self.pixel_mm:.4g} mm'])})"
+
+    @property
+    def kind(self) -> str:
+        """ "ct" or "mri": the word of simulations and files."""
+        return self.modality.kind
 
     @property
     def slices(self) -> int:
@@ -120,7 +129,7 @@ class Volume:
     Attributes:
         data: (Z, H, W) float32.
         units: "HU", "magnitude" or "1/mm".
-        modality: "CT" or "MR".
+        modality: CT or MR.
         spacing: (dz, dy, dx) [mm].
         slice_assumed: dz is a guess, and never written as if it were measured.
         pixel_assumed, remarks: as of a `Scan`.
@@ -128,7 +137,7 @@ class Volume:
 
     data: np.ndarray
     units: Literal["HU", "magnitude", "1/mm"]
-    modality: Literal["CT", "MR"]
+    modality: Modality
     spacing: tuple[float, float, float]
     header: Header = field(default_factory=dict)
     source: str = "volume"
@@ -136,6 +145,9 @@ class Volume:
     slice_assumed: bool = False
     pixel_assumed: bool = False
     remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modality", Modality(self.modality))
 
     def __repr__(self) -> str:
         mm = " x ".join(f"{side:.4g}" for side in self.spacing)
@@ -178,16 +190,16 @@ def problems(item: Scan | Volume) -> list[str]:
 def _find(item: Scan | Volume) -> Iterator[str]:
     if isinstance(item, Volume):
         yield from _volume(item)
-    elif item.kind == "ct":
+    elif item.modality is Modality.CT:
         yield from _ct(item)
-    elif item.kind == "mri":
+    elif item.modality is Modality.MR:
         yield from _mri(item)
     else:
-        yield f"got kind {item.kind!r}, expected 'ct' or 'mri'"
+        yield f"got a scan of modality {item.modality}, expected CT or MR"
     if isinstance(item, Scan):
         yield from item.faults
-        if item.noise is not None and item.kind in _NOISES:
-            yield from _noise(item.noise, item.kind)
+        if item.noise is not None and item.modality in _NOISES:
+            yield from _noise(item.noise, item.modality)
     for key in item.header:
         if is_personal(key):
             yield f"got header key {key!r}, which can identify a person; remove it"
@@ -305,12 +317,12 @@ def _outside(kspace: np.ndarray, mask: np.ndarray) -> bool:
     return any(bool(np.any(one[:, ~measured])) for one, measured in zip(kspace, masks, strict=True))
 
 
-def _noise(noise: dict[str, Any], kind: str) -> Iterator[str]:
-    laws, law = _NOISES[kind], noise.get("type")
+def _noise(noise: dict[str, Any], modality: Modality) -> Iterator[str]:
+    laws, law = _NOISES[modality], noise.get("type")
     if not isinstance(law, str) or law not in laws:
         yield (
-            f"got noise of type {law!r}, expected {' or '.join(map(repr, laws))} in {kind.upper()}; state one of them, "
-            "or leave noise out and it is estimated"
+            f"got noise of type {law!r}, expected {' or '.join(map(repr, laws))} in {modality.kind.upper()}; state "
+            "one of them, or leave noise out and it is estimated"
         )
         return
     for name, default in laws[law].items():

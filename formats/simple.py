@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from ..geometry import FanBeam, ParallelBeam
+from ..modality import Modality
 from .hdf5 import Attributed, dataset, number, open_hdf5, take, text, whole
 from .kspace import kspace_scan
 from .reader import Slices, choose, geometry_or_faults
@@ -99,7 +100,7 @@ def sinogram_of(
     index = choose(1 if data.ndim == 2 else len(data), slices, source)
     sinogram = whole(data)[None][index] if data.ndim == 2 else take(data, index)
     return Scan(
-        "ct",
+        Modality.CT,
         sinogram.astype(np.float32),
         matrix,
         pixel,

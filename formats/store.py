@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from ..geometry import FanBeam, Geometry, GeometryError, ParallelBeam
+from ..modality import Modality
 from .hdf5 import dataset, number, numbers, open_hdf5, take, text
 from .reader import Slices, choose, geometry_or_faults
 from .scan import FormatError, Scan, check
@@ -51,7 +52,9 @@ def write_scan(path: str | Path, scan: Scan) -> None:
             if array is not None:
                 _images(file, name, array)
         file["data"].attrs["axes"] = _AXES[scan.kind]
-        file["data"].attrs["units"] = "line integral, dimensionless" if scan.kind == "ct" else "arbitrary"
+        file["data"].attrs["units"] = (
+            "line integral, dimensionless" if scan.modality is Modality.CT else "arbitrary"
+        )
         if scan.mask is not None:
             file.create_dataset("mask", data=np.asarray(scan.mask, dtype=bool), compression="gzip")
         groups = {"geometry": _table(scan.geometry), "noise": scan.noise, "header": scan.header}
@@ -75,8 +78,10 @@ def read_scan(path: str | Path, slices: Slices = None) -> Scan:
         mask = dataset(file, "mask", source)[()] if "mask" in file else None
         spacing = numbers(file, "spacing_mm", source, 3) if "spacing_mm" in file.attrs else None
         kind = text(file.attrs["kind"])
+        if kind not in _AXES:
+            raise FormatError(f"{source}: got kind {kind!r}, expected 'ct' or 'mri'")
         return Scan(
-            kind=kind,  # pyright: ignore[reportArgumentType]  (check() refuses another kind)
+            modality=Modality(kind),
             data=take(data, index),
             matrix=(rows, columns),
             pixel_mm=number(file, "pixel_mm", source),

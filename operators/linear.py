@@ -22,6 +22,8 @@ from typing import Any, cast, overload
 import torch
 from torch import Tensor, nn
 
+from .solve import largest_eigenvalue
+
 Shape = tuple[int, ...]
 
 
@@ -67,6 +69,11 @@ class LinearOperator(nn.Module):
         """The operator for a part of the batch, `x[index]`. Override together with `repeat`."""
         return self
 
+    def filled(self, y: Tensor) -> tuple[LinearOperator, Tensor]:
+        """A measurement whose lost numbers are interpolated, and its operator: what a few iterations can begin with.
+        Only operators that know of lost numbers (lost rays) need to override this."""
+        return self, y
+
     # --- what everybody calls
     def forward(self, x: Tensor) -> Tensor:
         """A x, differentiable. Raises ValueError for a wrong shape or a complex image in a real operator."""
@@ -95,10 +102,12 @@ class LinearOperator(nn.Module):
         return torch.device("cpu")
 
     def norm(self, iterations: int = 20, seed: int = 0) -> float:
-        """The largest singular value, by the power method from a seeded random image."""
-        from .solve import power_norm
-
-        return power_norm(self, iterations, seed)
+        """||A||_2, the largest singular value, by the power method on A^H A from a seeded random image. Where A holds
+        something per item, of the first item."""
+        generator = torch.Generator().manual_seed(seed)
+        dtype = torch.complex64 if self.domain_complex else torch.float32
+        x = torch.randn(1, *self.domain, generator=generator, dtype=dtype).to(self.device)
+        return float(largest_eigenvalue(self.items(slice(0, 1)).normal, x, iterations).sqrt())
 
     @overload
     def __matmul__(self, other: LinearOperator) -> LinearOperator: ...

@@ -78,6 +78,38 @@ class RadonWithGaps(LinearOperator):
     def apply_adjoint(self, y: Tensor) -> Tensor:
         return self.operator.apply_adjoint(self.valid * y)
 
+    def filled(self, y: Tensor) -> tuple[LinearOperator, Tensor]:
+        """Lost rays interpolated along the detector (`fill_gaps`), but for views without any."""
+        views = self.valid.any(1, keepdim=True).expand(self.range)
+        return RadonWithGaps(self.operator, views), fill_gaps(y, self.valid)
+
+
+def fill_gaps(sinogram: Tensor, valid: Tensor) -> Tensor:
+    """Lost rays, interpolated linearly between the next measured ones on both sides in the same view. Beyond the
+    detector's ends there are zeros, so that a view without any measured ray is zero.
+
+    Args:
+        sinogram: (B, views, detectors).
+        valid: (views, detectors) bool, True where measured.
+
+    Raises:
+        ValueError: for a `valid` of another shape.
+    """
+    if valid.shape != sinogram.shape[1:]:
+        raise ValueError(
+            f"fill_gaps: got valid of shape {tuple(valid.shape)}, expected {tuple(sinogram.shape[1:])}: (views, "
+            "detectors)"
+        )
+    y = torch.nn.functional.pad(sinogram, (1, 1))
+    known = torch.nn.functional.pad(valid, (1, 1), value=True)
+    n = known.shape[-1]
+    k = torch.arange(n, device=y.device).expand_as(known)
+    left = torch.where(known, k, 0).cummax(-1).values
+    right = torch.where(known, k, n - 1).flip(-1).cummin(-1).values.flip(-1)
+    part = ((k - left) / (right - left).clamp_min(1)).to(y.dtype)
+    before, after = (y.gather(-1, index.expand_as(y)) for index in (left, right))
+    return torch.lerp(before, after, part.expand_as(y))[..., 1:-1]
+
 
 def simulate_sinogram(image: Tensor, geometry: Geometry, grid: Grid, oversample: int = 2) -> Tensor:
     """Clean line integrals of a piecewise constant object, from finer pixels and finer detector elements.

@@ -1,4 +1,4 @@
-"""Linear solvers on batches: conjugate gradients and the power method.
+"""Linear solvers on batches: conjugate gradients and the power method, of any linear map x -> M x.
 
 Every inner product is taken per item of the batch and rounded alike in any batch, so that a result never depends on its
 batch mates; items that have converged stop moving while the others go on.
@@ -7,13 +7,9 @@ batch mates; items that have converged stop moving while the others go on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from .linear import LinearOperator
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
@@ -42,6 +38,7 @@ def conjugate_gradients(
     x0: Tensor | None = None,
     iterations: int = 10,
     tolerance: float = 1e-6,
+    preconditioner: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Solve M x = b for a Hermitian positive (semi-)definite M (Hestenes & Stiefel 1952).
 
@@ -50,13 +47,16 @@ def conjugate_gradients(
         rhs: b, (B, ...).
         x0: start, (B, ...); zero by default.
         iterations: at most so many applications of M (one more when x0 is given).
-        tolerance: an item stops when ||b - M x|| <= tolerance ||b||.
+        tolerance: an item stops when ||b - M x|| <= tolerance ||b||, both in the norm of P.
+        preconditioner: r -> P r, Hermitian, positive definite and near to the inverse of M; none by default.
     """
+    P = preconditioner or (lambda r: r)
     x = torch.zeros_like(rhs) if x0 is None else x0
     r = rhs if x0 is None else rhs - normal(x0)
-    p, rho = r, inner(r, r)
-    stop = tolerance**2 * inner(rhs, rhs)
-    for _ in range(iterations):
+    p = P(r)
+    rho = inner(r, p)
+    stop = tolerance**2 * (rho if x0 is None else inner(rhs, P(rhs)))
+    for left in reversed(range(iterations)):
         active = rho > stop
         if not bool(active.any()):
             break
@@ -64,26 +64,23 @@ def conjugate_gradients(
         curvature = inner(p, q)
         alpha = torch.where(active & (curvature > 0), rho / curvature.clamp_min(1e-38), 0)
         x = x + alpha * p
-        r = r - alpha * q
-        rho_next = inner(r, r)
-        p = r + torch.where(active, rho_next / rho.clamp_min(1e-38), 0) * p
-        rho = rho_next
+        if left:
+            r = r - alpha * q
+            z = P(r)
+            rho, before = inner(r, z), rho
+            p = z + torch.where(active, rho / before.clamp_min(1e-38), 0) * p
     return x
 
 
-def power_norm(operator: LinearOperator, iterations: int = 20, seed: int = 0) -> float:
-    """||A||_2 by the power method on A^H A, from a seeded random image.
+def largest_eigenvalue(normal: Callable[[Tensor], Tensor], x: Tensor, iterations: int = 20) -> Tensor:
+    """The largest eigenvalue of a Hermitian positive M, item by item, (B, 1, ..., 1): the power method, from below.
 
-    Where A holds something per item, the norm is that of the first item.
+    Args:
+        normal: x -> M x.
+        x: where to begin, (B, ...), with a part of every eigenvector: noise.
     """
-    device = operator.device
-    generator = torch.Generator().manual_seed(seed)
-    dtype = torch.complex64 if operator.domain_complex else torch.float32
-    x = torch.randn(1, *operator.domain, generator=generator, dtype=dtype).to(device)
-    first = operator.items(slice(0, 1))
     value = torch.zeros(())
     for _ in range(iterations):
-        x = x / inner(x, x).sqrt().clamp_min(1e-38)
-        x = first.normal(x)
+        x = normal(x / inner(x, x).sqrt().clamp_min(1e-38))
         value = inner(x, x).sqrt()
-    return float(value.max().sqrt())
+    return value

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..modality import Modality
+
 CARDS = Path(__file__).parent / "cards"
 WEIGHTS = Path(__file__).parent / "weights"
 _LARGEST = 1e30
@@ -29,7 +31,7 @@ class Card:
     imported network's table has an entry `noise`, the law it was trained under (`priors.published`)."""
 
     name: str
-    modality: str  # "CT", "MR" or "RGB" (pictures in colour)
+    modality: Modality  # CT, MR or RGB (pictures in colour)
     channels: int
     sigma_data: float
     intensity: dict[str, Any]
@@ -45,6 +47,9 @@ class Card:
     measurement: dict[str, Any] = field(default_factory=dict)  # what a supervised network was trained for
     file: str = ""
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modality", Modality(self.modality))
 
     def __repr__(self) -> str:
         what = "supervised network" if self.measurement else "prior"
@@ -162,7 +167,7 @@ def _table(value: Any) -> bool:
 
 ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {  # entry -> what it may be, in code and in words
     "name": (_text, "a name"),
-    "modality": (lambda v: v in ("CT", "MR", "RGB"), "CT, MR or RGB"),
+    "modality": (lambda v: v in list(Modality), "CT, MR or RGB"),
     "channels": (
         lambda v: _count(v) and v <= _MOST["channels"],
         f"a whole number from 1 to {_MOST['channels']}",

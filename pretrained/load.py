@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..modality import Modality
 from ..named import import_named, is_named, source_hash
 from ..priors.checkpoint import write_tensors
 from ..priors.intensity import Attenuation, GreyLevels, Intensity, RobustMaximum
@@ -139,8 +140,8 @@ def _made(make: Any, name: str) -> Any:
 
 def _own_card(prior: NetworkPrior | OwnPrior, name: str) -> Card:
     """What is known of it: its units, and a hash of the module's source."""
-    modality = {1: "CT", 2: "MR"}.get(prior.channels, "RGB")
-    window = {"CT": (-1024.0, 3071.0), "RGB": (0.0, 255.0)}.get(modality, (0.0, 1.0))
+    modality = {1: Modality.CT, 2: Modality.MR}.get(prior.channels, Modality.RGB)
+    window = {Modality.CT: (-1024.0, 3071.0), Modality.RGB: (0.0, 255.0)}.get(modality, (0.0, 1.0))
     intensity, network = _table(prior.intensity), {"name": name}
     card = Card(name, modality, prior.channels, 0.5, intensity, network, window, description="your own")
     return replace(card, sha256=source_hash(name))

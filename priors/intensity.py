@@ -16,10 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..modality import Modality
+
 
 class Intensity(Protocol):
     """
     Attributes:
+        modality: of the images.
         units: of stored images, as a volume of them says it.
         window: physical values that pictures show as black and as white.
         grey_level: what a step is, in words.
@@ -28,6 +31,7 @@ class Intensity(Protocol):
         sigma_min: the least noise at which a likelihood asks the prior, in network units; below it lies a step.
     """
 
+    modality: ClassVar[Modality]
     units: ClassVar[str]
     window: ClassVar[tuple[float, float]]
     grey_level: ClassVar[str]
@@ -65,6 +69,7 @@ class Attenuation:
     hu_per_unit: float = 1000.0
     mu_water: float = 0.0193
     hu_at_zero: float = 0.0  # what network 0 is
+    modality: ClassVar = Modality.CT
     units: ClassVar = "HU"
     window: ClassVar = (-1000.0, 1000.0)
     grey_level: ClassVar = "1 HU"
@@ -103,6 +108,7 @@ class GreyLevels:
 
     per_unit: float = 127.5
     at_zero: float = 127.5  # what network 0 is
+    modality: ClassVar = Modality.RGB
     units: ClassVar = "RGB, 0 to 255"
     window: ClassVar = (0.0, 255.0)
     grey_level: ClassVar = "1 in 256"
@@ -138,6 +144,7 @@ class RobustMaximum:
 
     quantile: float = 0.998
     factor: float = 1.25
+    modality: ClassVar = Modality.MR
     units: ClassVar = "magnitude"
     window: ClassVar = (0.0, 1.0)
     grey_level: ClassVar = "0.001 of the prior's scale"

@@ -102,6 +102,9 @@ class VP:
         return self._time_of_integral(torch.log1p(level**2))  # (sigma / alpha)² = e^B - 1
 
 
+DDPM = VP()  # whose times, uniform, give the levels of DDPM (Ho et al. 2020), but for the discretisation
+
+
 @dataclass(frozen=True)
 class SubVP(VP):
     """sub-VP: VP's drift with less noise (Song et al. 2021, eq. 13)."""

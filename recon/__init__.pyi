@@ -21,7 +21,7 @@ from .metrics import (
 )
 from .posterior.ald import ALD as ALD
 from .posterior.auto import Auto as Auto
-from .posterior.base import PosteriorMethod as PosteriorMethod
+from .posterior.method import PosteriorMethod as PosteriorMethod
 from .posterior.daps import DAPS as DAPS
 from .posterior.ddnm import DDNM as DDNM
 from .posterior.ddrm import DDRM as DDRM

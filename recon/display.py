@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..formats.scan import Scan
+from ..modality import Modality
 from ..operators.attenuation import MU_WATER, hu_from_mu
 from ..pretrained.card import Card
 from .domain import Figures
@@ -53,12 +54,12 @@ class Display:
         self.water = float(problem.water or known or MU_WATER)
         stated = problem.facts.get("mu_water", "the scan") if problem.water else None
         self.water_origin = stated or (f"the prior {card.name}" if card and known else "the usual for CT")
-        self.units: Literal["HU", "magnitude"] = "HU" if scan.kind == "ct" else "magnitude"
+        self.units: Literal["HU", "magnitude"] = "HU" if scan.modality is Modality.CT else "magnitude"
         self.truth = None if scan.truth is None else self.image(torch.from_numpy(np.asarray(scan.truth)))
 
     def image(self, x: torch.Tensor) -> np.ndarray:
         """(B, H, W) physical -> display."""
-        if self.scan.kind == "ct":
+        if self.scan.modality is Modality.CT:
             return np.asarray(hu_from_mu(x.cpu().numpy(), self.water), np.float32)
         return self.crop(x.abs().cpu().numpy())
 
@@ -66,7 +67,7 @@ class Display:
         """A standard deviation -> display units."""
         return (
             std.cpu().numpy() * (1000 / self.water)
-            if self.scan.kind == "ct"
+            if self.scan.modality is Modality.CT
             else self.crop(std.cpu().numpy())
         )
 
@@ -80,7 +81,7 @@ class Display:
         """The pictures and figures of one method."""
         image, slices = self.image(x), {}
         if self.truth is not None:
-            slices = (ct_slices if self.scan.kind == "ct" else mri_slices)(image, self.truth)
+            slices = (ct_slices if self.scan.modality is Modality.CT else mri_slices)(image, self.truth)
         residual = data_residual(self.problem.operator, x.to(self.problem.y.device), self.problem.y)
         slices |= {"residual": residual}
         means = {key: float(values.mean()) for key, values in slices.items()}
@@ -89,7 +90,7 @@ class Display:
     @property
     def window(self) -> tuple[float, float]:
         """Grey values of the pictures."""
-        if self.scan.kind == "ct":
+        if self.scan.modality is Modality.CT:
             return WINDOW_HU
         reference = (
             self.truth

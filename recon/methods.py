@@ -1,79 +1,109 @@
-"""The methods by the name that `--method` takes, posterior methods and baselines; nothing is imported before one is
-chosen."""
+"""The methods by the name that `--method` takes: those of `posterior/` and `baselines/`, one class each, that say
+`name`, `line` (in --help), `reference` and `suite` themselves. These are literals and read from the source, so that
+--help imports nothing heavy; a class is imported when it is chosen. A method of your own is `package.module:Class`.
+"""
 
 from __future__ import annotations
 
+import ast
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..named import import_named, is_named
-from .options import parse
 
 if TYPE_CHECKING:
     from .baselines.methods import Baseline
     from .baselines.supervised import Supervised
-    from .posterior.base import PosteriorMethod
+    from .posterior.method import PosteriorMethod
 
-METHODS = {  # name -> (module, class, its line in --help)
-    "dds": ("dds", "DDS", "few conjugate gradients inside DDIM, warm start (Chung 2024); the default"),
-    "auto": ("auto", "Auto", "DDS made faster for 20 evaluations: the best PSNR of so few, no sample"),
-    "projection": ("projection", "Projection", "projection before each step (Song 2022)"),
-    "diffpir": ("diffpir", "DiffPIR", "half-quadratic splitting (Zhu 2023)"),
-    "ddrm": ("ddrm", "DDRM", "denoising in the singular basis (Kawar 2022)"),
-    "ddnm": ("ddnm", "DDNM", "range from the data, null space from the network: DDNM+ (Wang 2023)"),
-    "pigdm": ("pigdm", "PiGDM", "guidance through the pseudoinverse (Song J. 2023)"),
-    "mmps": ("mmps", "MMPS", "guidance with the network's own covariance (Rozet 2024)"),
-    "dps": ("dps", "DPS", "gradient of the residual (Chung 2023)"),
-    "mcg": ("mcg", "MCG", "that gradient and a projection (Chung 2022)"),
-    "daps": ("daps", "DAPS", "decoupled annealing (Zhang 2025)"),
-    "pnpdm": ("pnpdm", "PnPDM", "split Gibbs sampling (Wu 2024)"),
-    "ula": ("ula", "ULA", "Langevin dynamics preconditioned by the data (Blumenthal 2025)"),
-    "ald": ("ald", "ALD", "annealed Langevin dynamics (Jalal 2021)"),
-    "reddiff": ("reddiff", "REDdiff", "an estimate by optimisation, no sample (Mardani 2024)"),
-    "score-sde": ("score_sde", "ScoreSDE", "replacement after each step (Song 2021)"),
-}
+    Method = PosteriorMethod | Baseline | Supervised
+
+DEFAULT, PUBLISHED = "dds", "-paper"
 
 
-BASELINES = {  # the same, without a prior
-    "fbp": (
-        "methods",
-        "FBP",
-        "CT: filtered backprojection; filter=ramp, shepp-logan, cosine, hamming or hann",
-    ),
-    "sirt": ("methods", "SIRT", "CT: simultaneous iterations, weighted by the noise, nonnegative"),
-    "cgls": ("methods", "CGLS", "CT: conjugate gradients on least squares, weighted by the noise"),
-    "fista-tv": ("methods", "FistaTV", "total variation by FISTA, weighted by the noise"),
-    "admm-tv": ("methods", "AdmmTV", "the same total variation by ADMM"),
-    "zero-filled": ("methods", "ZeroFilled", "MRI: missing k-space taken as zero"),
-    "cg-sense": ("methods", "CGSense", "MRI: regularised least squares"),
-    "l1-wavelet": ("methods", "L1Wavelet", "MRI: compressed sensing with wavelets"),
-    "tv": ("methods", "TotalVariation", "MRI: compressed sensing with total variation"),
-    "supervised": ("supervised", "Supervised", "a network of `scanprior train --supervised`, by --prior"),
-}
+class Entry(NamedTuple):
+    """A method, not imported: where it is, and what it says of itself."""
+
+    module: str
+    kind: str
+    line: str
+    reference: str
+    suite: tuple[str, ...]
+
+
+def _entries(folder: str) -> dict[str, Entry]:
+    """Name -> entry, by name; the default first, published variants last."""
+    found = {}
+    for path in sorted((Path(__file__).parent / folder).glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and "name" in (said := _literals(node)):
+                found[said["name"]] = Entry(
+                    f".{folder}.{path.stem}",
+                    node.name,
+                    said["line"],
+                    said.get("reference", ""),
+                    tuple(said.get("suite", ("",))),
+                )
+    return {
+        name: found[name]
+        for name in sorted(found, key=lambda name: (name != DEFAULT, name.endswith(PUBLISHED), name))
+    }
+
+
+def _literals(node: ast.ClassDef) -> dict[str, Any]:
+    """The class attributes that are literals, without an annotation."""
+    out = {}
+    for item in node.body:
+        if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
+            try:
+                out[item.targets[0].id] = ast.literal_eval(item.value)
+            except ValueError:
+                continue
+    return out
+
+
+METHODS = _entries("posterior")
+BASELINES = _entries("baselines")
 
 
 def lines() -> str:
     """The methods for --help, one a line."""
-    parts = [
-        [f"  {name:<11} {line}" for name, (_, _, line) in table.items()] for table in (METHODS, BASELINES)
+
+    def line(name: str, entry: Entry) -> str:
+        return f"  {name:<13} {entry.line}" + (f" ({entry.reference})" if entry.reference else "")
+
+    posterior, baselines = ([line(*item) for item in table.items()] for table in (METHODS, BASELINES))
+    return "\n".join([*posterior, "", "\b", "Without a prior of images:", *baselines])
+
+
+def suite_labels() -> list[str]:
+    """What the benchmark suites run where they name no methods: `name` or `name:options`, baselines first."""
+    return [
+        f"{name}:{options}" if options else name
+        for table in (BASELINES, METHODS)
+        for name, entry in table.items()
+        for options in entry.suite
     ]
-    return "\n".join([*parts[0], "", "\b", "Without a prior of images:", *parts[1]])
 
 
-def method_of(
-    name: str, options: str, before: dict[str, Any] | None = None
-) -> PosteriorMethod | Baseline | Supervised:
-    """The method `name` with settings such as `steps=50,eta=1`, which overrule those of `before`; one of the user's own
-    by `package.module:Name`. Raises ValueError for an unknown name or setting."""
-    folders = {"posterior": METHODS, "baselines": BASELINES}
-    for folder, table in folders.items():
-        if name in table:
-            module, kind, _ = table[name]
-            module = import_module(f".{folder}.{module}", __package__)
-            return parse(options, getattr(module, kind), "--options", before)
+@cache
+def class_of(name: str) -> type[Any]:
+    """The class of a method; one of the user's own by `package.module:Name`. Raises ValueError for an unknown name."""
+    if entry := {**METHODS, **BASELINES}.get(name):
+        return getattr(import_module(entry.module, __package__), entry.kind)
     if is_named(name):
-        return parse(options, _own(name), "--options", before)
+        return _own(name)
     raise ValueError(f"--method: got {name!r}, expected one of {', '.join((*METHODS, *BASELINES))}")
+
+
+def method_of(name: str, options: str, before: dict[str, Any] | None = None) -> Method:
+    """The method `name` with settings such as `steps=50,eta=1`, which overrule those of `before`. Raises ValueError for
+    an unknown name or setting."""
+    from .options import parse
+
+    return parse(options, class_of(name), "--options", before)
 
 
 def _own(name: str) -> type[PosteriorMethod] | type[Baseline]:

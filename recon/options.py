@@ -1,11 +1,61 @@
-"""Options written as `views=23,photons=1e5,fan` -> a frozen dataclass; unknown names are errors that list the known."""
+"""Options written as `views=23,photons=1e5,fan` -> a frozen dataclass, whose annotations say what a value may be:
+
+    int, float, str     a number, a word
+    bool                true, yes, 1; false, no, 0; a bare name is true
+    X | None            or `auto`, which is None: the default finds it
+    SDE                 a law of noise: ve, vp, sub-vp
+
+Unknown names and values of another type are errors that list the keys with their types. What a key means is read from
+the `Attributes:` of the docstrings of the class and its bases.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+import re
+import types
+from collections.abc import Callable
+from inspect import cleandoc
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+
+from ..priors.sde import SDE, VE, VP, SubVP
 
 T = TypeVar("T")
+Space = dict[str, tuple[float, float]]  # setting -> least, greatest
+LAWS: dict[str, SDE] = {"ve": VE(), "vp": VP(), "sub-vp": SubVP()}
+AUTO = "auto"
+
+
+class Setting(NamedTuple):
+    """A key of an options string: its type in words, its default as it would be written, and its line of the docs."""
+
+    name: str
+    kind: str
+    default: str
+    doc: str
+
+
+def settings_of(kind: type) -> list[Setting]:
+    """The settings of a dataclass that an options string may set, in the order of its fields."""
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        docs |= attribute_docs(base.__doc__ or "")
+    return [
+        Setting(f.name, _words(hint), written(f.default), docs.get(f.name, ""))
+        for f, hint in _fields(kind).values()
+    ]
+
+
+def attribute_docs(docstring: str) -> dict[str, str]:
+    """The entries of a docstring's `Attributes:`, each in one line; of `a, b: text` for both."""
+    _, _, section = cleandoc(docstring).partition("Attributes:\n")
+    section = re.split(r"\n(?=\S)", section)[0]
+    docs = {}
+    for entry in re.split(r"\n(?=    \S)", "\n" + section):
+        names, colon, text = entry.strip().partition(": ")
+        if colon:
+            docs |= {name.strip(): " ".join(text.split()) for name in names.split(",")}
+    return docs
 
 
 def names(text: str) -> set[str]:
@@ -14,45 +64,91 @@ def names(text: str) -> set[str]:
 
 
 def parse(text: str, kind: type[T], what: str, before: dict[str, Any] | None = None) -> T:
-    """The dataclass `kind` with the fields that `text` names, of those with a number, a switch or a word as default.
-    A bare name means true. `before`: settings of the same fields that `text` may overrule.
+    """The dataclass `kind` with the fields that `text` names. `before`: settings of the same fields that `text` may
+    overrule.
 
     Raises ValueError for an unknown name or a value of the wrong type.
     """
-    fields = {
-        f.name: f
-        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if isinstance(f.default, bool | int | float | str)
-    }
+    fields = _fields(kind)
+    known = ", ".join(f"{name} ({_words(hint)})" for name, (_, hint) in fields.items()) or "none"
     values: dict[str, Any] = dict(before or {})
     if unknown := sorted(values.keys() - fields.keys()):
-        raise ValueError(f"{what}: a preset has {unknown[0]!r}, expected some of {', '.join(fields)}")
+        raise ValueError(f"{what}: a preset has {unknown[0]!r}, expected some of {known}")
     for part in filter(None, (p.strip() for p in text.split(","))):
-        name, _, value = part.partition("=")
+        name, _, value = (word.strip() for word in part.partition("="))
         if name not in fields:
-            raise ValueError(f"{what}: got {name!r}, expected some of {', '.join(fields)}")
-        default = fields[name].default
+            raise ValueError(f"{what}: got {name!r}, expected some of {known}")
         try:
-            values[name] = _convert(value, default)
-        except (ValueError, OverflowError):
+            values[name] = _convert(value, fields[name][1])
+        except (ValueError, OverflowError, KeyError):
+            default = written(fields[name][0].default)
             raise ValueError(
-                f"{what}: got {name}={value!r}, expected a value like {name}={default!r}"
+                f"{what}: got {name}={value!r}, expected {_words(fields[name][1])}, such as {name}={default}"
             ) from None
     return kind(**values)
 
 
-def _convert(value: str, like: Any) -> Any:
-    if isinstance(like, bool):
-        if value.lower() in ("", "true", "yes", "1"):
-            return True
-        if value.lower() in ("false", "no", "0"):
-            return False
+def written(value: Any) -> str:
+    """A value as an options string has it."""
+    if value is None:
+        return AUTO
+    if isinstance(value, bool):
+        return str(value).lower()
+    return next((name for name, law in LAWS.items() if law == value), str(value))
+
+
+def _fields(kind: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """The fields that text can set, with their types."""
+    hints = get_type_hints(kind)
+    return {
+        f.name: (f, hints[f.name])
+        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if f.init and all(part in CONVERTERS for part in _parts(hints[f.name]))
+    }
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; the type itself of another."""
+    return get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+def _words(hint: Any) -> str:
+    return " or ".join(WORDS[part] for part in _parts(hint))
+
+
+def _convert(value: str, hint: Any) -> Any:
+    parts = _parts(hint)
+    if types.NoneType in parts and value.lower() == AUTO:
+        return None
+    return CONVERTERS[parts[0]](value)
+
+
+def _whole(value: str) -> int:
+    number = float(value)
+    if number != int(number):
         raise ValueError(value)
-    if isinstance(like, int):
-        number = float(value)
-        if number != int(number):
-            raise ValueError(value)
-        return int(number)
-    if isinstance(like, float):
-        return float(value)
-    return value
+    return int(number)
+
+
+def _switch(value: str) -> bool:
+    return {"": True, "true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+        value.lower()
+    ]
+
+
+CONVERTERS: dict[Any, Callable[[str], Any]] = {
+    bool: _switch,
+    int: _whole,
+    float: float,
+    str: str,
+    SDE: lambda value: LAWS[value.lower()],
+    types.NoneType: str,
+}
+WORDS = {
+    bool: "yes or no",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    SDE: ", ".join(LAWS),
+    types.NoneType: AUTO,
+}

@@ -30,11 +30,10 @@ from ..formats.write import atomic
 from ..geometry import Geometry
 from ..operators.coverage import coverage
 from ..pretrained.cache import home
-from .baselines.weights import measurements
 from .methods import BASELINES, method_of
 from .options import names
-from .posterior.base import MODEL_ERROR
 from .problem import Problem
+from .weights import MODEL_ERROR, measured
 
 SHIPPED = Path(__file__).with_name("presets.toml")
 LEAST_PATIENTS = 4
@@ -49,7 +48,7 @@ class Likeness:
     Attributes:
         modality: "ct" or "mri".
         side: of the image in pixels, the root of their number.
-        undersampling: pixels over measured rays, or over measured positions of k-space.
+        undersampling: pixels over measured rays (recon/weights.py), or over measured positions of k-space.
         coverage: part of the half circle (CT); 1 otherwise.
         noise: standard deviation of the noise over the rms of the data; the model error at least.
     """
@@ -134,14 +133,13 @@ def likeness(problem: Problem) -> Likeness:
     """Of the first slice of a problem."""
     problem = problem.in_own_unit()
     y = problem.y[:1]
-    pixels = math.prod(problem.operator.domain[-2:])
-    side, power = math.sqrt(pixels), float(y.abs().square().mean())
+    pixels, known = math.prod(problem.operator.domain[-2:]), measured(problem.items(slice(0, 1)))[0]
+    side, power = math.sqrt(pixels), float(y.abs().square().sum() / known.sum().clamp_min(1))
     variance = 0.0 if problem.noise is None else float((1 / problem.noise.weights(y)).mean())
     noise = max(math.sqrt(variance / max(power, 1e-30)), MODEL_ERROR)
     if problem.operator.domain_complex:
-        measured = int((y.abs().sum(1) > 0).sum())
-        return Likeness("mri", side, pixels / max(measured, 1), 1.0, noise)
-    return Likeness("ct", side, pixels / max(measurements(problem), 1), _coverage(problem), noise)
+        return Likeness("mri", side, pixels / max(int(known.any(0).sum()), 1), 1.0, noise)
+    return Likeness("ct", side, pixels / max(int(known.sum()), 1), _coverage(problem), noise)
 
 
 def _coverage(problem: Problem) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..operators.linear import LinearOperator
+from ..operators.solve import conjugate_gradients
 
 
 class Noise(Protocol):
@@ -73,6 +74,12 @@ class Problem:
     def items(self, index: slice) -> Problem:
         """A part of the batch."""
         return replace(self, y=self.y[index], operator=self.operator.items(index))
+
+    def least_squares(self, iterations: int = 8) -> Tensor:
+        """A few conjugate gradients on the normal equations, (B, *operator.domain): a scale, and a start where nothing
+        better is at hand. Lost rays count as interpolated: so few iterations leave what they crossed empty."""
+        operator, y = self.operator.filled(self.y)
+        return conjugate_gradients(operator.normal, operator.adjoint(y), iterations=iterations)
 
     def to(self, device: torch.device | str) -> Problem:
         """The problem on another device (the operator is moved in place)."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from ..formats.scan import FormatError, Scan, Volume
 from ..geometry import FanBeam, Grid, ParallelBeam
+from ..modality import Modality
 from ..operators.attenuation import MU_WATER, mu_from_hu
 from ..operators.coils import smooth_maps, smooth_phase
 from ..operators.mri import sigma_for_snr, simulate_kspace
@@ -43,25 +45,27 @@ class CTSimulation:
 
     Attributes:
         views: number of views.
-        photons: per ray; 0 for noise-free data.
-        fan: fan beam (flat detector; `curved` for an arc) instead of parallel rays.
-        arc: covered angle [degrees]; 0 for the usual 180 (parallel) or 360 (fan).
+        photons: per ray; auto: noise-free data.
+        fan: fan beam (flat detector) instead of parallel rays.
+        curved: a fan with a detector on an arc.
+        arc: covered angle [degrees]; auto: the usual 180 (parallel) or 360 (fan).
         electronic: readout noise [photons].
         source_origin, source_detector: of the fan [mm].
-        matrix: of the reconstruction; 0 for the image's (half of it above 400).
+        matrix: of the reconstruction [pixels]; auto: the image's (half of it above 400).
         metal: discs of metal of 2 to 6 mm radius in the body, through all slices; the rays that cross one are lost
             (mask False, data zero), the truth has none: a sinogram whose metal trace has been segmented.
     """
 
+    modality: ClassVar = Modality.CT
     views: int = 23
-    photons: float = 0.0
+    photons: float | None = None
     fan: bool = False
     curved: bool = False
-    arc: float = 0.0
+    arc: float | None = None
     electronic: float = 0.0
     source_origin: float = 595.0
     source_detector: float = 1085.6
-    matrix: int = 0
+    matrix: int | None = None
     metal: int = 0
 
 
@@ -71,16 +75,17 @@ class MRISimulation:
 
     Attributes:
         accel: acceleration.
-        center: fully sampled part of the lines; 0 for .08 (accel < 8) or .04.
+        center: fully sampled part of the lines; auto: .08 (accel < 8) or .04.
         coils: simulated coils, smooth maps around the head.
-        snr: of the sampled k-space [dB]; 0 for noise-free data.
+        snr: of the sampled k-space [dB]; auto: noise-free data.
         mask: equispaced, random, gaussian1d, gaussian2d, poisson or radial (spokes on the Cartesian grid).
     """
 
+    modality: ClassVar = Modality.MR
     accel: float = 4.0
-    center: float = 0.0
+    center: float | None = None
     coils: int = 8
-    snr: float = 30.0
+    snr: float | None = 30.0
     mask: str = "equispaced"
 
 
@@ -109,6 +114,11 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
     """
     if settings.metal < 0:
         raise ValueError(f"ct simulation: got metal={settings.metal}, expected a number of discs, 0 or more")
+    for name in ("photons", "arc", "matrix"):
+        if (value := getattr(settings, name)) is not None and not 0 < value < math.inf:
+            raise ValueError(
+                f"ct simulation: got {name}={value:g}, expected a positive number, or {name}=auto (the default)"
+            )
     if volume.units != "HU":
         raise FormatError(
             f"{volume.source}: got {volume.units} images, expected CT in HU; for MR use an mri simulation"
@@ -119,13 +129,11 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         )
     mu = torch.from_numpy(np.maximum(mu_from_hu(volume.data.astype(np.float32)), 0))
     H, W = mu.shape[1:]
-    factor = (
-        max(1, round(H / settings.matrix)) if settings.matrix else (2 if min(H, W) > LARGEST_MATRIX else 1)
-    )
+    factor = max(1, round(H / settings.matrix)) if settings.matrix else 2 if min(H, W) > LARGEST_MATRIX else 1
     mu = mu[:, : H - H % factor, : W - W % factor]
     grid = Grid((mu.shape[1] // factor, mu.shape[2] // factor), volume.spacing[2] * factor)
     truth = torch.nn.functional.avg_pool2d(mu[:, None], factor)[:, 0] if factor > 1 else mu
-    arc = math.radians(settings.arc) or (2 * math.pi if settings.fan else math.pi)
+    arc = math.radians(settings.arc or (360 if settings.fan else 180))
     if settings.fan:
         geometry = FanBeam.covering(
             grid,
@@ -142,7 +150,7 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
     )
     clean = clean.unflatten(-1, (geometry.detectors, factor)).mean(-1)
     noise: dict | None = {"type": "gaussian", "sigma": 0.0}
-    if settings.photons:
+    if settings.photons is not None:
         model = Photon(settings.photons, settings.electronic)
         clean = model.sample(clean, torch.Generator().manual_seed(seed))
         noise = {"type": "photon", "photons": settings.photons, "electronic": settings.electronic}
@@ -152,7 +160,7 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         mask = ~crossed(geometry, metal_discs(body, volume.spacing[2], settings.metal, seed))
         clean = clean * torch.from_numpy(mask)
     return Scan(
-        kind="ct",
+        modality=Modality.CT,
         data=clean.numpy().astype(np.float32),
         matrix=grid.matrix,
         pixel_mm=grid.pixel,
@@ -185,8 +193,8 @@ def simulate_mri(volume: Volume, settings: MRISimulation, seed: int = 0) -> Scan
         )
     if settings.mask not in MASKS:
         raise ValueError(f"got mask={settings.mask!r}, expected one of {', '.join(MASKS)}")
-    for name, least in (("accel", 1.0), ("coils", 1.0), ("snr", -math.inf)):
-        if not least <= (value := getattr(settings, name)) < math.inf:
+    for name, least in (("accel", 1.0), ("coils", 1.0), ("center", 0.0), ("snr", -math.inf)):
+        if (value := getattr(settings, name)) is not None and not least <= value < math.inf:
             raise ValueError(
                 f"mri simulation: got {name}={value:g}, expected a finite number, at least {least:g}"
             )
@@ -197,19 +205,19 @@ def simulate_mri(volume: Volume, settings: MRISimulation, seed: int = 0) -> Scan
     image = torch.polar(magnitude, phase)
     maps = smooth_maps(settings.coils, magnitude.shape[1:], seed=seed)
     accel = int(settings.accel) if settings.accel == int(settings.accel) else settings.accel
-    center = settings.center or (0.08 if settings.accel < 8 else 0.04)
+    center = (0.08 if settings.accel < 8 else 0.04) if settings.center is None else settings.center
     if settings.mask == "poisson":
         mask = poisson_disc(magnitude.shape[1:], accel, seed=seed)
     else:
         mask = MASKS[settings.mask](magnitude.shape[1:], accel, center, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     sigma = 0.0
-    if settings.snr:
+    if settings.snr is not None:
         clean = simulate_kspace(image, maps, mask)
         sigma = float(sigma_for_snr(clean, mask, settings.snr).mean())
     kspace = simulate_kspace(image, maps, mask, sigma, generator=generator)
     return Scan(
-        kind="mri",
+        modality=Modality.MR,
         data=kspace.numpy().astype(np.complex64),
         matrix=(magnitude.shape[1], magnitude.shape[2]),
         pixel_mm=volume.spacing[2],

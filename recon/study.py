@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..formats.scan import FormatError, Scan
 from ..geometry import Geometry, Grid
+from ..modality import Modality
 from ..operators.acs import acs_size
 from ..operators.coils import espirit_maps
 from ..operators.consistency import angles_reversed
@@ -34,7 +35,7 @@ def problem_of(scan: Scan, device: torch.device | str = "cpu") -> Problem:
         FormatError: where the scan lacks what an operator needs (geometry, calibration lines), or its angles run the
             wrong way round.
     """
-    problem = _ct(scan) if scan.kind == "ct" else _mri(scan)
+    problem = _ct(scan) if scan.modality is Modality.CT else _mri(scan)
     return problem.to(device)
 
 
@@ -110,7 +111,7 @@ def _noise_of(scan: Scan, y: Tensor, mask: Tensor | None = None) -> Law | None:
     """The scan's noise model, or one estimated from its data; None for data stated to be noise-free."""
     stated = scan.noise
     if stated is None:
-        if scan.kind == "ct":
+        if scan.modality is Modality.CT:
             return Gaussian(sinogram_noise(y, mask))
         measured = torch.ones(y.shape[-2:], dtype=torch.bool) if mask is None else mask
         return ComplexGaussian(kspace_noise(y, measured))
@@ -129,8 +130,10 @@ def _words_of(scan: Scan, noise: Law | None) -> str:
         return "none, as the data state"
     if isinstance(noise, Photon):
         return f"{noise.photons:g} photons a ray, readout noise {noise.electronic:g}, as the data state"
-    law = "Gaussian" if scan.kind == "ct" else "complex Gaussian"
-    where = "differences along the detector" if scan.kind == "ct" else "outermost samples of k-space"
+    law = "Gaussian" if scan.modality is Modality.CT else "complex Gaussian"
+    where = (
+        "differences along the detector" if scan.modality is Modality.CT else "outermost samples of k-space"
+    )
     origin = "as the data state" if scan.noise is not None else f"estimated from the {where}"
     return f"{law}, standard deviation {noise.sigma:.4g}, {origin}"
 

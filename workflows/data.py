@@ -27,8 +27,8 @@ HASH = ".sha256"  # in the folder of a set: of what was fetched
 
 
 def example_images(modality: str) -> Path:
-    """The test slices that come with the package, an image set: "ct" in HU, or "mri", T1 brains. One slice a patient, with
-    source and licence in the file; to evaluate with, never to train on. Raises ValueError for another modality."""
+    """The test slices that come with the package, an image set: "ct" in HU, or "mri", T1 brains. One slice a patient,
+    with source and licence in the file; to evaluate with, never to train on. Raises ValueError for another modality."""
     files = {"ct": "ct/ct256_test.h5", "mri": "mri/t1_test.h5"}
     if modality not in files:
         raise ValueError(f"example_images: got {modality!r}, expected one of {', '.join(files)}")

@@ -25,7 +25,7 @@ from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, outside, worse
 from ..recon.methods import method_of
-from ..recon.posterior.base import PosteriorMethod
+from ..recon.posterior.method import PosteriorMethod
 from ..recon.presets import tuned_method
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
@@ -145,7 +145,7 @@ def make_ready(path: Path, request: Request) -> Ready:
     for line in remarks(scan):
         print(f"note: {line}")
     device = device_of(request.device)
-    network, card = _network_of(method, "CT" if scan.kind == "ct" else "MR", request, device)
+    network, card = _network_of(method, scan.modality, request, device)
     problem = problem_of(scan, device)
     if request.mu_water is not None:
         problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})

@@ -19,7 +19,7 @@ from ..formats.read import files_of
 from ..named import is_named, source_hash
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
-from ..recon.posterior.base import PosteriorMethod
+from ..recon.posterior.method import PosteriorMethod
 
 NOT_OF_THE_RESULT = {"device", "batch"}  # a result is no function of them
 OF_SAMPLES = {"samples", "batch", "dtype"}

@@ -70,7 +70,7 @@ def write_results(folder: Path, study: Study) -> None:
     write_reconstruction(folder / "reconstruction.h5", mean, std, samples, display.units, spacing, provenance)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
-    modality = "CT" if scan.kind == "ct" else "MR"
+    modality = scan.modality
     write_dicom(
         mean,
         study.volume,

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from ..formats.scan import Volume
+from ..modality import Modality
 from ..pretrained import load as store
 from ..pretrained.card import Card
 from ..priors.crops import Augmentation, Crops
@@ -79,10 +80,11 @@ class Pairs:
     def problem(self, images: torch.Tensor, seed: int) -> tuple[Problem, torch.Tensor]:
         """Images (B, C, H, W) in network units, measured; and the truth (B, H, W) in physical units."""
         values = self.network.intensity.to_physical(from_channels(images)).numpy()
-        kind = ("HU", "CT") if self.network.intensity.units == "HU" else ("magnitude", "MR")
+        is_ct = self.settings.modality is Modality.CT
         volume = Volume(
-            np.abs(values) if kind[1] == "MR" else values,
-            *kind,
+            values if is_ct else np.abs(values),
+            "HU" if is_ct else "magnitude",
+            self.settings.modality,
             (1.0, self.pixel_mm, self.pixel_mm),
             source="training images",
         )
@@ -112,7 +114,7 @@ def run_supervised(
     refuse_other_run(output, spec)
     settings, config = simulation_of(spec, "--supervised"), config_of(preset, steps)
     card = card_of({**preset, "name": f"{preset['name']}-supervised"}, config)
-    if card.modality != ("CT" if isinstance(settings, CTSimulation) else "MR"):
+    if card.modality != settings.modality:
         raise ValueError(f"--supervised: got {spec}, but the preset is one of {card.modality} images")
     images = ImageSets(data, card)
     with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed

@@ -30,7 +30,7 @@ import torch
 from scanprior.operators.fourier import fft2c, ifft2c
 from scanprior.operators.mri import CartesianMRI
 from scanprior.priors.score import NetworkPrior, from_channels, to_channels
-from scanprior.recon.posterior.base import Posed, least_squares
+from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.problem import Problem
 from torch import Tensor
 
@@ -92,24 +92,23 @@ class Peer:
 def pose(problem: Problem, prior: NetworkPrior, decomposed: bool = False) -> Peer:
     """A problem of one slice for deepinv. `decomposed`: with its singular value decomposition, for CartesianMRI of one
     coil (ValueError for others)."""
-    posed = Posed(problem, prior, least_squares(problem))
+    posed = Posed(problem, prior, problem.least_squares())
     denoiser, channels = Denoiser(prior), prior.channels
-    root = posed.weights.sqrt()
     norm = WIDTH * float(posed.gain.sqrt())
     constant = from_channels(torch.full((1, channels, *problem.operator.domain), LOW))
 
     def A(v: Tensor, **_: object) -> Tensor:
-        return to_channels(root * posed.forward(WIDTH * from_channels(v)) / norm, channels)
+        return to_channels(posed.A(WIDTH * from_channels(v)) / norm, channels)
 
     def A_adjoint(w: Tensor, **_: object) -> Tensor:
-        return to_channels(WIDTH * posed.backward(root * from_channels(w)) / norm, channels)
+        return to_channels(WIDTH * posed.AH(from_channels(w)) / norm, channels)
 
     def normal(v: Tensor) -> Tensor:
-        return to_channels((WIDTH / norm) ** 2 * posed.normal(from_channels(v)), channels)
+        return to_channels((WIDTH / norm) ** 2 * posed.AHA(from_channels(v)), channels)
 
     noise = deepinv.physics.GaussianNoise(1 / norm)
     physics = one_coil(problem, noise) if decomposed else Physics(A, A_adjoint, normal, noise)
-    y = to_channels(root * (posed.y - posed.forward(constant)) / norm, channels)
+    y = to_channels((posed.y - posed.A(constant)) / norm, channels)
     return Peer(physics, y, denoiser, lambda v: posed.physical(from_channels(LOW + WIDTH * v.float())))
 
 

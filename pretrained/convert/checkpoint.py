@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ...modality import Modality
 from ..card import Card
 from ..load import intensity_of
 from . import adm, edm, ncsnv2, score_sde
@@ -116,7 +117,7 @@ def import_checkpoint(
     channels = network.pop("channels")
     card = Card(
         name=name,
-        modality=modality,
+        modality=Modality(modality),
         channels=channels,
         sigma_data=sigma_data,
         intensity=intensity,

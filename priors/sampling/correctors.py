@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..score import Prior, per_item, score
 from ..sde import SDE
-from .loop import Noise
+from .loop import NoiseSource
 from .predictors import transition
 
 
@@ -32,12 +32,12 @@ class Corrector(Protocol):
     """x (B, C, H, W) at time t; s is the next time. Returns (x, x before its noise)."""
 
     def __call__(
-        self, prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, *, noise: Noise
+        self, prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, *, noise: NoiseSource
     ) -> tuple[Tensor, Tensor]: ...
 
 
 def langevin(
-    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, snr: float, noise: Noise
+    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, snr: float, noise: NoiseSource
 ) -> tuple[Tensor, Tensor]:
     """`snr`: length of the score's part of a step, as a fraction of the noise's over sqrt(2) (0.16 in the paper)."""
     a, _ = transition(sde, per_item(t, x), per_item(s, x))
@@ -49,7 +49,7 @@ def langevin(
 
 
 def annealed(
-    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, snr: float, noise: Noise
+    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, snr: float, noise: NoiseSource
 ) -> tuple[Tensor, Tensor]:
     """`snr`: as `langevin`'s where x is pure noise; the step does not depend on x."""
     a, _ = transition(sde, per_item(t, x), per_item(s, x))

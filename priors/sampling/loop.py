@@ -31,7 +31,7 @@ class Samples(NamedTuple):
     nfe: int
 
 
-class Noise(Protocol):
+class NoiseSource(Protocol):
     """What a step draws its noise from."""
 
     def like(self, x: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class ItemNoise:
 class Tempered:
     """`noise` times `temperature`."""
 
-    def __init__(self, noise: Noise, temperature: float) -> None:
+    def __init__(self, noise: NoiseSource, temperature: float) -> None:
         self.noise, self.temperature = noise, temperature
 
     def like(self, x: Tensor) -> Tensor:
@@ -117,10 +117,10 @@ def uniform_times(steps: int, sde: SDE, sigma_min: float = 0.01) -> Tensor:
     return torch.linspace(1, last, steps, dtype=torch.float64)
 
 
-def uniform_levels(steps: int, start: float, stop: float, sde: SDE) -> list[float]:
-    """`steps` noise levels from start to stop, at times of `sde` that are uniform."""
-    first, last = level_times([start, stop], sde).tolist()
-    t = torch.linspace(first, last, steps, dtype=torch.float64)
+def uniform_levels(steps: int, start: float, stop: float, sde: SDE, power: float = 1.0) -> list[float]:
+    """`steps` noise levels from start to stop, at times t of `sde` in [1e-5, 1] of which t^power is uniform."""
+    first, last = level_times([start, stop], sde).clamp(1e-5, 1).tolist()
+    t = torch.linspace(first**power, last**power, steps, dtype=torch.float64) ** (1 / power)
     return (sde.sigma(t) / sde.alpha(t)).tolist()
 
 

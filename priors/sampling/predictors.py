@@ -28,14 +28,14 @@ from torch import Tensor
 
 from ..score import Prior, per_item, score
 from ..sde import SDE
-from .loop import Noise
+from .loop import NoiseSource
 
 
 class Predictor(Protocol):
     """From x (B, C, H, W) at time t to time s < t; times are numbers or (B,). Returns (x_s, x_s before its noise)."""
 
     def __call__(
-        self, prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, *, noise: Noise
+        self, prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, *, noise: NoiseSource
     ) -> tuple[Tensor, Tensor]: ...
 
 
@@ -46,7 +46,7 @@ def transition(sde: SDE, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def euler_maruyama(
-    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: Noise
+    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: NoiseSource
 ) -> tuple[Tensor, Tensor]:
     t, dt = per_item(t, x), per_item(t - s, x)
     f, g = sde.drift(x, t), sde.diffusion(t)
@@ -55,21 +55,23 @@ def euler_maruyama(
 
 
 def reverse_diffusion(
-    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: Noise
+    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: NoiseSource
 ) -> tuple[Tensor, Tensor]:
     a, G = transition(sde, per_item(t, x), per_item(s, x))
     mean = (2 - a) * x + G**2 * score(prior, x, t, sde)
     return mean + G * noise.like(x), mean
 
 
-def ancestral(prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: Noise) -> tuple[Tensor, Tensor]:
+def ancestral(
+    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: NoiseSource
+) -> tuple[Tensor, Tensor]:
     a, G = transition(sde, per_item(t, x), per_item(s, x))
     mean = (x + G**2 * score(prior, x, t, sde)) / a
     return mean + G * per_item(sde.sigma(s) / sde.sigma(t), x) * noise.like(x), mean
 
 
 def ddim(
-    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: Noise, eta: float = 0.0
+    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: NoiseSource, eta: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """`eta`: 0 renews no noise, 1 as much as ancestral sampling."""
     t, s = per_item(t, x), per_item(s, x)
@@ -87,7 +89,7 @@ def heun(
     t: Tensor,
     s: Tensor,
     sde: SDE,
-    noise: Noise,
+    noise: NoiseSource,
     churn: float = 0.0,
     between: tuple[float, float] = (0.0, math.inf),
 ) -> tuple[Tensor, Tensor]:
@@ -107,6 +109,8 @@ def heun(
     return x, x
 
 
-def none(prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: Noise) -> tuple[Tensor, Tensor]:
+def none(
+    prior: Prior, x: Tensor, t: Tensor, s: Tensor, sde: SDE, noise: NoiseSource
+) -> tuple[Tensor, Tensor]:
     """No step: as a predictor it leaves all to the corrector, and the other way round."""
     return x, x

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ...operators.linear import LinearOperator
 from ...operators.solve import conjugate_gradients
+from ..weights import over, squared_norms, weighted
 from .tv import check_tv, gradient, gradient_adjoint
-from .weights import over, squared_norms, weighted
 
 _THRESHOLD = 0.1  # lambda / rho relative to max |A^H W y| / ||W^½ A||²
 

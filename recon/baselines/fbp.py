@@ -33,6 +33,7 @@ from torch import Tensor
 
 from ...geometry import FanBeam, Geometry, Grid
 from ...operators.coverage import ray_weights
+from ...operators.radon import fill_gaps
 
 # Windows on the ramp, of the frequency in cycles per element (0 ... ½).
 FILTERS = {
@@ -90,33 +91,6 @@ def fbp(
     p, geometry = _both_sides(sinogram * torch.as_tensor(step * w).to(sinogram), geometry)
     kernel = torch.as_tensor(_ramp(geometry.detectors, step, curved)).to(p)
     return _backproject(_convolve(p, kernel, filter), geometry, grid, step)
-
-
-def fill_gaps(sinogram: Tensor, valid: Tensor) -> Tensor:
-    """Lost rays, interpolated linearly between the next measured ones on both sides in the same view. Beyond the
-    detector's ends there are zeros, so that a view without any measured ray is zero.
-
-    Args:
-        sinogram: (B, views, detectors).
-        valid: (views, detectors) bool, True where measured.
-
-    Raises:
-        ValueError: for a `valid` of another shape.
-    """
-    if valid.shape != sinogram.shape[1:]:
-        raise ValueError(
-            f"fill_gaps: got valid of shape {tuple(valid.shape)}, expected {tuple(sinogram.shape[1:])}: (views, "
-            "detectors)"
-        )
-    y = torch.nn.functional.pad(sinogram, (1, 1))
-    known = torch.nn.functional.pad(valid, (1, 1), value=True)
-    n = known.shape[-1]
-    k = torch.arange(n, device=y.device).expand_as(known)
-    left = torch.where(known, k, 0).cummax(-1).values
-    right = torch.where(known, k, n - 1).flip(-1).cummin(-1).values.flip(-1)
-    part = ((k - left) / (right - left).clamp_min(1)).to(y.dtype)
-    before, after = (y.gather(-1, index.expand_as(y)) for index in (left, right))
-    return torch.lerp(before, after, part.expand_as(y))[..., 1:-1]
 
 
 def _both_sides(p: Tensor, geometry: Geometry) -> tuple[Tensor, Geometry]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...operators.linear import LinearOperator
 from ...operators.solve import inner
-from .weights import over, weighted
+from ..weights import over, weighted
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,10 +19,11 @@ from ...operators.coverage import covered_arc
 from ...operators.mri import CartesianMRI
 from ...priors.score import from_channels, to_channels
 from ...priors.supervised import SupervisedNetwork
+from ..options import Space
 from ..problem import Problem, Reconstruction
+from ..weights import measured_rays
 from .fbp import fbp
 from .methods import ct_geometry
-from .weights import measured_rays
 from .zero_filled import zero_filled
 
 # How far a scan may be from the training's measurement: ratios, and decibels for the noise of k-space.
@@ -49,6 +50,11 @@ def in_network_units(
 @dataclass(frozen=True)
 class Supervised:
     """The network's image of each slice, in one evaluation."""
+
+    name = "supervised"
+    line = "a network of `scanprior train --supervised`, by --prior"
+    suite = ()
+    space: ClassVar[Space] = {}
 
     @torch.no_grad()
     def __call__(self, problem: Problem, network: SupervisedNetwork, batch: int = 8) -> Reconstruction:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ...operators.linear import LinearOperator
-from .weights import squared_norms, weighted
+from ..weights import squared_norms, weighted
 
 _MARGIN = 1.1  # on ||A||², as the power method comes from below
 

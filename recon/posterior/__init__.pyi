@@ -1,6 +1,6 @@
 from .ald import ALD as ALD
 from .auto import Auto as Auto
-from .base import PosteriorMethod as PosteriorMethod
+from .method import PosteriorMethod as PosteriorMethod
 from .daps import DAPS as DAPS
 from .ddnm import DDNM as DDNM
 from .ddrm import DDRM as DDRM

@@ -6,62 +6,85 @@ and at the end D(x, s_N). NFE = steps x inner + 1 (the paper about 2000 and no l
 
 The likelihood is annealed by the noise that A x has at level s. The paper writes its variance as a number, gamma_s²,
 which is this where A A^H is one (single-coil MRI); with a number for CT and many coils the steps are as short as the
-strongest direction demands and the fine detail never arrives (docs/methods.md). Here the term is (u - x) / (gamma s)²,
-u the data step from x: as stable as the prior's, whatever the operator and its units. Levels are geometric, and epsilon
-comes from NCSNv2's Technique 4 for them and T. Trap: the paper's code scales the likelihood's gradient to the norm of
-the score instead, over the batch.
-"""
+strongest direction demands and the fine detail never arrives (docs/lab/2026-11-27-method-changes.md); so runs
+`ALD.paper()`, `--method ald-paper`. Here the term is (u - x) / (gamma s)², u the data step from x: as stable as the
+prior's, whatever the operator and its units. Levels are geometric, and epsilon comes from NCSNv2's Technique 4 for
+them and T. Trap: the paper's code scales the likelihood's gradient to the norm of the score instead, over the batch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from ...priors.sampling.langevin import ncsnv2_epsilon
-from ...priors.sampling.loop import Noise, log_snr_levels
-from .base import Posed
-from .descent import Descent
+from ...priors.sampling.loop import NoiseSource, log_snr_levels
+from ..options import Space
+from .descent import FIRST_LEVEL, Descent
+from .posed import Posed
 
 
 @dataclass(frozen=True)
-class ALD(Descent):
-    """Annealed Langevin dynamics with an annealed likelihood; NFE = steps x inner + 1.
+class Langevin(Descent):
+    """Levels and step length of both.
 
     Attributes:
         inner: T, Langevin steps a level.
         gamma: annealing of the likelihood.
+    """
+
+    inner: int = 4
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.inner >= 1 and self.gamma >= 1, "inner >= 1, gamma >= 1 (stable steps)")
+
+    def levels(self) -> list[float]:
+        return super().levels() if self.sde else log_snr_levels(self.steps, self.sigma_max, self.sigma_min)
+
+    @cached_property
+    def epsilon(self) -> float:
+        """a / s²: what brings the noise of one level to that of the next best; of geometric levels."""
+        levels = log_snr_levels(max(self.steps, 2), self.sigma_max, self.sigma_min)
+        return ncsnv2_epsilon(levels, self.inner) / levels[-1] ** 2
+
+
+@dataclass(frozen=True)
+class ALD(Langevin):
+    """Annealed Langevin dynamics with an annealed likelihood; NFE = steps x inner + 1.
+
+    Attributes:
         cg: conjugate gradient steps of each.
     """
 
+    name = "ald"
+    line = "annealed Langevin dynamics"
+    reference = "Jalal et al., NeurIPS 2021"
+    space: ClassVar[Space] = {"gamma": (1.0, 10.0), "sigma_max": FIRST_LEVEL}
+    suite = ("steps=25",)
+
     steps: int = 500
     sigma_max: float = 2.0
-    inner: int = 4
-    gamma: float = 1.0
     cg: int = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require(
-            self.inner >= 1 and self.gamma >= 1 and self.cg >= 1,
-            "inner >= 1, gamma >= 1 (stable steps), cg >= 1",
-        )
+        self.require(self.cg >= 1, "cg >= 1")
 
-    def geometric(self) -> list[float]:
-        """The levels without a law of noise, of which epsilon is."""
-        return log_snr_levels(max(self.steps, 2), self.sigma_max, self.sigma_min)
+    @property
+    def nfe(self) -> int:
+        return self.steps * self.inner + 1
 
-    def levels(self) -> list[float]:
-        return super().levels() if self.sde else self.geometric()[: self.steps]
+    @classmethod
+    def paper(cls, **settings: Any) -> PaperALD:
+        return PaperALD(**settings)
 
-    @cached_property
-    def epsilon(self) -> float:
-        """a / s²: what brings the noise of one level to that of the next best."""
-        levels = self.geometric()
-        return ncsnv2_epsilon(levels, self.inner) / levels[-1] ** 2
-
-    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
         D, annealed = x, (self.gamma * s) ** 2
         for _ in range(self.inner):
             D = posed.denoise(x, s)
@@ -69,3 +92,40 @@ class ALD(Descent):
             likelihood = (posed.data_step(x, annealed, self.cg) - x) / self.gamma**2
             x = x + self.epsilon * (D - x + likelihood) + (2 * self.epsilon) ** 0.5 * s * noise.like(x)
         return x, D if s_next else posed.denoise(x, s)
+
+
+@dataclass(frozen=True)
+class PaperALD(Langevin):
+    """Eq. 4 with a number for the variance of the likelihood; A of norm 1, y whitened by sigma, gamma_s = gamma s:
+
+        x <- x + a [score(x, s) + A^H (y - A x) / (gamma_s² + sigma²)] + sqrt(2 a) z,        a = epsilon s²
+
+    from s_1 z, and no last denoising: NFE = steps x inner. Of NCSNv2's 2311 levels from 232 to 0.0066 the lower
+    1156, where the paper begins.
+    """
+
+    name = "ald-paper"
+    line = "ALD as published: one step length for all directions"
+    reference = ALD.reference
+    suite = ()
+
+    steps: int = 1156
+    sigma_max: float = 1.24
+    sigma_min: float = 0.0066
+    inner: int = 3
+
+    @property
+    def nfe(self) -> int:
+        return self.steps * self.inner
+
+    def begin(self, posed: Posed, s: float, noise: NoiseSource) -> Tensor:
+        return s * noise.like(posed.initial)
+
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
+        a, variance = self.epsilon * s**2, 1 + posed.gain * (self.gamma * s) ** 2  # in units of sigma²
+        for _ in range(self.inner):
+            score = (posed.denoise(x, s) - x) / s**2
+            x = x + a * (score + posed.misfit(x)[0] / variance) + (2 * a) ** 0.5 * noise.like(x)
+        return x, x

@@ -11,7 +11,7 @@ pixels and over the levels:
     v <- keep v + (1 - keep) window[z (D - u)] / s,        clamped to [floor, 1].
 
 Its square root stands between an isotropic covariance and the diagonal of Tweedie's: where the network is wrong, its
-own covariance is too small as well (docs/methods.md has the figures).
+own covariance is too small as well (docs/lab/2026-11-27-dds-settings.md).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+# Found for DDS on validation slices: docs/lab/2026-11-27-dds-settings.md, "A map of uncertainty"
 WINDOW, KEEP, FLOOR = 7, 0.8, 0.02
 
 

@@ -15,14 +15,16 @@ orthogonal basis.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise
-from .base import Posed
+from ...priors.sampling.loop import NoiseSource
+from ..options import Space
 from .ddrm import NOTHING, measured
-from .descent import Descent, ancestral
+from .descent import FIRST_LEVEL, Descent, ancestral_std
+from .posed import Posed
 from .spectral import Krylov
 
 
@@ -34,15 +36,25 @@ class DDNM(Descent):
         lanczos: steps for each function of A^H A.
     """
 
+    name = "ddnm"
+    line = "range from the data, null space from the network: DDNM+"
+    reference = "Wang, Yu & Zhang, ICLR 2023"
+    space: ClassVar[Space] = {"lanczos": (4, 24), "sigma_max": FIRST_LEVEL}
+
     lanczos: int = 12
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.lanczos >= 2, "lanczos >= 2")
 
-    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
         D, b = posed.denoise(x, s), (s_next / s) ** 2
-        a, sigma = 1 - b, ancestral(s, s_next) if s_next else s  # the end: what s_N left of the data's noise
+        a, sigma = (
+            1 - b,
+            ancestral_std(s, s_next) if s_next else s,
+        )  # the end: what s_N left of the data's noise
 
         def trust(e: Tensor) -> Tensor:  # lambda_i
             return torch.where(measured(posed, e), (sigma * e.sqrt() / a).clamp_max(1), 0)

@@ -16,13 +16,15 @@ of it, which leaves the finest measured detail to later levels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise
-from .base import Posed
-from .descent import Descent
+from ...priors.sampling.loop import NoiseSource
+from ..options import Space
+from .descent import FIRST_LEVEL, Descent
+from .posed import Posed
 from .spectral import Krylov
 
 NOTHING = 1e-2  # an eigenvalue of A^H A, whitened: the data know this direction to ten network units
@@ -43,6 +45,11 @@ class DDRM(Descent):
         lanczos: steps for each function of A^H A.
     """
 
+    name = "ddrm"
+    line = "denoising in the singular basis"
+    reference = "Kawar et al., NeurIPS 2022"
+    space: ClassVar[Space] = {"eta": (0.0, 1.0), "eta_b": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
+
     steps: int = 20
     eta: float = 0.85
     eta_b: float = 1.0
@@ -55,7 +62,9 @@ class DDRM(Descent):
             "eta and eta_b in [0, 1], lanczos >= 2",
         )
 
-    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
         D, kept = posed.denoise(x, s), (1 - self.eta**2) ** 0.5
         if not s_next:
             return D, D

@@ -7,85 +7,100 @@ At noise level s_i (s = sigma / alpha, so the law of noise only chooses the leve
     u = argmin_u ½ |A u - y|²_W + ½ |u - D|²_{1/C}                       M steps of conjugate gradients
     x = u + s_{i+1} (sqrt(1 - eta²) (x - u) / s_i + eta z)               DDIM
 
-The paper has C constant; here the data step weighs image against noise, s² against sigma_y², and corrects where the
-denoised image is uncertain, at its edges more than in its plain parts. The less was measured, the further off is what a
-network says in between, and the more the data count (`gamma`; docs/methods.md has the figures). eta = 1 (all noise
-renewed) is worth nearly 3 dB of PSNR at few evaluations and costs spread: 0.7 of the posterior's standard deviation on
-a Gaussian prior with gamma = 1, where `ancestral` keeps it whole. The start is a least-squares reconstruction plus
-noise of a moderate level instead of pure noise (CCDF, Chung et al. 2022).
-"""
+The paper (`DDS.paper()`, `--method dds-paper`) has C constant, begins at noise alone and each data step at D, and
+keeps (x - D) / s_i for the old noise. Here the data step weighs image against noise, s² against sigma_y², and corrects
+where the denoised image is uncertain, at its edges more than in its plain parts. The less was measured, the further
+off is what a network says in between, and the more the data count (`gamma`; docs/lab/2026-11-27-dds-settings.md). eta
+= 1 (all noise renewed) is worth nearly 3 dB of PSNR at few evaluations and costs spread: 0.7 of the posterior's
+standard deviation on a Gaussian prior with gamma = 1, where `ancestral` keeps it whole. The start is a least-squares
+reconstruction plus noise of a moderate level instead of pure noise (CCDF, Chung et al. 2022)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise
-from ...priors.sde import SDE
-from .base import Posed, PosteriorMethod
+from ...priors.sampling.loop import NoiseSource
+from ...priors.sde import DDPM, SDE
+from ..options import Space
 from .covariance import SteinDiagonal
-from .descent import ancestral, noise_levels, noised
+from .descent import Annealed, FromNoise, ancestral_std, noise_levels, renoise
+from .posed import Posed
+from .solver import proximal
 
-LEAST_GAMMA = 2.0
+LEAST_GAMMA = 2.0  # docs/lab/2026-11-27-dds-settings.md
 
 
 @dataclass(frozen=True)
-class DDS(PosteriorMethod):
+class DDS(Annealed):
     """Few conjugate gradient steps on the Tweedie estimate inside DDIM; NFE = steps.
 
     Attributes:
         steps: network evaluations.
         eta: stochasticity, 0 (deterministic) to 1 (all noise renewed at each level).
         ancestral: eta = sqrt(1 - s_{i+1}² / s_i²) at each level instead, the posterior's own spread.
-        gamma: variance that the data step gives to the denoised image, in units of s². 0: the number of pixels to
+        gamma: variance that the data step gives to the denoised image, in units of s²; auto: the number of pixels to
             a measured number, 2 at least.
         adaptive: let that variance follow the image (covariance.py); of all pixels the same otherwise, and for eta = 0.
-        cg: conjugate gradient steps a level, begun at D plus the last level's u - D (the paper: 5, begun at D). 0: 3
-            where the data step is preconditioned (CT), else 6 (MRI).
+        cg: conjugate gradient steps a level, begun at D plus the last level's u - D; auto: 3 where the data step is
+            preconditioned (CT), else 6 (MRI).
         warm_start: start at `sigma_start` from least squares, not at `sigma_max` from noise.
-        sde: law of noise whose uniform times give the levels; None: Karras levels.
+        sigma_start: the first level of a warm start, in network units.
     """
 
+    name = "dds"
+    line = "few conjugate gradients inside DDIM, warm start; the default"
+    reference = "Chung, Lee & Ye, ICLR 2024"
+    space: ClassVar[Space] = {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)}
+    suite = ("steps=20", "")
+
     steps: int = 50
+    sigma_min: float = 0.005
     eta: float = 1.0
     ancestral: bool = False
-    gamma: float = 0.0
+    gamma: float | None = None
     adaptive: bool = True
-    cg: int = 0
+    cg: int | None = None
     warm_start: bool = True
     sigma_start: float = 0.5
-    sigma_max: float = 20.0
-    sigma_min: float = 0.005
-    sde: SDE | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.cg < 0 or not 0 <= self.eta <= 1 or self.gamma < 0:
-            raise ValueError(
-                f"DDS: got steps={self.steps}, cg={self.cg}, eta={self.eta}, gamma={self.gamma}; expected at least "
-                "one step, no negative number of conjugate gradient steps, eta in [0, 1] and no negative gamma"
-            )
+        super().__post_init__()
+        self.require(
+            0 <= self.eta <= 1
+            and (self.cg is None or self.cg >= 1)
+            and (self.gamma is None or self.gamma > 0),
+            "eta in [0, 1], cg >= 1, gamma > 0; cg and gamma may be left out",
+        )
+
+    @classmethod
+    def paper(cls, **settings: Any) -> PaperDDS:
+        return PaperDDS(**settings)
 
     def levels(self) -> list[float]:
-        """The noise levels s_1 > ... > s_N, each one network evaluation."""
         top = self.sigma_start if self.warm_start else self.sigma_max
         return noise_levels(self.steps, top, self.sigma_min, self.sde)
 
-    def steps_in_all(self) -> int:
-        return self.steps
-
     def automatic(self, posed: Posed) -> dict[str, Any]:
-        gamma = self.gamma or round(float(posed.undersampling.clamp_min(LEAST_GAMMA).mean()), 3)
-        return {"cg": self.cg or posed.data_step.enough, "gamma": gamma}
+        return {"cg": self._cg(posed), "gamma": round(float(self._gamma(posed).mean()), 3)}
 
-    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+    def _cg(self, posed: Posed) -> int:
+        return posed.data_step.enough if self.cg is None else self.cg
+
+    def _gamma(self, posed: Posed) -> Tensor:
+        """(B, 1, ..., 1)."""
+        if self.gamma is None:
+            return posed.undersampling.clamp_min(LEAST_GAMMA)
+        return torch.full_like(posed.undersampling, self.gamma)
+
+    def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
-        cg = self.cg or posed.data_step.enough
-        gamma = self.gamma or posed.undersampling.clamp_min(LEAST_GAMMA)
+        cg, gamma = self._cg(posed), self._gamma(posed)
         u = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         z, fresh, diagonal = noise.like(u), levels[0], SteinDiagonal()
         x = u + fresh * z
@@ -95,6 +110,47 @@ class DDS(PosteriorMethod):
             if self.adaptive and fresh:
                 C = C * diagonal(D, u, z, fresh)
             u = posed.data_step(D, C, cg)
-            fresh, z = ancestral(s, s_next) if self.ancestral else self.eta * s_next, noise.like(x)
-            x = noised(u, x, s, s_next, fresh, z)
+            fresh = ancestral_std(s, s_next) if self.ancestral else self.eta * s_next
+            z = noise.like(x)
+            x = renoise(u, x, s, s_next, fresh, z)
             yield u
+
+
+@dataclass(frozen=True)
+class PaperDDS(FromNoise):
+    """Alg. 2, noisy measurements; A of norm 1, y whitened:
+
+        u = argmin_u gamma/2 |A u - y|² + ½ |u - D|²                               M conjugate gradients from D
+        x = u + sqrt(s_{i+1}² - (eta b)²) (x - D) / s_i + eta b z,       b the reverse SDE's fresh noise
+
+    Attributes:
+        eta: part of the reverse SDE's fresh noise.
+        gamma: weight of the data.
+        cg: M.
+    """
+
+    name = "dds-paper"
+    line = "DDS as published: constant weight, from noise"
+    reference = DDS.reference
+    suite = ("",)
+
+    steps: int = 50
+    sigma_max: float = 150.0
+    sde: SDE | None = DDPM
+    eta: float = 0.85
+    gamma: float = 5.0
+    cg: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(
+            0 <= self.eta <= 1 and self.gamma > 0 and self.cg >= 1, "eta in [0, 1], gamma > 0, cg >= 1"
+        )
+
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
+        D = posed.denoise(x, s)
+        u = proximal(posed, D, self.gamma / posed.gain, self.cg)
+        fresh = self.eta * ancestral_std(s, s_next)
+        return u - D + renoise(D, x, s, s_next, fresh, noise.like(x)), u

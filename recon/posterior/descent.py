@@ -21,47 +21,45 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise, karras_levels
+from ...priors.sampling.loop import NoiseSource, karras_levels, uniform_levels
 from ...priors.sde import SDE
-from .base import Posed, PosteriorMethod
+from .method import PosteriorMethod
+from .posed import Posed
 
-START, START_CG = 0.05, 10  # error of x_LS, in network units; conjugate gradients from there
+FIRST_LEVEL = (0.03, 20.0)  # where tuning may begin a run
+# The error that x_LS is taken to have, in network units, and conjugate gradients from there: chosen by hand, see above.
+START, START_CG = 0.05, 10
 
 
 def noise_levels(steps: int, top: float, bottom: float, sde: SDE | None) -> list[float]:
     """`steps` levels from top to bottom: uniform in the time of `sde`, or Karras levels without one."""
-    if sde is None:
-        return karras_levels(steps, top, bottom)
-    ends = sde.time(torch.tensor([top, bottom], dtype=torch.float64)).clamp(1e-5, 1)
-    t = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64)
-    return (sde.sigma(t) / sde.alpha(t)).tolist()
+    return karras_levels(steps, top, bottom) if sde is None else uniform_levels(steps, top, bottom, sde)
 
 
-def ancestral(s: float, s_next: float) -> float:
+def ancestral_std(s: float, s_next: float) -> float:
     """The fresh noise of one step of the reverse SDE from level s to s_next."""
     return s_next * (1 - (s_next / s) ** 2) ** 0.5
 
 
-def noised(D: Tensor, x: Tensor, s: float, s_next: float, fresh: float, z: Tensor) -> Tensor:
+def renoise(D: Tensor, x: Tensor, s: float, s_next: float, fresh: float, z: Tensor) -> Tensor:
     """The estimate D with noise of level s_next, `fresh` of it the new z and the rest that of x (DDIM)."""
     kept = max(s_next**2 - fresh**2, 0.0) ** 0.5
     return D + kept / s * (x - D) + fresh * z
 
 
 @dataclass(frozen=True)
-class Descent(PosteriorMethod):
-    """Base of the methods that step down the levels; a subclass writes `step`.
+class Annealed(PosteriorMethod):
+    """Base of the methods that go down noise levels.
 
     Attributes:
         steps: N, the number of levels.
-        sigma_max, sigma_min: s_1 and s_N, in network units.
-        sde: law of noise whose uniform times give the levels; None: Karras levels.
+        sigma_max: s_1, the first level, in network units.
+        sigma_min: s_N, the last.
+        sde: law of noise whose uniform times give the levels; auto: Karras levels.
     """
 
-    steps: int = 100
     sigma_max: float = 20.0
     sigma_min: float = 0.01
     sde: SDE | None = None
@@ -72,27 +70,38 @@ class Descent(PosteriorMethod):
             "steps >= 1 and 0 < sigma_min < sigma_max",
         )
 
-    def require(self, sound: bool, expected: str) -> None:
-        """Refuse settings: ValueError."""
-        if not sound:
-            raise ValueError(f"got {self}, expected {expected}")
-
     def levels(self) -> list[float]:
         """s_1 > ... > s_N."""
         return noise_levels(self.steps, self.sigma_max, self.sigma_min, self.sde)
 
-    def steps_in_all(self) -> int:
-        return self.steps
 
-    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Descent(Annealed):
+    """The loop of the module; a subclass writes `step`."""
+
+    def begin(self, posed: Posed, s: float, noise: NoiseSource) -> Tensor:
+        """x at the first level."""
+        u = posed.data_step(posed.initial, START**2, START_CG)
+        posed.data_step.forget()
+        return u + s * noise.like(u)
+
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
         """From x at level s to level s_next (0 at the end): (x, estimate of the clean image)."""
         raise NotImplementedError
 
-    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+    def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
-        u = posed.data_step(posed.initial, START**2, START_CG)
-        posed.data_step.forget()
-        x = u + levels[0] * noise.like(u)
+        x = self.begin(posed, levels[0], noise)
         for s, s_next in pairwise(levels):
             x, estimate = self.step(posed, x, s, s_next, noise)
             yield estimate
+
+
+class FromNoise(Descent):
+    """The same begun as the papers write it, with noise alone: x_T ~ N(0, 1), which is sqrt(1 + s_1²) z in x / alpha.
+    The levels of VP, uniform in time, are those of DDPM."""
+
+    def begin(self, posed: Posed, s: float, noise: NoiseSource) -> Tensor:
+        return (1 + s**2) ** 0.5 * noise.like(posed.initial)

@@ -3,14 +3,14 @@ method of Boys et al. 2024 (TMPD) without its diagonal approximation. p(x_0 | x)
 two moments, which the network knows: D and, by Tweedie's second formula, V = s² dD/dx. At each level
 
     D   = D(x, s)
-    q   = (Sigma_y + A V A^H)^-1 (y - A D)         `cg` conjugate gradients, a walk back through the network each
+    q   = (1 + A V A^H)^-1 (y - A D)               `cg` conjugate gradients, a VJP of the network each; y whitened
     D_y = D + V A^H q
     x   = DDIM(eta) from D_y
 
-NFE = steps, with `cg` + 1 walks back through the network a step. Exact for a Gaussian prior, as steps and cg grow.
+NFE = steps, with `cg` + 1 VJPs of the network a step. Exact for a Gaussian prior, as steps and cg grow.
 
 dD/dx is symmetric for the true posterior mean, and taken so. The conjugate gradients are preconditioned by the noise
-and length of each ray where images are real, as the data step of DDS (proximal.py): the only place where `spread`, the
+and length of each ray where images are real, as the data step of DDS (solver.py): the only place where `spread`, the
 standard deviation of an image, enters. Trap: few iterations from zero are a part of the method's damping at high noise,
 where V of a network is worst; to carry q from level to level is not safe.
 """
@@ -18,14 +18,15 @@ where V of a network is worst; to carry q from level to level is not safe.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from ...operators.solve import conjugate_gradients
-from ...priors.sampling.loop import Noise
-from .base import Posed
-from .descent import Descent, ancestral, noised
-from .proximal import Dual
+from ...priors.sampling.loop import NoiseSource
+from ..options import Space
+from .descent import FIRST_LEVEL, Descent, ancestral_std, renoise
+from .posed import Posed
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ class MMPS(Descent):
         spread: standard deviation of images in network units, for the preconditioner.
     """
 
+    name = "mmps"
+    line = "guidance with the network's own covariance"
+    reference = "Rozet et al., NeurIPS 2024"
+    space: ClassVar[Space] = {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
+    suite = ("steps=20",)
+
     eta: float = 1.0
     cg: int = 3
     spread: float = 0.5
@@ -48,17 +55,16 @@ class MMPS(Descent):
             0 <= self.eta <= 1 and self.cg >= 1 and self.spread > 0, "eta in [0, 1], cg >= 1, spread > 0"
         )
 
-    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
         D, vjp = posed.tweedie(x, s)
-        sigma_y2 = 1 / posed.weights
-        M = sigma_y2
-        if isinstance(posed.data_step, Dual):
-            M = M + s**2 * self.spread**2 / (s**2 + self.spread**2) * posed.data_step.rows
-        M = M**-0.5
-
-        def covariance(q: Tensor) -> Tensor:
-            return M * (sigma_y2 * M * q + s**2 * posed.forward(vjp(posed.backward(M * q))))
-
-        q = M * conjugate_gradients(covariance, M * (posed.y - posed.forward(D)), iterations=self.cg)
-        D_y = D + s**2 * vjp(posed.backward(q))
-        return noised(D_y, x, s, s_next, self.eta * ancestral(s, s_next), noise.like(x)), D_y
+        M = posed.data_step.preconditioner(s**2 * self.spread**2 / (s**2 + self.spread**2))
+        q = conjugate_gradients(
+            lambda q: q + s**2 * posed.A(vjp(posed.AH(q))),
+            posed.y - posed.A(D),
+            iterations=self.cg,
+            preconditioner=M if M is None else lambda r: M * r,
+        )
+        D_y = D + s**2 * vjp(posed.AH(q))
+        return renoise(D_y, x, s, s_next, self.eta * ancestral_std(s, s_next), noise.like(x)), D_y

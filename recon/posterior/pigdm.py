@@ -5,7 +5,7 @@
     D_y = D + s² g                                             Tweedie's formula of the posterior
     x   = DDIM(eta) from D_y
 
-NFE = steps, and as many walks back through the network.
+NFE = steps, and as many VJPs of the network.
 
 Free of scale: r² = s² v² / (s² + v²) with the standard deviation v of an image in network units (`spread`; the paper:
 1). Trap: the paper scales g by r² where Bayes' rule says s² (eq. 8 against Alg. 1), the same at low noise; here it is
@@ -15,12 +15,14 @@ s² everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise
-from .base import Posed
-from .descent import Descent, ancestral, noised
+from ...priors.sampling.loop import NoiseSource
+from ..options import Space
+from .descent import FIRST_LEVEL, Descent, ancestral_std, renoise
+from .posed import Posed
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class PiGDM(Descent):
         cg: conjugate gradient steps a level, begun where the last level's ended.
     """
 
+    name = "pigdm"
+    line = "guidance through the pseudoinverse"
+    reference = "Song J. et al., ICLR 2023"
+    space: ClassVar[Space] = {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
+
     sigma_max: float = 3.0
     eta: float = 1.0
     spread: float = 0.5
@@ -45,9 +52,11 @@ class PiGDM(Descent):
             0 <= self.eta <= 1 and self.spread > 0 and self.cg >= 1, "eta in [0, 1], spread > 0, cg >= 1"
         )
 
-    def step(self, posed: Posed, x: Tensor, s: float, s_next: float, noise: Noise) -> tuple[Tensor, Tensor]:
+    def step(
+        self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor]:
         D, vjp = posed.tweedie(x, s)
         r2 = s**2 * self.spread**2 / (s**2 + self.spread**2)
         u = posed.data_step(D, r2, self.cg)
         D_y = D + s**2 * vjp((u - D) / r2)
-        return noised(D_y, x, s, s_next, self.eta * ancestral(s, s_next), noise.like(x)), D_y
+        return renoise(D_y, x, s, s_next, self.eta * ancestral_std(s, s_next), noise.like(x)), D_y

@@ -16,23 +16,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise
-from .base import Posed
-from .descent import Descent
+from ...priors.sampling.loop import NoiseSource
+from ..options import Space
+from .descent import Annealed
+from .posed import Posed
 
 
 @dataclass(frozen=True)
-class REDdiff(Descent):
+class REDdiff(Annealed):
     """Regularisation by denoising diffusion; NFE = steps.
 
     Attributes:
         lambda_: weight of the prior.
         rate: Adam's step length, of images in [-1, 1].
     """
+
+    name = "reddiff"
+    line = "an estimate by optimisation, no sample"
+    reference = "Mardani et al., ICLR 2024"
+    space: ClassVar[Space] = {"lambda_": (0.01, 10.0), "rate": (0.01, 0.5)}
+    suite = ("steps=100",)
 
     steps: int = 1000
     lambda_: float = 0.25
@@ -42,7 +50,7 @@ class REDdiff(Descent):
         super().__post_init__()
         self.require(self.lambda_ > 0 and self.rate > 0, "lambda_ > 0 and rate > 0")
 
-    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+    def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         mu = posed.initial.clone()
         adam = torch.optim.Adam([mu], lr=self.rate, betas=(0.9, 0.99))
         for s in self.levels():

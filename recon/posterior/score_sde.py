@@ -12,18 +12,21 @@ one there, with lambda < 1 and before them. NFE = 2 steps. It takes the data as 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...priors.sampling.loop import Noise
+from ...priors.sampling.loop import NoiseSource
 from ...priors.sampling.predictor_corrector import langevin, reverse_diffusion
 from ...priors.score import from_channels, to_channels
-from ...priors.sde import SDE, VE
-from .base import Posed, PosteriorMethod
-from .projection import project, with_data
+from ...priors.sde import SDE
+from ..options import Space
+from .method import PosteriorMethod
+from .posed import Posed
+from .projection import LAW, project, with_data
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,25 @@ class ScoreSDE(PosteriorMethod):
         cg: conjugate gradient steps of the replacement.
     """
 
+    name = "score-sde"
+    line = "replacement after each step"
+    reference = "Song et al., ICLR 2021"
+    space: ClassVar[Space] = {"snr": (0.05, 0.4)}
+    suite = ("steps=50",)
+
     steps: int = 1000
     snr: float = 0.16
-    sde: SDE = field(default_factory=lambda: VE(sigma_min=0.01, sigma_max=50.0))
+    sde: SDE = LAW
     cg: int = 15
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.cg < 1 or self.snr < 0:
-            raise ValueError(f"got {self}, expected steps >= 1, cg >= 1 and snr >= 0")
+        self.require(self.steps >= 1 and self.cg >= 1 and self.snr >= 0, "steps >= 1, cg >= 1 and snr >= 0")
 
-    def steps_in_all(self) -> int:
-        return self.steps
+    @property
+    def nfe(self) -> int:
+        return 2 * self.steps
 
-    def trajectory(self, posed: Posed, noise: Noise) -> Iterator[Tensor]:
+    def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         sde, prior = self.sde, posed.prior
         times = torch.linspace(1, 1e-5, self.steps + 1, dtype=torch.float64)
         x = to_channels(float(sde.sigma(times[0])) * noise.like(posed.initial), prior.channels)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...operators.solve import inner
-from .base import Posed
+from .posed import Posed
 
 FULL = 1e-5  # of the largest eigenvalue: what float32 leaves of a step out of a full space
 
@@ -37,7 +37,7 @@ class Krylov:
         T = torch.zeros(len(v), steps, steps, dtype=torch.float64, device=v.device)
         k = 0
         while True:
-            w = _parts(posed.normal(_images(Q[:, k], v)))
+            w = _parts(posed.AHA(_images(Q[:, k], v)))
             T[:, k, k] = inner(Q[:, k], w).flatten()
             if k + 1 == steps:
                 break

@@ -157,7 +157,7 @@ def test_noise_and_coil_maps_say_where_they_come_from(
     )
     assert found.facts["noise"] == words
     assert found.items(slice(0, 1)).facts == found.facts
-    one = simulate(mr_volume, MRISimulation(coils=1, snr=0))
+    one = simulate(mr_volume, MRISimulation(coils=1, snr=None))
     assert problem_of(one).facts == {"noise": "none, as the data state", "coil_maps": "given with the data"}
     assert problem_of(replace(one, maps=None)).facts["coil_maps"].startswith("one coil")
     noise = problem_of(ct_scan).facts["noise"]

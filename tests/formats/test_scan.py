@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from scanprior.formats import shown
 from scanprior.formats.dicom import _HEADER
-from scanprior.formats.read import describe
+from scanprior.formats.read import describe, read
 from scanprior.formats.scan import FormatError, Scan, Volume, check, problems
+from scanprior.formats.store import write_scan
 from scanprior.geometry import ParallelBeam
+from scanprior.modality import Modality
 
 
 def broken(array, value):
@@ -24,12 +26,12 @@ def broken(array, value):
 def test_a_scan_is_shown_on_one_line(ct_scan, mri_scan):
     full = replace(ct_scan, geometry=replace(ct_scan.geometry, angles=np.linspace(0, 6.28, 549)))
     assert repr(full) == (
-        "Scan('scan.h5', ct, 3 x 6 x 8 float32; FanBeam(549 views over 359.8°, 8 elements of 1.2 mm, offset 0.25, "
+        "Scan('scan.h5', CT, 3 x 6 x 8 float32; FanBeam(549 views over 359.8°, 8 elements of 1.2 mm, offset 0.25, "
         "source 500 mm before the axis, 900 before the detector, curved); with counts, truth; noise photon; to 7 x 5 "
         "of 1.5 mm)"
     )
     assert repr(mri_scan) == (
-        "Scan('brain.h5', mri, 2 x 3 x 6 x 4 complex64; with mask, maps, truth; noise complex_gaussian; to 6 x 4 of "
+        "Scan('brain.h5', MR, 2 x 3 x 6 x 4 complex64; with mask, maps, truth; noise complex_gaussian; to 6 x 4 of "
         "0.9 mm)"
     )
 
@@ -80,7 +82,7 @@ def test_ten_turns_are_no_degrees(ct_scan):
         (lambda s: {"truth": s.truth[:, :2]}, "truth of shape"),
         (lambda s: {"pixel_mm": float("nan")}, "pixel_mm"),
         (lambda s: {"matrix": (0, 5), "truth": None}, "matrix"),
-        (lambda s: {"kind": "pet"}, "'pet'"),
+        (lambda s: {"modality": "RGB"}, "modality RGB, expected CT or MR"),
         (lambda s: {"header": {"PatientName": "Doe"}}, "identify a person"),
         *(
             (lambda s, water=water: {"header": {"mu_water": water}}, f"mu_water = {water!r}, expected the")
@@ -112,6 +114,20 @@ def test_ct_defects(ct_scan, change, words):
 )
 def test_mri_defects(mri_scan, change, words):
     assert any(words in problem for problem in problems(replace(mri_scan, **change(mri_scan))))
+
+
+def test_one_vocabulary_of_modality(ct_scan, mri_scan, tmp_path):
+    assert (ct_scan.modality, mri_scan.modality) == (Modality.CT, Modality.MR)
+    assert (ct_scan.kind, mri_scan.kind) == ("ct", "mri")  # as simulations and files say it
+    assert [Modality(word) for word in ("CT", "ct", "MR", "mri", "RGB")] == ["CT", "CT", "MR", "MR", "RGB"]
+    with pytest.raises(ValueError, match="'pet' is not a valid Modality"):
+        replace(ct_scan, modality="pet")
+    write_scan(tmp_path / "scan.h5", ct_scan)
+    with h5py.File(tmp_path / "scan.h5", "r+") as file:
+        assert file.attrs["kind"] == "ct"
+        file.attrs["kind"] = "pet"
+    with pytest.raises(FormatError, match=r"scan\.h5: got kind 'pet', expected 'ct' or 'mri'"):
+        read(tmp_path / "scan.h5")
 
 
 def test_all_defects_are_listed(ct_scan):

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-GROUND = (
+GROUND = (  # files at the root that every folder may import, and that import nothing of ours
     "geometry",
+    "modality",
     "named",
 )  # files at the root that every folder may import, and that import nothing of ours
 FOLDERS = ("operators", "priors", "formats", "pretrained", "recon", "report", "workflows", "cli")

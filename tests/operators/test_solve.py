@@ -3,7 +3,7 @@
 import pytest
 import torch
 from scanprior.operators.linear import LinearOperator
-from scanprior.operators.solve import conjugate_gradients, inner, power_norm
+from scanprior.operators.solve import conjugate_gradients, inner
 
 
 class Dense(LinearOperator):
@@ -51,6 +51,20 @@ def test_cg_error_falls_monotonically_in_the_energy_norm_and_at_the_known_rate()
     for k, energy in enumerate(energies):
         assert energy <= 2 * rate**k * energies[0] * (1 + 1e-9)
     assert energies == sorted(energies, reverse=True)
+
+
+def test_the_inverse_as_preconditioner_solves_in_one_step_and_a_diagonal_takes_a_scaling_away():
+    M, b = positive(), rand(2, 12, seed=1)
+    one = conjugate_gradients(
+        lambda v: v @ M.T, b, iterations=1, preconditioner=lambda r: torch.linalg.solve(M, r.T).T
+    )
+    torch.testing.assert_close(one, torch.linalg.solve(M, b.T).T, rtol=1e-8, atol=1e-8)
+    d = torch.logspace(0, 6, 12, dtype=torch.float64)  # D M D preconditioned by 1 / D² goes as M by itself
+    scaled = conjugate_gradients(
+        lambda v: d * ((d * v) @ M.T), d * b, iterations=4, preconditioner=lambda r: r / d**2
+    )
+    plain = conjugate_gradients(lambda v: v @ M.T, b, iterations=4)
+    torch.testing.assert_close(d * scaled, plain, rtol=1e-7, atol=1e-9)
 
 
 def test_cg_with_a_warm_start_stays_at_the_solution():
@@ -111,6 +125,6 @@ def test_norm_is_the_largest_singular_value(dtype):
     matrix = matrix + 2 * rand(9, 1, dtype=dtype, seed=1) @ rand(1, 6, dtype=dtype, seed=2)  # a gap
     expected = float(torch.linalg.svdvals(matrix)[0])
     A = Dense(matrix)
-    assert power_norm(A) == pytest.approx(expected, rel=1e-5)
+    assert A.norm() == pytest.approx(expected, rel=1e-5)
     assert (3 * A).norm() == pytest.approx(3 * expected, rel=1e-5)
     assert A.H.norm() == pytest.approx(expected, rel=1e-5)

@@ -1,6 +1,7 @@
 """Every posterior method against the exact posterior of a Gaussian prior: mean and covariance, held to the figures of
-docs/methods.md, which `benchmarks/known_answer.py` measures; and what all methods promise: one law of noise is as good
-as another, an image does not depend on its batch, the network is evaluated as often as the paper says."""
+docs/lab/2026-11-27-known-answers.md, which `benchmarks/known_answer.py` measures; and what all methods promise: one law
+of noise is as good as another, an image does not depend on its batch, the network is evaluated as often as the paper
+says."""
 
 from __future__ import annotations
 
@@ -14,7 +15,6 @@ from scanprior.priors.sampling.loop import ItemNoise
 from scanprior.priors.sde import VE, VP, SubVP
 from scanprior.recon.posterior.ald import ALD
 from scanprior.recon.posterior.auto import Auto
-from scanprior.recon.posterior.base import Posed, PosteriorMethod
 from scanprior.recon.posterior.daps import DAPS
 from scanprior.recon.posterior.ddnm import DDNM
 from scanprior.recon.posterior.ddrm import DDRM
@@ -22,9 +22,11 @@ from scanprior.recon.posterior.descent import START, Descent, noise_levels
 from scanprior.recon.posterior.diffpir import DiffPIR
 from scanprior.recon.posterior.dps import DPS
 from scanprior.recon.posterior.mcg import MCG
+from scanprior.recon.posterior.method import PosteriorMethod
 from scanprior.recon.posterior.mmps import MMPS
 from scanprior.recon.posterior.pigdm import PiGDM
 from scanprior.recon.posterior.pnpdm import PnPDM
+from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.reddiff import REDdiff
 from scanprior.recon.posterior.score_sde import ScoreSDE
 from scanprior.recon.posterior.ula import ULA
@@ -116,8 +118,8 @@ def test_descents_begin_at_a_data_step() -> None:
     posed = Posed(problem, prior, torch.full((2, 4, 4), 0.5))
     begun = next(Start(steps=1, sigma_max=50.0, sigma_min=1.0).trajectory(posed, ItemNoise([0, 1])))
     u = begun - 50 * ItemNoise([0, 1]).like(begun)
-    wanted = posed.adjoint(posed.y) + posed.initial / START**2
-    left, before = (posed.normal(x) + x / START**2 - wanted for x in (u, posed.initial))
+    wanted = posed.AHy + posed.initial / START**2
+    left, before = (posed.AHA(x) + x / START**2 - wanted for x in (u, posed.initial))
     assert float(left.abs().max()) < 0.05 * float(before.abs().max())
 
 

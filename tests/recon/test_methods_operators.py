@@ -30,7 +30,7 @@ def test_a_method_reconstructs_what_was_measured(name: str, operator: str) -> No
     with torch.no_grad():
         posed = case.posed(20)
         *_, x = method.trajectory(posed, known.OneGenerator(0))
-    assert x.is_complex() == posed.operator.domain_complex
+    assert x.is_complex() == posed.physical_operator.domain_complex
     mean = known.real_parts(x).double().unflatten(0, (2, 20)).mean(1)
     error, before = ((m - case.mean).norm() for m in (mean, case.prior.mean.flatten().double()))
     assert float(error / before) < CLOSER

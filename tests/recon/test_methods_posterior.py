@@ -1,5 +1,6 @@
 """Every posterior method against the exact posterior of a Gaussian prior: mean and covariance of 1,000 samples, held to
-the figures of docs/methods.md, which `benchmarks/known_answer.py` measures; and under another law of noise."""
+the figures of docs/lab/2026-11-27-known-answers.md, which `benchmarks/known_answer.py` measures; and under another law
+of noise."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from scanprior.priors.analytic import GaussianPrior
 from scanprior.priors.sampling.loop import ItemNoise
 from scanprior.priors.score import from_channels
 from scanprior.priors.sde import VE
-from scanprior.recon.posterior.base import Posed, PosteriorMethod
 from scanprior.recon.posterior.dds import DDS
+from scanprior.recon.posterior.method import PosteriorMethod
+from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.projection import Projection
 from scanprior.recon.problem import Problem
 from torch import Tensor

@@ -13,8 +13,9 @@ from scanprior.operators.noise import ComplexGaussian, Gaussian
 from scanprior.priors.analytic import GaussianPrior
 from scanprior.priors.sampling.loop import ItemNoise
 from scanprior.priors.sde import SDE, VE, VP, SubVP
-from scanprior.recon.posterior.base import Posed, PosteriorMethod
 from scanprior.recon.posterior.dds import DDS
+from scanprior.recon.posterior.method import PosteriorMethod
+from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.projection import Projection
 from scanprior.recon.problem import Problem
 from torch import Tensor

@@ -22,7 +22,7 @@ from scanprior.recon.baselines.supervised import measurement_of
 from scanprior.recon.domain import noise_residual
 from scanprior.recon.methods import BASELINES, METHODS, method_of
 from scanprior.recon.metrics import data_residual
-from scanprior.recon.posterior.base import Posed, least_squares
+from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.presets import likeness
 from scanprior.recon.problem import Problem, Reconstruction
 from scanprior.recon.study import problem_of
@@ -78,7 +78,7 @@ def test_a_prior_without_intensity_sees_the_units_of_the_scan() -> None:
     own = problem.in_own_unit()
     assert own.unit != 1
     prior = known.prior_of(problem.operator)
-    there, here = (Posed(p, prior, least_squares(p)) for p in (own, problem))
+    there, here = (Posed(p, prior, p.least_squares()) for p in (own, problem))
     torch.testing.assert_close(there.initial, here.initial, rtol=0, atol=0)
     torch.testing.assert_close(there.physical(there.initial) * own.unit, here.physical(here.initial))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scanprior.formats.store import read_images
+from scanprior.formats.image_set import read_images
 from scanprior.recon.simulate import simulation_of
 from scanprior.workflows.benchmark.cases import cases
 from scanprior.workflows.benchmark.run import jobs, run
@@ -93,7 +93,7 @@ def test_suites_find_them_for_everybody(monkeypatch: pytest.MonkeyPatch, tmp_pat
         for path in suite.data.values():
             assert find_data(path) == PACKAGED / path
     with pytest.raises(
-        FileNotFoundError, match="ct256_val.h5 is not among the images of the package; set SCANPRIOR_DATA"
+        FileNotFoundError, match=r"ct256_val\.h5 is not among the images of the package; set SCANPRIOR_DATA"
     ):
         find_data("ct/ct256_val.h5")
     monkeypatch.setenv("SCANPRIOR_DATA", str(tmp_path))

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from scanprior.formats.scan import Volume
-from scanprior.recon.methods import BASELINES, METHODS, method_of
+from scanprior.recon.baselines.methods import FistaTV
+from scanprior.recon.methods import BASELINES, METHODS, class_of, method_of
+from scanprior.recon.posterior.pigdm import PiGDM
 from scanprior.recon.presets import read_presets
 from scanprior.recon.simulate import CTSimulation
 from scanprior.workflows import tune as workflow
 from scanprior.workflows.benchmark.cases import Case
 from scanprior.workflows.benchmark.results import Selection
-from scanprior.workflows.benchmark.search import SPACES, Search, tune
+from scanprior.workflows.benchmark.search import Search, tune
 from scanprior.workflows.progress import SILENT
 
 
@@ -53,7 +55,7 @@ def test_tuning_goes_on_and_never_keeps_what_is_worse(case: Case, tmp_path: Path
     assert (
         len(calls) == 6 and more.trials == 5 and more.value >= first.value and more.default == first.default
     )
-    monkeypatch.setitem(SPACES, "fista-tv", {"weight": (0.5, 0.9)})  # all far too smooth
+    monkeypatch.setattr(FistaTV, "space", {"weight": (0.5, 0.9)})  # all far too smooth
     kept = tune("fista-tv", "iterations=5", [case], None, Search(2))
     assert kept.settings == {} and kept.value == kept.default
 
@@ -150,11 +152,16 @@ def test_what_cannot_be_tuned_is_refused(case: Case) -> None:
 
 
 def test_every_space_is_of_a_method_and_its_settings() -> None:
-    assert set(SPACES) <= {*METHODS, *BASELINES} and set(METHODS) <= set(SPACES)
-    for name, space in SPACES.items():
-        method = method_of(name, "")
-        for key, (low, high) in space.items():
-            assert type(getattr(method, key)) is type(low) is type(high) and low < high
+    tunable = {name for name in (*METHODS, *BASELINES) if class_of(name).space}
+    assert {name for name in METHODS if not name.endswith("-paper")} <= tunable
+    for name in tunable:
+        method = class_of(name)()
+        for key, (low, high) in class_of(name).space.items():
+            assert (
+                type(getattr(method, key)) in (type(low), type(None))
+                and type(low) is type(high)
+                and low < high
+            )
 
 
 # --- by the scores of samples
@@ -171,7 +178,7 @@ def test_the_crps_is_lowered_and_only_of_methods_with_samples(case: Case, monkey
         return Solved(case.truth[:, None] + 1e-3 * (noise + 3 * method.eta))
 
     monkeypatch.setattr(module, "solve", solved)
-    monkeypatch.setitem(SPACES, "pigdm", {"eta": (0.0, 1.0)})
+    monkeypatch.setattr(PiGDM, "space", {"eta": (0.0, 1.0)})
     found = tune("pigdm", "", [case], None, Search(4, "crps"))
     assert found.settings["eta"] <= 0.25 and 0 < found.value < found.default / 2
     with pytest.raises(ValueError, match="no samples"):

@@ -14,6 +14,7 @@ import torch
 
 from ...formats.images import open_images
 from ...formats.scan import Volume
+from ...modality import Modality
 from ...recon.calibration import Calibration
 from ...recon.display import Display
 from ...recon.metrics import LEAST_VIF, WINDOW_HU, nrmse, vif
@@ -115,8 +116,8 @@ def cases(
     """`slices` of each of the first `patients` (0: all), evenly through the stack and away from its ends. Measured when
     asked for. Raises ValueError for images of another modality."""
     images: Any = open_images(path)
-    modality = "CT" if images.units == "HU" else "MR"
-    if (modality == "CT") != isinstance(simulation, CTSimulation) or images.units not in ("HU", "magnitude"):
+    modality = simulation.modality
+    if images.units != {Modality.CT: "HU", Modality.MR: "magnitude"}[modality]:
         needs = "CT images in HU" if isinstance(simulation, CTSimulation) else "MR magnitudes"
         raise ValueError(f"{path}: got images in {images.units}, the task needs {needs}")
     labels = list(dict.fromkeys(images.groups))[: patients or None]

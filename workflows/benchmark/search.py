@@ -19,7 +19,7 @@ import numpy as np
 
 from ...formats.write import atomic
 from ...priors.score import Prior
-from ...recon.methods import BASELINES, method_of
+from ...recon.methods import BASELINES, METHODS, class_of, method_of
 from ...recon.metrics import LEAST_VIF
 from ...recon.options import names
 from ...recon.places import WHOLE
@@ -28,34 +28,6 @@ from .rows import solve
 
 Value = int | float
 LOCK_SECONDS = 5  # after which the lock of a process that was killed is taken away
-LEVELS = (0.03, 20.0)  # where a run may begin, in network units
-SPACES: dict[
-    str, dict[str, tuple[Value, Value]]
-] = {  # setting -> least, greatest; tenfold and more: in logarithms
-    "dds": {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)},
-    "auto": {"sigma_start": (0.1, 2.0)},
-    "diffpir": {"lambda_": (0.03, 30.0), "zeta": (0.0, 1.0), "sigma_max": LEVELS},
-    "ddrm": {"eta": (0.0, 1.0), "eta_b": (0.0, 1.0), "sigma_max": LEVELS},
-    "ddnm": {"lanczos": (4, 24), "sigma_max": LEVELS},
-    "pigdm": {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": LEVELS},
-    "mmps": {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": LEVELS},
-    "dps": {"zeta": (0.1, 30.0), "sigma_max": LEVELS},
-    "mcg": {"zeta": (0.1, 30.0), "sigma_max": LEVELS},
-    "daps": {"r": (0.1, 2.0), "sigma_max": LEVELS},
-    "pnpdm": {"sigma_min": (0.005, 0.1), "sigma_max": (0.3, 50.0)},
-    "ula": {"tau": (0.05, 0.8), "sigma_max": LEVELS},
-    "ald": {"gamma": (1.0, 10.0), "sigma_max": LEVELS},
-    "reddiff": {"lambda_": (0.01, 10.0), "rate": (0.01, 0.5)},
-    "projection": {"mixing": (0.0, 1.0), "snr": (0.05, 0.4)},
-    "score-sde": {"snr": (0.05, 0.4)},
-    "sirt": {"iterations": (20, 1000)},
-    "cgls": {"iterations": (3, 60)},
-    "fista-tv": {"weight": (1e-5, 0.1)},
-    "admm-tv": {"weight": (1e-5, 0.1)},
-    "cg-sense": {"regularisation": (1e-4, 1.0), "iterations": (3, 60)},
-    "l1-wavelet": {"weight": (1e-5, 0.1)},
-    "tv": {"weight": (1e-5, 0.1)},
-}
 
 
 LOWER = {"crps"}  # metrics of which less is better
@@ -97,8 +69,9 @@ class Best:
 
 def check_tunable(name: str, metric: str = "psnr") -> None:
     """Raise ValueError for a method without a space, and for one without samples where the metric is theirs."""
-    if name not in SPACES:
-        raise ValueError(f"tune: {name} has nothing to tune; these have: {', '.join(SPACES)}")
+    if not class_of(name).space:
+        known = (one for one in (*METHODS, *BASELINES) if class_of(one).space)
+        raise ValueError(f"tune: {name} has nothing to tune; these have: {', '.join(known)}")
     if metric in OF_SAMPLES and name in BASELINES:
         raise ValueError(f"--metric {metric}: {name} gives one image and no samples; take psnr, ssim or vif")
 
@@ -126,7 +99,7 @@ def tune(
     """
     check_tunable(name, search.metric)
     fixed = names(options)
-    space = {key: bounds for key, bounds in SPACES[name].items() if key not in fixed}
+    space = {key: bounds for key, bounds in class_of(name).space.items() if key not in fixed}
     if not space or not cases:
         raise ValueError(f"tune: {name} {options} on {len(cases)} slices leaves nothing to tune")
     import optuna
@@ -211,8 +184,11 @@ def _is_whole(line: bytes) -> bool:
 
 def one_at_a_time(settings: dict[str, Any], space: dict[str, tuple[Value, Value]]) -> list[dict[str, Value]]:
     """The settings of `space` as they are but for one, at a quarter, a half and three quarters of its range; not where
-    it stands anyway."""
-    own = {key: min(max(settings[key], low), high) for key, (low, high) in space.items()}
+    it stands anyway. One that is left to the method stands in the middle."""
+    own = {
+        key: _within(0.5, low, high) if settings[key] is None else min(max(settings[key], low), high)
+        for key, (low, high) in space.items()
+    }
     places = [(key, _within(part / 4, *bounds)) for key, bounds in space.items() for part in (1, 2, 3)]
     return [own | {key: at} for key, at in places if not math.isclose(at, own[key], rel_tol=0.01)]
 

@@ -1,7 +1,7 @@
 """A benchmark suite: which measurements of which scans, by which methods. A TOML file:
 
     title = "Sparse-view CT"
-    methods = ["fbp", "fista-tv", "dds", "dds:steps=20"]    # as --method and --options; `EVERY_METHOD` where left out
+    methods = ["fbp", "fista-tv", "dds", "dds:steps=20"]    # as --method and --options; all where left out
     samples = 8                                             # posterior samples a slice
     patients = 0                                            # the first n; 0: all
     slices = 1                                              # a patient, evenly through the stack
@@ -29,41 +29,12 @@ from pathlib import Path
 from typing import Any
 
 from ...named import is_named
-from ...recon.methods import BASELINES, METHODS, method_of
-from ...recon.posterior.base import PosteriorMethod
+from ...recon.methods import BASELINES, METHODS, method_of, suite_labels
+from ...recon.posterior.method import PosteriorMethod
 from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
 PACKAGED = Path(__file__).parent / "data"
-EVERY_METHOD = [  # a task takes those for its modality
-    "fbp",
-    "sirt",
-    "cgls",
-    "zero-filled",
-    "cg-sense",
-    "l1-wavelet",
-    "tv",
-    "fista-tv",
-    "admm-tv",
-    # 20 to 100 evaluations each; the papers take 1,000 and more where steps are named: dps:steps=1000
-    "auto",
-    "dds:steps=20",
-    "dds",
-    "diffpir",
-    "ddrm",
-    "ddnm",
-    "pigdm",
-    "mmps:steps=20",
-    "dps:steps=100",
-    "mcg:steps=100",
-    "daps:steps=20",
-    "pnpdm:steps=20,inner=5",
-    "ula:steps=25",
-    "ald:steps=25",
-    "reddiff:steps=100",
-    "projection:steps=50",
-    "score-sde:steps=50",
-]
 _FIELDS: dict[str, type] = {
     "title": str,
     "methods": list,
@@ -144,7 +115,7 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
             raise ValueError(f"{path}: unknown field {key!r}; known: {', '.join(_FIELDS)}")
         if type(value) is not _FIELDS[key]:
             raise ValueError(f"{path}: got {key} = {value!r}, expected a {_FIELDS[key].__name__}")
-    table = {"methods": EVERY_METHOD, **table}
+    table = {"methods": suite_labels(), **table}
     if missing := [key for key in ("title", "methods", "tasks") if not table.get(key)]:
         raise ValueError(f"{path}: a suite needs {' and '.join(missing)}; see `scanprior benchmark --help`")
     tasks = []

@@ -9,8 +9,8 @@ from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.noise import Photon
 from scanprior.operators.radon import Radon
 from scanprior.priors.analytic import GaussianPrior
-from scanprior.recon.posterior.base import Posed
-from scanprior.recon.posterior.proximal import Dual, Primal, carried
+from scanprior.recon.posterior.posed import Posed
+from scanprior.recon.posterior.solver import Dual, Primal, data_solver
 from scanprior.recon.problem import Problem
 from torch import Tensor
 
@@ -28,10 +28,13 @@ def posed(sigma: Tensor) -> Posed:
 
 
 def exact(p: Posed, x: Tensor, variance: float | Tensor) -> Tensor:
-    A, W = p.operator.get_buffer("matrix").double(), torch.diag_embed(p.weights.double().expand(3, ROWS))
+    A, W = (
+        p.physical_operator.get_buffer("matrix").double(),
+        torch.diag_embed(p.weights.double().expand(3, ROWS)),
+    )
     precision = (1 / (torch.zeros_like(x) + variance)).flatten(1).double()
     normal = A.T @ W @ A + torch.diag_embed(precision)
-    right = (A.T @ W @ p.y.double()[..., None])[..., 0] + x.flatten(1).double() * precision
+    right = (A.T @ W.sqrt() @ p.y.double()[..., None])[..., 0] + x.flatten(1).double() * precision
     return torch.linalg.solve(normal, right).view_as(x)
 
 
@@ -65,7 +68,7 @@ def test_carrying_pays_when_the_levels_are_close(solver: type[Primal] | type[Dua
 
 
 def test_the_dual_is_chosen_for_small_real_measurements() -> None:
-    assert isinstance(carried(posed(torch.full((ROWS,), 0.1))), Dual)
+    assert isinstance(data_solver(posed(torch.full((ROWS,), 0.1))), Dual)
 
 
 def test_preconditioned_dual_is_ahead_on_photon_data() -> None:

@@ -7,5 +7,7 @@ from .recon.study import problem_of as problem_of
 from .workflows.benchmark.results import Selection as Selection, benchmark as benchmark
 from .workflows.calibrate import calibrate as calibrate
 from .workflows.tune import tune as tune
+from .workflows.reconstruct import reconstruct as reconstruct
+from .workflows.simulate import simulate as simulate
 
 __version__: str

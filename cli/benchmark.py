@@ -7,42 +7,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .console import Console
+from .suites import Data, Device, Methods, Patients, Presets, Prior, Samples, Seed, Slices, SuiteName, Tasks
+from .suites import suites_epilog as epilog
+from .verb import HIDDEN, verb
+
 if TYPE_CHECKING:
     from ..workflows.benchmark.results import BenchmarkResult
 
+__all__ = ["benchmark", "epilog"]
 INTERVALS = ("psnr",)  # on the terminal; the page has all
-WIDTH = 170
 
 
-def epilog() -> str:
-    """The shipped suites for --help, one a line."""
-    from ..workflows.benchmark.suite import shipped
-
-    lines = [f"{name}: {title}" for name, title in shipped().items()]
-    return "\n\n".join(["Suites, or a TOML file of your own (docs/benchmarks.md):", *lines])
-
-
+@verb
 def benchmark(
-    suite: Annotated[str, typer.Argument()],
+    suite: SuiteName,
+    *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the results; an existing one goes on.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder of the results; an existing one goes on.", metavar="FOLDER"
+        ),
     ],
-    data: Annotated[Path | None, typer.Option(help="Images to test on, instead of the suite's.")] = None,
-    methods: Annotated[
-        list[str] | None, typer.Option("--method", help="Only these: dds or dds:steps=20,eta=1; repeatable.")
-    ] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--task", help="Only these tasks of the suite; repeatable.")
-    ] = None,
-    patients: Annotated[int | None, typer.Option(help="The first n patients.", min=1)] = None,
-    slices: Annotated[int | None, typer.Option(help="Slices of each patient.", min=1)] = None,
-    samples: Annotated[int | None, typer.Option(help="Posterior samples of each slice.", min=1)] = None,
-    prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
-    presets: Annotated[
-        bool, typer.Option("--presets/--no-presets", help="Use settings tuned for measurements like these.")
-    ] = True,
-    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    data: Data = None,
+    methods: Methods = None,
+    tasks: Tasks = None,
+    patients: Patients = None,
+    slices: Slices = None,
+    samples: Samples = None,
+    prior: Prior = None,
+    presets: Presets = True,
+    seed: Seed = 0,
+    device: Device = "auto",
+    console: Console = HIDDEN,
 ) -> None:
     """Run a suite of measurements and methods: a table with intervals over patients, PSNR against evaluations and
     seconds, the worst slices, all figures as CSV and JSON, an HTML report.
@@ -59,32 +56,22 @@ def benchmark(
     from ..workflows.benchmark.results import benchmark as run
 
     selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
-    result = run(suite, output, selection, seed=seed, device=device, presets=presets)
-    print_tables(result)
-    print(f"\nwrote {output}/: report.html, results.csv, results.json, pareto.png, worst/")
+    result = run(suite, output, selection, seed=seed, device=device, presets=presets, progress=console)
+    wrote = f"wrote {output}/: report.html, results.csv, results.json, pareto.png, worst/"
+    console.give({"output": str(output), "table": result.lines}, f"{in_words(result)}\n{wrote}")
 
 
-def print_tables(result: BenchmarkResult) -> None:
-    """The table of each task on stdout."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
+def in_words(result: BenchmarkResult) -> str:
+    """The table of each task."""
     from ..report.benchmark import row
     from ..report.table import columns_of, heads
+    from .suites import table
 
-    good = [line for line in result.lines if "error" not in line]
-    keys, console = columns_of(good), Console(width=max(Console().width, WIDTH))
+    keys = columns_of(line for line in result.lines if "error" not in line)
+    out = []
     for task in result.suite.tasks:
-        table = Table(title=f"{task.name} ({task.spec})", title_justify="left", box=SIMPLE_HEAD)
-        for key, head in zip(keys, heads(keys), strict=True):
-            table.add_column(escape(head), justify="left" if key == "method" else "right", no_wrap=True)
         own = [line for line in result.lines if line["task"] == task.name]
-        for line in own:
-            if "error" not in line:
-                table.add_row(*row(line, keys, INTERVALS))
-        console.print(table)
-        for line in own:
-            if "error" in line:
-                console.print(f"{line['method']}: {line['error']}", markup=False)
+        rows = [row(line, keys, INTERVALS) for line in own if "error" not in line]
+        out.append(table(f"{task.name} ({task.spec})", heads(keys), rows))
+        out += [f"{line['method']}: {line['error']}\n" for line in own if "error" in line]
+    return "".join(out)

@@ -7,40 +7,43 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .benchmark import WIDTH
-from .benchmark import epilog as epilog
+from .console import Console
+from .suites import Data, Device, Methods, Patients, Presets, Prior, Samples, Seed, Slices, SuiteName, Tasks
+from .suites import suites_epilog as epilog
+from .verb import HIDDEN, verb
 
 if TYPE_CHECKING:
     from ..workflows.calibrate import CalibrationResult
 
+__all__ = ["calibrate", "epilog"]
 SHOWN = ("inside", "discs of 5 mm", "discs of 10 mm")  # on the terminal; all places are on the page
 KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_skill", "crps"]
 
 
+@verb
 def calibrate(
-    suite: Annotated[str, typer.Argument()],
+    suite: SuiteName,
+    *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the results; an existing one goes on.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder of the results; an existing one goes on.", metavar="FOLDER"
+        ),
     ],
     on: Annotated[
         Literal["test", "calibration"], typer.Option(help="Which of the suite's patients.")
     ] = "test",
-    data: Annotated[Path | None, typer.Option(help="Images instead of the suite's.")] = None,
-    methods: Annotated[
-        list[str] | None, typer.Option("--method", help="Only these: dds or dds:steps=20,eta=1; repeatable.")
-    ] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--task", help="Only these tasks of the suite; repeatable.")
-    ] = None,
-    patients: Annotated[int | None, typer.Option(help="The first n patients.", min=1)] = None,
-    slices: Annotated[int | None, typer.Option(help="Slices of each patient.", min=1)] = None,
-    samples: Annotated[int | None, typer.Option(help="Posterior samples of each slice.", min=2)] = None,
-    prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
-    presets: Annotated[
-        bool, typer.Option("--presets/--no-presets", help="Use settings tuned for measurements like these.")
-    ] = True,
-    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    data: Data = None,
+    methods: Methods = None,
+    tasks: Tasks = None,
+    patients: Patients = None,
+    slices: Slices = None,
+    samples: Samples = None,
+    prior: Prior = None,
+    presets: Presets = True,
+    seed: Seed = 0,
+    device: Device = "auto",
+    console: Console = HIDDEN,
 ) -> None:
     """Measure how well a suite's posterior methods know how far they may be wrong: how often the truth lies in their
     intervals, spread over error, fair CRPS, ranks; by region, over discs of 3, 5 and 10 mm, by frequency.
@@ -56,31 +59,22 @@ def calibrate(
     from ..workflows.calibrate import calibrate as run
 
     selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
-    result = run(suite, output, selection, on, seed=seed, device=device, presets=presets)
-    print_tables(result)
-    print(f"\nwrote {output}/: report.html, calibration.csv, calibration.json, ranks/")
+    result = run(suite, output, selection, on, seed=seed, device=device, presets=presets, progress=console)
+    wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/"
+    console.give(
+        {"output": str(output), "lines": result.lines, "errors": result.errors},
+        f"{in_words(result)}\n{wrote}",
+    )
 
 
-def print_tables(result: CalibrationResult) -> None:
-    """The table of each task on stdout."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
+def in_words(result: CalibrationResult) -> str:
+    """The table of each task."""
     from ..report.table import cells, heads
+    from .suites import table
 
-    console = Console(width=max(Console().width, WIDTH))
+    out = []
     for task in result.suite.tasks:
-        table = Table(title=f"{task.name} ({task.spec})", title_justify="left", box=SIMPLE_HEAD)
-        for head in ("method", *heads(KEYS)):
-            table.add_column(
-                escape(head), justify="left" if head in ("method", "where") else "right", no_wrap=True
-            )
-        for line in result.lines:
-            if line["task"] == task.name and line["place"] in SHOWN:
-                first = line["label"] if line["place"] == SHOWN[0] else ""
-                table.add_row(first, *cells(line, KEYS))
-        console.print(table)
-    for line in result.errors:
-        console.print(line, markup=False)
+        own = [line for line in result.lines if line["task"] == task.name and line["place"] in SHOWN]
+        rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, KEYS)] for line in own]
+        out.append(table(f"{task.name} ({task.spec})", ["method", *heads(KEYS)], rows, left=2))
+    return "".join([*out, *(f"{line}\n" for line in result.errors)])

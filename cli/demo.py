@@ -7,14 +7,20 @@ from typing import Annotated
 
 import typer
 
+from .console import Console
+from .reconstruct import give
+from .verb import HIDDEN, verb
 
+
+@verb
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the results.")
-    ] = "scanprior-demo",
+        Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="FOLDER")
+    ] = Path("scanprior-demo"),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output folder.")
     ] = False,
+    console: Console = HIDDEN,
 ) -> None:
     """Simulate a noisy 23-view scan of a real CT slice that pydicom ships, and reconstruct it by FBP, FISTA-TV and
     scanprior with a bundled prior: a table, a picture, a report, HDF5 and DICOM.
@@ -31,5 +37,6 @@ def demo(
     from ..workflows.request import Request
 
     request = Request(simulate="ct:views=23,photons=1e5", name_in_report=True)
-    reconstruct_file(example_ct(), output, request, overwrite)
-    typer.echo(f"open {output}/report.html")
+    give(console, reconstruct_file(example_ct(), output, request, overwrite, console), output)
+    if not console.as_json:
+        typer.echo(f"open {output}/report.html")

@@ -7,14 +7,20 @@ from typing import Annotated
 
 import typer
 
+from .console import Console
 from .reading import Reader, reading_options
+from .verb import HIDDEN, verb
 
 
+@verb
 @reading_options
 def info(
-    path: Annotated[Path, typer.Argument(help="A file of any known format, or a folder with one series.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+    path: Annotated[
+        Path,
+        typer.Argument(help="A file of any known format, or a folder with one series.", metavar="PATH"),
+    ],
     reader: Reader = None,
+    console: Console = HIDDEN,
 ) -> None:
     """Say what a file is: format, kind, shape, units, geometry. Reads headers only.
 
@@ -24,7 +30,7 @@ def info(
       scanprior info dicom_folder/ --json
     """
     from ..formats.read import describe
-    from ..report.words import lines, to_json
+    from ..report.words import lines
 
-    facts = describe(path, **reader)
-    typer.echo(to_json(facts) if as_json else "\n".join(lines(facts)))
+    facts = describe(path, **(reader or {}))
+    console.give(facts, "\n".join(lines(facts)))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from .. import __version__
+from .verb import PANEL, AsJson, LogFile, Quiet, Verbose
 
 VERBS = {  # verb -> its line in --help; the code is the function, or the group, of that name in the module of that name
     "demo": "A first reconstruction in less than a minute, without any data.",
@@ -33,10 +36,23 @@ VERBS = {  # verb -> its line in --help; the code is the function, or the group,
     "info": "What a file is, from its headers.",
     "validate": "Check a file before a reconstruction, and say what is missing.",
     "priors": "List, show, check, fetch and import priors.",
+    "methods": "What the methods are, and which settings they take.",
+    "presets": "List and remove tuned settings.",
+    "data": "Fetch sets of images to evaluate on.",
 }
 EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)
 INTERRUPTED = 130
 SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class Verb(TyperCommand):
+    """A verb, whose --help stands with the options that all have."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option: Any = super().get_help_option(ctx)
+        if option is not None:
+            option.rich_help_panel = PANEL
+        return option
 
 
 def command_of(verb: str) -> Any:
@@ -45,7 +61,7 @@ def command_of(verb: str) -> Any:
     found = getattr(module, verb)
     if not isinstance(found, typer.Typer):
         app = typer.Typer(add_completion=False, context_settings=SETTINGS)
-        app.command(verb, epilog=getattr(module, "epilog", str)() or None)(found)
+        app.command(verb, cls=Verb, epilog=getattr(module, "epilog", str)() or None)(found)
         found = app
     return get_command(found)
 
@@ -68,14 +84,23 @@ class Verbs(TyperGroup):
         return command_of(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
+        with self._listing():
+            super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        with self._listing():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextmanager
+    def _listing(self) -> Iterator[None]:
         self.listing = True
         try:
-            super().format_help(ctx, formatter)
+            yield
         finally:
             self.listing = False
 
 
-app = typer.Typer(cls=Verbs, context_settings=SETTINGS, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, context_settings=SETTINGS, pretty_exceptions_enable=False)
 
 
 def _version(asked: bool) -> None:
@@ -89,6 +114,10 @@ def scanprior(
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    as_json: AsJson = None,
+    quiet: Quiet = None,
+    verbose: Verbose = None,
+    log_file: LogFile = None,
 ) -> None:
     """CT and MRI reconstruction from too few measurements, with score-based priors.
 

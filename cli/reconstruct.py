@@ -3,63 +3,127 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..recon.methods import lines
-from .reading import Reader, reading_options
+from . import choices
+from .console import Console
+from .reading import Arc, Reader, Views, reading_options
+from .verb import HIDDEN, DryRun, verb
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..workflows.result import Result
+
+SCAN: dict[str, Any] = {"rich_help_panel": "Scan"}
+METHOD: dict[str, Any] = {"rich_help_panel": "Method"}
+OUTPUT: dict[str, Any] = {"rich_help_panel": "Output"}
 
 
 def epilog() -> str:
-    """The methods for --help, one a line."""
-    return "Methods (docs/methods.md):\n\n" + lines().replace("\b\n", "").replace("\n", "\n\n")
+    """Where the methods are listed."""
+    return (
+        "Methods: " + ", ".join(choices.methods()) + ".\n\n`scanprior methods` says what they are and take."
+    )
 
 
+@verb
 @reading_options
 def reconstruct(
     scan: Annotated[
-        Path, typer.Argument(help="HDF5 (fastMRI, ISMRMRD, DXchange, own), or images with --simulate.")
+        Path, typer.Argument(help="Raw data of any known format, or images with --simulate.", metavar="SCAN")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    *,
     simulate: Annotated[
-        str | None, typer.Option(help="ct:views=23,photons=1e5 or mri:accel=4,coils=8")
-    ] = None,
-    prior: Annotated[
         str | None,
-        typer.Option(help="Bundled name, run folder, .safetensors file, or your own as package.module:Name."),
+        typer.Option(
+            help="Measure images: ct:views=23,photons=1e5 or mri:accel=4; `scanprior methods simulate`.",
+            metavar="TEXT",
+            **SCAN,
+        ),
+    ] = None,
+    slices: Annotated[
+        str | None, typer.Option(help="E.g. 0,3,8 or 4-9; all by default.", metavar="TEXT", **SCAN)
+    ] = None,
+    views: Views = None,
+    arc: Arc = None,
+    mu_water: Annotated[
+        float | None,
+        typer.Option(help="CT: attenuation of water that defines HU, in 1/mm.", metavar="1/MM", **SCAN),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="One of the methods below, or your own as package.module:Name.")
+        str,
+        typer.Option(
+            help="One of those below, or your own as package.module:Name.",
+            metavar="NAME",
+            **METHOD,
+            **choices.METHOD,
+        ),
     ] = "dds",
     options: Annotated[
-        str, typer.Option(help="Settings of the method: steps=50,eta=1", show_default=False)
+        str,
+        typer.Option(
+            help="Its settings: steps=50,eta=1; `scanprior methods NAME` lists them.",
+            metavar="TEXT",
+            show_default=False,
+            **METHOD,
+        ),
     ] = "",
-    samples: Annotated[int, typer.Option(help="Posterior samples per slice.", min=1)] = 8,
-    seed: Annotated[int, typer.Option(help="Of the samples (and of a simulation).")] = 0,
-    slices: Annotated[str | None, typer.Option(help="Slices, e.g. 0,3,8 or 4-9; all by default.")] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            help="Name, run folder, .safetensors file or package.module:Name; by default the bundled one.",
+            metavar="NAME",
+            **METHOD,
+            **choices.PRIOR,
+        ),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            help="Of the posterior, a slice.", metavar="N", **METHOD, **choices.at_least(1, "--samples")
+        ),
+    ] = 8,
+    seed: Annotated[
+        int, typer.Option(help="Of the samples (and of a simulation).", metavar="N", **METHOD)
+    ] = 0,
     baselines: Annotated[
-        bool, typer.Option("--baselines/--no-baselines", help="Reconstruct classically too, to compare.")
+        bool,
+        typer.Option("--baselines/--no-baselines", help="Reconstruct classically too.", **METHOD),
     ] = True,
     presets: Annotated[
-        bool, typer.Option("--presets/--no-presets", help="Use settings tuned for scans like this.")
+        bool, typer.Option("--presets/--no-presets", help="Settings tuned for such scans.", **METHOD)
     ] = True,
-    mu_water: Annotated[
-        float | None, typer.Option(help="Attenuation of water [1/mm] that defines HU.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the network; auto: what is fast here.")
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda or auto.", metavar="NAME", **METHOD, **choices.DEVICE)
     ] = "auto",
-    batch: Annotated[int, typer.Option(help="Images denoised at once.", min=1)] = 8,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="Of the network: float32, bfloat16 or auto.", metavar="NAME", **METHOD, **choices.DTYPE
+        ),
+    ] = "auto",
+    batch: Annotated[
+        int,
+        typer.Option(
+            help="Images denoised at once.", metavar="N", **METHOD, **choices.at_least(1, "--batch")
+        ),
+    ] = 8,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="FOLDER", **OUTPUT)
+    ],
     name_in_report: Annotated[
         bool,
-        typer.Option("--name-in-report", help="Call the input by its name in the report, not by its hash."),
+        typer.Option("--name-in-report", help="Name the input in the results, else only its hash.", **OUTPUT),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output folder.")
+        bool, typer.Option("--overwrite", help="Replace an existing output folder.", **OUTPUT)
     ] = False,
+    dry_run: DryRun = False,
     reader: Reader = None,
+    console: Console = HIDDEN,
 ) -> None:
     """Reconstruct a scan: mean, standard deviation and samples of the posterior, with a picture and a report.
 
@@ -69,12 +133,13 @@ def reconstruct(
     Examples:
       scanprior reconstruct kspace.h5 -o out/
       scanprior reconstruct sinogram.h5 -o out/ --samples 16 --options steps=50
-      scanprior reconstruct dicom_dir/ --simulate ct:views=23,photons=1e5 --slices 4 -o out/
+      scanprior reconstruct dicom/ --simulate ct:views=23 --slices 4 -o out/
+      scanprior reconstruct SCAN --config out/run.toml -o again/
     """
     from ..workflows.output import check_output
 
     check_output(output, overwrite)
-    from ..workflows.reconstruct import reconstruct_file
+    from ..workflows.reconstruct import planned, reconstruct_file
     from ..workflows.request import Request
 
     request = Request(
@@ -85,7 +150,9 @@ def reconstruct(
         seed=seed,
         simulate=simulate,
         slices=slices,
-        reader=reader,
+        views=views,
+        arc=arc,
+        reader=reader or {},
         baselines=baselines,
         presets=presets,
         mu_water=mu_water,
@@ -94,4 +161,72 @@ def reconstruct(
         batch=batch,
         name_in_report=name_in_report,
     )
-    reconstruct_file(scan, output, request, overwrite)
+    if dry_run:
+        plan = planned(scan, request, console)
+        console.give(plan, plan_in_words(plan))
+    else:
+        give(console, reconstruct_file(scan, output, request, overwrite, console), output)
+
+
+def give(console: Console, result: Result, output: Path) -> None:
+    """The table, and what was written."""
+    value = {
+        "output": str(output),
+        "files": sorted(path.name for path in output.iterdir()),
+        "table": result.table,
+        "presets": result.presets,
+        "assumptions": result.assumptions,
+        "warnings": result.warnings,
+    }
+    console.give(value, table_of(result))
+    if console.as_json:
+        return
+    for name, preset in result.presets.items():
+        if "tuned_on" in preset:
+            typer.echo(f"{name}: {preset['said']}")
+    nifti = " and .nii.gz" if "reconstruction.nii.gz" in value["files"] else ""
+    typer.echo(
+        f"\nwrote {output}/: report.html, report.png, reconstruction.h5{nifti}, dicom/, run.toml "
+        "(research use only, not for diagnosis)"
+    )
+
+
+def table_of(result: Result) -> Table:
+    """The means over the slices, one line a method."""
+    from rich.table import Table
+
+    from ..report.page import COLUMNS
+
+    count = len(result.slices)
+    table = Table(title=f"mean of {count} slices" if count > 1 else None)
+    rows = result.table
+    shown = {key: COLUMNS[key] for key in ("psnr", "ssim", "residual", "nfe", "seconds") if key in rows[0]}
+    table.add_column("method")
+    for head, _ in shown.values():
+        table.add_column(head, justify="right")
+    for row in rows:
+        table.add_row(row["method"], *(form.format(row[key]) for key, (_, form) in shown.items()))
+    return table
+
+
+def plan_in_words(plan: dict[str, Any]) -> str:
+    """What would be done."""
+    from ..report.words import lines
+
+    estimate = plan["estimate"]
+    rest = {key: value for key, value in plan.items() if key != "estimate"}
+    said = list(lines(rest))
+    if estimate:
+        least = "" if estimate["whole"] else "about, from its first steps: "
+        memory = (
+            "" if estimate["memory_mib"] is None else f", {estimate['memory_mib'] / 1024:.1f} GB of memory"
+        )
+        said.append(f"sampling takes {least}{duration(estimate['seconds'])}{memory}")
+    return "\n".join([*said, "nothing was written"])
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that people would say."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

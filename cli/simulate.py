@@ -7,23 +7,37 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from ..workflows.output import check_file
-from ..workflows.remarks import remarks
+from .console import Console
 from .reading import Reader, reading_options
+from .verb import HIDDEN, verb
 
 
+@verb
 @reading_options
 def simulate(
-    image: Annotated[Path, typer.Argument(help="DICOM file or folder, NIfTI, or an HDF5 image set.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The scan's HDF5 file.")],
-    ct: Annotated[str | None, typer.Option(help="views=60,photons=1e5,fan,curved,arc=180,metal=2,…")] = None,
-    mri: Annotated[str | None, typer.Option(help="accel=4,coils=8,snr=30,mask=radial,…")] = None,
-    slices: Annotated[str | None, typer.Option(help="Slices, e.g. 0,3,8 or 4-9; all by default.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise, the phase and the mask.")] = 0,
+    image: Annotated[
+        Path, typer.Argument(help="DICOM file or folder, NIfTI, or an HDF5 image set.", metavar="IMAGES")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The scan's HDF5 file.", metavar="FILE")],
+    ct: Annotated[
+        str | None, typer.Option(help="views=60,photons=1e5,fan,arc=180,metal=2,…", metavar="TEXT")
+    ] = None,
+    mri: Annotated[
+        str | None, typer.Option(help="accel=4,coils=8,snr=30,mask=radial,…", metavar="TEXT")
+    ] = None,
+    slices: Annotated[
+        str | None, typer.Option(help="E.g. 0,3,8 or 4-9; all by default.", metavar="TEXT")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise, the phase and the mask.", metavar="N")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     reader: Reader = None,
+    console: Console = HIDDEN,
 ) -> None:
     """Simulate a scan of real images, on a grid finer than the reconstruction's.
+
+    `scanprior methods simulate` lists the settings of --ct and --mri.
 
     \b
     Examples:
@@ -33,17 +47,20 @@ def simulate(
       scanprior simulate brain.nii.gz --mri accel=4,coils=8 -o kspace.h5
     """
     if (ct is None) == (mri is None):
-        raise ValueError("give either --ct or --mri, e.g. --ct views=60,photons=1e5")
+        raise UsageError("give either --ct or --mri, e.g. --ct views=60,photons=1e5")
     check_file(output, overwrite, image)
-    from ..workflows.simulate import scan_of_image
-
-    scan, _ = scan_of_image(image, f"ct:{ct}" if ct is not None else f"mri:{mri}", slices, seed, **reader)
     from ..formats.store import write_scan
+    from ..workflows.remarks import remarks
+    from ..workflows.simulate import simulate as run
 
+    scan = run(image, f"ct:{ct}" if ct is not None else f"mri:{mri}", slices, seed, console, **(reader or {}))
     for line in remarks(scan):
-        typer.echo(f"note: {line}")
+        console.say(f"note: {line}")
     write_scan(output, scan)
-    gaps = "" if scan.kind == "mri" or scan.mask is None else f", {1 - scan.mask.mean():.1%} of the rays lost"
-    typer.echo(
-        f"wrote {output}: {scan.kind} data {scan.data.shape}{gaps}, reconstruction matrix {scan.matrix}"
+    lost = 0.0 if scan.kind == "mri" or scan.mask is None else float(1 - scan.mask.mean())
+    facts = {"kind": scan.kind, "data": scan.data.shape, "matrix": scan.matrix, "rays_lost": lost}
+    gaps = f", {lost:.1%} of the rays lost" if lost else ""
+    console.give(
+        {"output": str(output), **facts},
+        f"wrote {output}: {scan.kind} data {scan.data.shape}{gaps}, reconstruction matrix {scan.matrix}",
     )

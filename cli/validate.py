@@ -7,14 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from .reading import Reader, reading_options
+from .console import Console
+from .reading import Arc, Reader, Views, reading_options
+from .verb import HIDDEN, verb
 
 
+@verb
 @reading_options
 def validate(
-    path: Annotated[Path, typer.Argument(help="A file of any known format, or a folder with one series.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for scripts.")] = False,
+    path: Annotated[
+        Path,
+        typer.Argument(help="A file of any known format, or a folder with one series.", metavar="PATH"),
+    ],
+    views: Views = None,
+    arc: Arc = None,
     reader: Reader = None,
+    console: Console = HIDDEN,
 ) -> None:
     """Check a file before a reconstruction. Exit code 0: usable; 2: not.
 
@@ -23,11 +31,10 @@ def validate(
       scanprior validate scan.h5
       scanprior validate dicom_folder/ --json
     """
-    from ..report.words import to_json
     from ..workflows.validate import examine
 
-    found = examine(path, **reader)
-    typer.echo(to_json(found) if as_json else report(found))
+    found = examine(path, views, arc, **(reader or {}))
+    console.give(found, report(found))
     if not found["usable"]:
         raise typer.Exit(2)
 

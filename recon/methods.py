@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..errors import unknown
 from ..named import import_named, is_named
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def class_of(name: str) -> type[Any]:
         return getattr(import_module(entry.module, __package__), entry.kind)
     if is_named(name):
         return _own(name)
-    raise ValueError(f"--method: got {name!r}, expected one of {', '.join((*METHODS, *BASELINES))}")
+    raise unknown("--method", name, (*METHODS, *BASELINES))
 
 
 def method_of(name: str, options: str, before: dict[str, Any] | None = None) -> Method:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from inspect import cleandoc
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
+from ..errors import UsageError, meant
 from ..priors.sde import SDE, VE, VP, SubVP
 
 T = TypeVar("T")
@@ -67,22 +68,22 @@ def parse(text: str, kind: type[T], what: str, before: dict[str, Any] | None = N
     """The dataclass `kind` with the fields that `text` names. `before`: settings of the same fields that `text` may
     overrule.
 
-    Raises ValueError for an unknown name or a value of the wrong type.
+    Raises UsageError for an unknown name or a value of the wrong type.
     """
     fields = _fields(kind)
     known = ", ".join(f"{name} ({_words(hint)})" for name, (_, hint) in fields.items()) or "none"
     values: dict[str, Any] = dict(before or {})
-    if unknown := sorted(values.keys() - fields.keys()):
-        raise ValueError(f"{what}: a preset has {unknown[0]!r}, expected some of {known}")
+    if strange := sorted(values.keys() - fields.keys()):
+        raise ValueError(f"{what}: a preset has {strange[0]!r}, expected some of {known}")
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = (word.strip() for word in part.partition("="))
         if name not in fields:
-            raise ValueError(f"{what}: got {name!r}, expected some of {known}")
+            raise UsageError(f"{what}: got {name!r}, expected some of {known}{meant(name, fields)}")
         try:
             values[name] = _convert(value, fields[name][1])
         except (ValueError, OverflowError, KeyError):
             default = written(fields[name][0].default)
-            raise ValueError(
+            raise UsageError(
                 f"{what}: got {name}={value!r}, expected {_words(fields[name][1])}, such as {name}={default}"
             ) from None
     return kind(**values)

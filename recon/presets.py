@@ -123,9 +123,9 @@ class TunedMethod:
     def facts(self) -> dict[str, Any]:
         """For a report."""
         if self.preset is None:
-            return {"none": self.line} if self.line else {}
+            return {"said": self.line} if self.line else {}
         home_of = "scanprior" if self.preset in read_presets(SHIPPED) else "the user's presets.toml"
-        told = {"tuned_on": self.preset.place, "patients": self.preset.patients}
+        told = {"said": self.line, "tuned_on": self.preset.place, "patients": self.preset.patients}
         return {**told, "settings": self.used, "from": home_of}
 
 

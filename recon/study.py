@@ -16,16 +16,15 @@ from torch import Tensor
 from ..formats.scan import FormatError, Scan
 from ..geometry import Geometry, Grid
 from ..modality import Modality
-from ..operators.acs import acs_size
 from ..operators.coils import espirit_maps
 from ..operators.consistency import angles_reversed
 from ..operators.mri import cartesian_mri
 from ..operators.noise import ComplexGaussian, Gaussian, Photon
 from ..operators.radon import Radon
+from .assumed import MAX_CALIBRATION, assumed, calibration_shape, lacking
 from .problem import Problem
 
 Law = Photon | Gaussian | ComplexGaussian
-MAX_CALIBRATION = 24  # width of ESPIRiT's calibration square
 
 
 def problem_of(scan: Scan, device: torch.device | str = "cpu") -> Problem:
@@ -35,8 +34,16 @@ def problem_of(scan: Scan, device: torch.device | str = "cpu") -> Problem:
         FormatError: where the scan lacks what an operator needs (geometry, calibration lines), or its angles run the
             wrong way round.
     """
+    for what in lacking(scan):
+        raise FormatError(f"{scan.source}: {what}")
     problem = _ct(scan) if scan.modality is Modality.CT else _mri(scan)
     return problem.to(device)
+
+
+def assumptions(scan: Scan, problem: Problem) -> list[str]:
+    """What was assumed or estimated to pose `problem_of(scan)`, a sentence each, with what was found."""
+    found = problem.facts
+    return [f"{line} (found: {found[key]})" if key in found else line for key, line in assumed(scan).items()]
 
 
 def geometry_of(scan: Scan) -> tuple[Geometry, Grid]:
@@ -73,17 +80,8 @@ def _mri(scan: Scan) -> Problem:
     if scan.maps is not None:
         maps = torch.from_numpy(np.ascontiguousarray(scan.maps, np.complex64))
     else:
-        centre = y
-        if scan.calibration is None:
-            shape = acs_size(mask if mask.ndim == 2 else mask.all(0))
-        else:
-            shape, centre = scan.calibration.shape[-2:], _in_the_middle(scan.calibration, y.shape)
-        size = min(*shape, MAX_CALIBRATION)
-        if y.shape[1] > 1 and size < 6:
-            raise FormatError(
-                f"{scan.source}: the fully sampled centre of k-space is {size} lines wide, ESPIRiT needs at least 6; "
-                "store coil maps in the file (`maps`), or acquire calibration lines"
-            )
+        centre = y if scan.calibration is None else _in_the_middle(scan.calibration, y.shape)
+        size = min(*calibration_shape(scan), MAX_CALIBRATION)
         maps = espirit_maps(centre, calibration=size)
         lines = "the fully sampled centre of k-space" if scan.calibration is None else "lines measured apart"
         origin = f"ESPIRiT, from {lines}, {size} x {size}"

@@ -30,7 +30,7 @@ from typing import Any
 
 from ..formats.write import atomic
 from .table import COLUMNS, cell, cells, heads
-from .words import words
+from .words import plain, words
 
 TEMPLATES = Path(__file__).parent / "templates"
 BANNERS = {  # kind of the method -> what must be known of its pictures
@@ -84,9 +84,9 @@ def write_sidecar(path: Path, facts: dict[str, Any]) -> None:
     """Write facts as JSON with sorted keys; numpy numbers become plain ones. JSON has none that are not finite: they
     become words, "nan" or "inf", and a warning says where."""
     strange: list[str] = []
-    plain = _plain(facts, "", strange)
+    shown = plain(facts, "", strange)
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(plain, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(shown, indent=2, sort_keys=True, allow_nan=False) + "\n")
     for line in strange:
         print(f"warning: {path.name}: {line}", file=sys.stderr)
 
@@ -174,17 +174,3 @@ def _flat(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{name} ")
         elif value not in (None, "", [], ()):
             yield name, words(value)
-
-
-def _plain(value: Any, where: str, strange: list[str]) -> Any:
-    """JSON-able: numpy numbers and arrays, paths, tuples; what is not finite in words, and listed in `strange`."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item, f"{where} {key}".strip(), strange) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{where} {i}".strip(), strange) for i, item in enumerate(value, 1)]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist(), where, strange)
-    if isinstance(value, float) and not math.isfinite(value):
-        strange.append(f"{where} is {value}, no finite number")
-        return str(value)
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -4,6 +4,7 @@ that stdout can be piped."""
 from __future__ import annotations
 
 import sys
+import threading
 import time
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.progress import (
 )
 
 EVERY = 30.0  # seconds between plain lines
+SHORT = 10.0  # seconds after which a stage without steps is worth a plain line
 
 
 def counting() -> Progress:
@@ -32,12 +34,14 @@ class Shown:
 
     Args:
         quiet: only warnings.
+        verbose: how long each stage took, too.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.console, self.quiet = Console(file=sys.stderr), quiet
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+        self.console, self.quiet, self.verbose = Console(file=sys.stderr), quiet, verbose
         self.live = not quiet and (self.console.is_terminal or self.console.is_jupyter)
         self.bar: Progress | None = None
+        self.timer: threading.Timer | None = None
         self.name, self.total, self.began, self.last = "", None, time.monotonic(), time.monotonic()
 
     def stage(self, name: str, total: int | None = None) -> None:
@@ -52,7 +56,9 @@ class Shown:
             self.task = self.bar.add_task(name, total=total, note="")
             self.bar.start()
         elif total is None and not self.quiet:
-            self._line(name)
+            self.timer = threading.Timer(SHORT, self._line, [f"{name} …"])
+            self.timer.daemon = True
+            self.timer.start()
 
     def update(self, done: int, note: str = "") -> None:
         """A step of the stage."""
@@ -73,10 +79,15 @@ class Shown:
         self._line(f"warning: {line}")
 
     def close(self) -> None:
-        """Put the bar away."""
+        """End the stage; the work is done."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.verbose and self.name and not self.quiet:
+            self._line(f"{self.name}: {time.monotonic() - self.began:.1f} s")
+        self.name = ""
 
     def _line(self, line: str) -> None:
         self.console.print(line, soft_wrap=True, highlight=False, markup=False)

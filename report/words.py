@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 LONGEST = 8  # numbers of a list that are printed
 
 
-def to_json(facts: dict[str, Any]) -> str:
-    """JSON of facts that may hold tuples and numpy values."""
-    return json.dumps(
-        facts, indent=2, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value)
-    )
+def to_json(facts: Any) -> str:
+    """JSON of facts that may hold tuples, paths and numpy values; numbers that are not finite become words."""
+    return json.dumps(plain(facts, "", []), indent=2, allow_nan=False)
+
+
+def plain(value: Any, where: str, strange: list[str]) -> Any:
+    """JSON-able: numpy numbers and arrays, paths, tuples; what is not finite in words, and listed in `strange`."""
+    if isinstance(value, dict):
+        return {str(key): plain(item, f"{where} {key}".strip(), strange) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{where} {i}".strip(), strange) for i, item in enumerate(value, 1)]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), where, strange)
+    if isinstance(value, float) and not math.isfinite(value):
+        strange.append(f"{where} is {value}, no finite number")
+        return str(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def lines(facts: dict[str, Any], indent: int = 0) -> Iterator[str]:

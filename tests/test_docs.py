@@ -26,7 +26,9 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for path in [ROOT / "README.md", *GUIDES]:
         text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
-        found += [(path.name, " ".join(line.split())) for line in re.findall(r"`(scanprior [a-z][^`]*)`", text)]
+        found += [
+            (path.name, " ".join(line.split())) for line in re.findall(r"`(scanprior [a-z][^`]*)`", text)
+        ]
         for block in blocks(path, "|bash|sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 found += [(path.name, line.strip())] * line.strip().startswith("scanprior ")
@@ -49,7 +51,7 @@ def test_commands_of_the_guides_name_only_what_there_is(capsys) -> None:
         if not words or words[0].startswith("-"):
             continue
         assert words[0] in VERBS, f"{page}: {line}"
-        below = words[0] == "priors" and len(words) > 1 and not words[1].startswith("-")
+        below = words[0] in ("priors", "presets", "data") and len(words) > 1 and not words[1].startswith("-")
         verb = tuple(words[: 1 + below])
         if verb not in known:
             known[verb] = options_of(verb, capsys)

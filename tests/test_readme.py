@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import scanprior
@@ -30,7 +31,7 @@ def test_the_two_commands_are_lines_of_their_own() -> None:
 
 def test_the_screen_of_python_is_the_example_and_runs(ct_prior, capsys) -> None:
     """With an untrained prior in the place of the bundled one, which .ci/run takes."""
-    (screen,) = blocks("python")
+    _, screen = blocks("python")
     example = (ROOT / "examples" / "three_nouns.py").read_text(encoding="utf-8")
     assert example.split('"""\n\n', 1)[1] == screen
     assert screen.count('"ct-256"') == 1
@@ -41,6 +42,15 @@ def test_the_screen_of_python_is_the_example_and_runs(ct_prior, capsys) -> None:
         r"mean error (\d+) HU, spread of the samples (\d+) HU, .* s\n", capsys.readouterr().out
     )
     assert said and int(said[1]) < 150
+
+
+def test_the_one_call_of_python_runs(ct_prior, tmp_path, monkeypatch) -> None:
+    call, _ = blocks("python")
+    small = f'photons=1e5", prior={str(ct_prior)!r}, samples=2, options="steps=2", baselines=False'
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(call.replace('photons=1e5"', small), "README.md", "exec"), names)
+    assert names["samples"].shape == (2, 1, 128, 128) and (tmp_path / "out" / "report.html").exists()
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("scanprior ")])

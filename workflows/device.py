@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import UsageError
+
 DTYPES = ("auto", "float32", "bfloat16")
 
 
 def device_of(name: str) -> str:
-    """`cpu`, `cuda`, `cuda:1`, or `auto`: a GPU where there is one. ValueError for a device that is not there."""
+    """`cpu`, `cuda`, `cuda:1`, or `auto`: a GPU where there is one. UsageError for a device that is not there."""
     import torch
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise ValueError(f"--device: got {name!r}, expected cpu, cuda or auto")
+        raise UsageError(f"--device: got {name!r}, expected cpu, cuda or auto")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise ValueError(
+        raise UsageError(
             f"--device: got {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; use cpu or auto"
         )
     return name

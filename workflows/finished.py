@@ -21,24 +21,25 @@ def by_slices(
     problem: Problem,
     solvers: dict[str, Solver],
     size: int,
-    folder: Path,
+    folder: Path | None,
     tell: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Reconstruction]:
     """All slices of a problem by each method, `size` of them at a time.
 
     Args:
-        folder: a file for the slices of each time; what is in it is not done again.
+        folder: a file for the slices of each time; what is in it is not done again. None: nothing is kept.
         tell: called with the number of finished slices.
     """
     parts: list[dict[str, Reconstruction]] = []
     first, slices = 0, len(problem.y)
     while first < slices:
         tell(first)
-        found = _kept(folder, first)
+        found = None if folder is None else _kept(folder, first)
         if found is None:
             part = problem.items(slice(first, first + size))
             found = {name: solve(part, first) for name, solve in solvers.items()}
-            _keep(folder / f"{first:06d}.npz", found)
+            if folder is not None:
+                _keep(folder / f"{first:06d}.npz", found)
         parts.append(found)
         first += len(next(iter(found.values())).samples)
     tell(slices)

@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,9 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from . import locks
+from .progress import Progress, told
 from .signals import terminable
 
-OURS = {"reconstruction.h5", "reconstruction.nii.gz", "dicom", "report.png", "report.html", "report.json"}
+OURS = {
+    "reconstruction.h5",
+    "reconstruction.nii.gz",
+    "dicom",
+    "report.png",
+    "report.html",
+    "report.json",
+    "run.toml",
+}
 WORK = {"run.json", "done", "result"}
 
 
@@ -88,7 +96,11 @@ def _check_place(path: Path) -> None:
 
 @contextmanager
 def whole_folder(
-    folder: Path, overwrite: bool, ours: set[str] = OURS, run: dict[str, Any] | None = None
+    folder: Path,
+    overwrite: bool,
+    ours: set[str] = OURS,
+    run: dict[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Path]:
     """A temporary folder that becomes `folder` when the block ends well; an older one is replaced only then.
 
@@ -111,7 +123,7 @@ def whole_folder(
             yield work / "result"
             _replace(place, work / "result")
         except BaseException:
-            _leave(work, folder)
+            _leave(work, folder, progress)
             raise
         shutil.rmtree(work, ignore_errors=True)
 
@@ -154,14 +166,12 @@ def _begun(work: Path) -> dict[str, Any] | None:
         return None
 
 
-def _leave(work: Path, folder: Path) -> None:
+def _leave(work: Path, folder: Path, progress: Progress | None) -> None:
     """After a stop: what was done stays, and is spoken of; nothing stays where nothing was done."""
     if (work / "done").is_dir() and any((work / "done").iterdir()):
         shutil.rmtree(work / "result", ignore_errors=True)
-        print(
-            f"what was done so far is kept in {folder.with_name(work.name)}; the same command goes on from there",
-            file=sys.stderr,
-        )
+        place = folder.with_name(work.name)
+        told(progress).say(f"what was done so far is kept in {place}; the same command goes on from there")
     else:
         shutil.rmtree(work, ignore_errors=True)
 

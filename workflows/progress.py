@@ -1,7 +1,7 @@
 """How a workflow tells what it is doing: it calls a `Progress`, and knows nothing of who looks.
 
-A workflow takes `progress: Progress | None = None`. None shows bars where a terminal or a notebook is, and plain
-lines at intervals elsewhere (report/progress.py); `SILENT` tells nothing. Any object with these four methods will do.
+A workflow takes `progress: Progress | None = None`. None shows bars where a terminal or a notebook is, and plain lines
+at intervals elsewhere (report/progress.py); `SILENT` tells nothing. Any object with these methods will do.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ class Progress(Protocol):
         """What speaks against the result, in a sentence."""
         ...
 
+    def close(self) -> None:
+        """The work is done, or has failed: no bar stays."""
+        ...
+
 
 class Silent:
     """Tells nothing."""
@@ -40,6 +44,9 @@ class Silent:
         pass
 
     def warn(self, line: str) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 

@@ -1,8 +1,8 @@
-"""What a reconstruction was asked for, in the three forms in which it is needed: what the report says, what the result
-is a function of, and the command line that gives it again.
+"""What a reconstruction was asked for, in the forms in which it is needed: what the report says, what the result is a
+function of, and the command line and the configuration that give it again.
 
-A file's name may be a patient's: the report knows an input by the hash of its content, and by its name only where that
-is asked for.
+A file's name may be a patient's: results know an input by the hash of its content, and by its name only where that is
+asked for.
 """
 
 from __future__ import annotations
@@ -10,16 +10,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tomli_w
+
 from .. import __version__
+from ..errors import UsageError, unknown
 from ..formats.read import files_of
+from ..formats.scan import Scan, Volume
 from ..named import is_named, source_hash
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
+from ..recon.options import settings_of, written
 from ..recon.posterior.method import PosteriorMethod
+from .simulate import Slices
 
 NOT_OF_THE_RESULT = {"device", "batch"}  # a result is no function of them
 OF_SAMPLES = {"samples", "batch", "dtype"}
@@ -27,7 +35,24 @@ OF_SAMPLES = {"samples", "batch", "dtype"}
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see `scanprior reconstruct --help`."""
+    """What the user asked for; see `scanprior reconstruct --help`.
+
+    Attributes:
+        prior: bundled or cached name, run folder or file; None: the bundled one of the scan's modality.
+        method: a name of `scanprior methods`.
+        options: its settings, "steps=50,eta=1" or {"steps": 50, "eta": 1}.
+        samples: posterior samples a slice.
+        seed: of the samples and of a simulation.
+        simulate: the measurement of images: "ct:views=23,photons=1e5".
+        views, arc: some views of a CT scan, "0::9", "0:120" (views.py); None: all.
+        slices: "0,3,8", "4-9", or numbers; None: all.
+        reader: how a file is to be read (formats/read.py).
+        baselines: whether to reconstruct classically too, to compare.
+        mu_water: attenuation of water [1/mm] that defines HU; None: the scan's or the prior's.
+        device, dtype: "auto", or where and in what the network computes.
+        batch: images denoised at once.
+        name_in_report: call the input by its name in the results, not by its hash.
+    """
 
     prior: str | None = None
     method: str = "dds"
@@ -35,7 +60,9 @@ class Request:
     samples: int = 8
     seed: int = 0
     simulate: str | None = None
-    slices: str | None = None
+    slices: Slices = None
+    views: str | None = None
+    arc: str | None = None
     reader: dict[str, Any] = field(default_factory=dict)
     baselines: bool = True
     presets: bool = True
@@ -47,13 +74,30 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.mu_water is not None and not 0 < self.mu_water < float("inf"):
-            raise ValueError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
+            raise UsageError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
+        for name in ("samples", "batch"):
+            if (value := getattr(self, name)) < 1:
+                raise UsageError(f"--{name}: got {value}, expected at least 1")
+
+    @staticmethod
+    def of(**settings: Any) -> Request:
+        """From names and values as Python users give them. Raises UsageError for an unknown name."""
+        known = [f.name for f in dataclasses.fields(Request)]
+        for name in settings.keys() - set(known):
+            raise unknown("reconstruct", name, known, "some of")
+        if isinstance(options := settings.get("options"), Mapping):
+            settings["options"] = ",".join(f"{key}={written(value)}" for key, value in options.items())
+        if settings.get("prior") is not None:
+            settings["prior"] = str(settings["prior"])
+        return Request(**settings)
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(item: Path | Scan | Volume) -> str:
     """The SHA-256 of a file; of several (a folder, BART's pair, an array with its sidecar) that of their hashes in
-    order, whatever the files are called."""
-    hashes = sorted(sha256_of(item) for item in files_of(path))
+    order, whatever the files are called; of data in memory that of the numbers."""
+    if isinstance(item, Scan | Volume):
+        return hashlib.sha256(np.ascontiguousarray(item.data).data).hexdigest()
+    hashes = sorted(sha256_of(one) for one in files_of(item))
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
@@ -76,24 +120,43 @@ def result_of(
     return {**out, "input": digest, "prior": prior, "settings": settings, "scanprior": __version__}
 
 
-def command(request: Request, method: Any, card: Card | None, name: str) -> str:
-    """The command line that repeats a request for the input `name`, whatever presets there are where it is given: with
-    every setting of the method."""
+def repeating(request: Request, method: Any, card: Card | None) -> dict[str, Any]:
+    """The options that repeat a request, as the command line names them, whatever presets there are where it is given:
+    with every setting of the method."""
     said = asked(request, method, card)
-    settings = {
-        f.name: getattr(method, f.name)
-        for f in dataclasses.fields(method)
-        if isinstance(f.default, bool | int | float | str)
-    }
-    said |= {"options": ",".join(f"{key}={value}" for key, value in settings.items()), **said.pop("reader")}
+    settings = [f"{one.name}={written(getattr(method, one.name))}" for one in settings_of(type(method))]
+    said |= {"options": ",".join(settings), **said.pop("reader")}
+    if not isinstance(slices := said["slices"], str | None):
+        said["slices"] = ",".join(map(str, slices))
     for switch in ("baselines", "presets"):
         if not said.pop(switch):
-            said[f"no-{switch}"] = True
+            said[f"no_{switch}"] = True
+    said = {key.replace("_", "-"): value for key, value in said.items()}
+    return {
+        key: value for key, value in said.items() if value is not None and value is not False and value != ""
+    }
+
+
+def command(options: dict[str, Any], name: str) -> str:
+    """The command line of such options for the input `name`."""
     words = ["scanprior", "reconstruct", name, "-o", "OUTPUT"]
-    for key, value in said.items():
-        if value is not None and value is not False and value != "":
-            words += [f"--{key.replace('_', '-')}", *([] if value is True else [str(value)])]
+    for key, value in options.items():
+        words += [f"--{key}", *([] if value is True else [str(value)])]
     return shlex.join(words)
+
+
+def configuration(options: dict[str, Any], request: Request, digest: str, path: Path | None) -> str:
+    """The same options as a file for `--config`. `path`: of the input; None leaves it to the command line, for the name
+    of a file may be a patient's. A prior that is a file is named by its path."""
+    scan = {} if path is None else {"scan": str(path.resolve())}
+    if request.prior is not None and Path(request.prior).exists():
+        options = options | {"prior": str(Path(request.prior).resolve())}
+    given = "" if scan else "SCAN "
+    head = (
+        f"# scanprior {__version__}: scanprior reconstruct {given}--config run.toml -o OUTPUT repeats this.\n"
+        f"# sha256 of the input: {digest}\n"
+    )
+    return head + tomli_w.dumps(scan | options)
 
 
 def _prior_name(request: Request, card: Card | None) -> str | None:

@@ -1,35 +1,102 @@
-"""The run behind `scanprior simulate`: images -> measured data."""
+"""Images -> measured data."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 
-def scan_of_image(path: Path, spec: str, slices: str | None, seed: int, **options: Any) -> tuple[Any, Any]:
-    """The simulated scan of an image file, and the images; spec as `ct:views=23,photons=1e5` or `mri:accel=4`."""
-    from ..formats.read import read
-    from ..formats.scan import FormatError, Scan
-    from ..recon.simulate import simulate as run
-    from ..recon.simulate import simulation_of
+from ..errors import UsageError
+from ..formats.read import read
+from ..formats.reader import choose
+from ..formats.scan import FormatError, Scan, Volume
+from ..recon.simulate import simulate as measure
+from ..recon.simulate import simulation_of
+from .progress import Progress, told
 
+Slices = str | Sequence[int] | None  # "0,3,8", "4-9", a mixture, or numbers; None: all
+
+
+def simulate(
+    images: Volume | Path | str,
+    measurement: str,
+    slices: Slices = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **reader: Any,
+) -> Scan:
+    """A simulated scan of real images, with its truth.
+
+    Args:
+        images: HU for CT, magnitudes for MRI; a file or folder of any known format.
+        measurement: "ct:views=23,photons=1e5" or "mri:accel=4,coils=8"; `scanprior methods simulate` lists the
+            settings.
+        slices: which slices.
+        seed: of the noise, the phase and the mask.
+        reader: how a file is to be read (formats/read.py).
+
+    Raises:
+        UsageError: an unknown measurement or setting.
+        FormatError: images of another kind than the measurement's, and whatever a reader refuses.
+    """
+    tell = told(progress)
+    try:
+        tell.stage("simulating")
+        return measured(images, measurement, slices, seed, reader)[0]
+    finally:
+        tell.close()
+
+
+def measured(
+    images: Scan | Volume | Path | str, spec: str, slices: Slices, seed: int, reader: dict[str, Any]
+) -> tuple[Scan, Volume]:
+    """The simulated scan, and the images that it is of."""
     settings = simulation_of(spec, "--simulate")
-    volume = read(path, slices=slice_list(slices), **options)
+    volume = given(images, slices, reader)
     if isinstance(volume, Scan):
         raise FormatError(
-            f"{path.name}: holds measured data, expected images; reconstruct it without --simulate"
+            f"{volume.source}: holds measured data, expected images; reconstruct it without --simulate"
         )
-    return run(volume, settings, seed), volume
+    return measure(volume, settings, seed), volume
 
 
-def slice_list(text: str | None) -> list[int] | None:
-    """`0,3,8` or `4-9` or a mixture -> indices; None for None. Raises ValueError for anything else."""
-    if text is None:
-        return None
+def given(item: Scan | Volume | Path | str, slices: Slices, reader: dict[str, Any]) -> Scan | Volume:
+    """What was given in memory, or what a file holds, with the slices that were asked for."""
+    chosen = slice_list(slices)
+    if isinstance(item, Scan | Volume):
+        if chosen is None:
+            return item
+        index = choose(len(item.data), chosen, item.source)
+        return _of_volume(item, index) if isinstance(item, Volume) else _of_scan(item, index)
+    return read(Path(item), slices=chosen, **reader)
+
+
+def _of_volume(item: Volume, index: np.ndarray) -> Volume:
+    headers = None if item.dicom is None else tuple(item.dicom[k] for k in index)
+    return replace(item, data=item.data[index], dicom=headers)
+
+
+def _of_scan(item: Scan, index: np.ndarray) -> Scan:
+    names = ["data", "counts", "truth", "maps", "calibration"]
+    if item.kind == "mri" and item.mask is not None and np.ndim(item.mask) == 3:
+        names.append("mask")
+    arrays = {name: getattr(item, name) for name in names}
+    count = item.slices
+    parts = {k: a[index] for k, a in arrays.items() if a is not None and len(a) == count}
+    return replace(item, **parts)
+
+
+def slice_list(said: Slices) -> list[int] | None:
+    """`0,3,8` or `4-9` or a mixture -> indices; None for None. Raises UsageError for anything else."""
+    if said is None or not isinstance(said, str):
+        return None if said is None else [int(index) for index in said]
     out: list[int] = []
-    for part in text.split(","):
+    for part in said.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
-            raise ValueError(f"--slices: got {text!r}, expected indices like 0,3,8 or a range like 4-9")
+            raise UsageError(f"--slices: got {said!r}, expected indices like 0,3,8 or a range like 4-9")
         out += range(int(first), int(last) + 1) if dash else [int(first)]
     return out

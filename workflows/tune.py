@@ -16,10 +16,10 @@ from ..recon.baselines.methods import Baseline
 from ..recon.methods import method_of
 from ..recon.presets import LEAST_PATIENTS, Preset, fixed_settings, keep, likeness, user_presets_path
 from .benchmark import search
-from .benchmark.cases import Case, cases
+from .benchmark.cases import cases
 from .benchmark.results import Selection, priors_of
 from .benchmark.search import Search
-from .benchmark.suite import Task, find_data, read_suite, suits
+from .benchmark.suite import Suite, Task, find_data, read_suite, suits
 from .device import device_of
 from .progress import Progress, told
 
@@ -74,54 +74,55 @@ def tune(
     priors = {} if isinstance(plain, Baseline) else priors_of(part, selection.prior, device)
     target = output or user_presets_path()
     target.parent.mkdir(parents=True, exist_ok=True)
-    found = []
-    for task in part.tasks:
-        path = find_data(part.data.get(task.modality, ""))
-        own = list(cases(path, task.simulation, part.patients, part.slices, device))
-        progress.stage(task.name, how.trials)
-        network, card = priors.get(task.modality, (None, None))
-        run = _Run(method, options, part.name, task, own, how)
-        preset = run(network, card.sha256 if card else "", target, progress)
-        if preset.patients >= LEAST_PATIENTS:
-            keep(target, preset)
-        found.append(preset)
+    try:
+        found = [
+            _tuned(_Run(method, options, part, task, how), priors, device, target, progress)
+            for task in part.tasks
+        ]
+    finally:
+        progress.close()
     return Tuned(found, target, all(one.patients >= LEAST_PATIENTS for one in found))
 
 
 @dataclass(frozen=True)
 class _Run:
-    """The tuning of one task."""
+    """The tuning of one task of a suite."""
 
     method: str
     options: str
-    suite: str
+    suite: Suite
     task: Task
-    cases: list[Case]
     how: Search
 
-    def __call__(self, network: Any, prior: str, target: Path, progress: Progress) -> Preset:
-        facts = {
-            "suite": self.suite,
-            "task": self.task.name,
-            "spec": self.task.spec,
-            "metric": self.how.metric,
-            "patients": len({case.patient for case in self.cases}),
-            "slices": len(self.cases),
-        }
-        images = sha256("".join(case.identity for case in self.cases).encode()).hexdigest()[:16]
-        study = " ".join(map(str, (self.method, self.options, *facts.values(), prior, images)))
-        best = search.tune(
-            self.method,
-            self.options,
-            self.cases,
-            network,
-            self.how,
-            target.with_name(f".{target.name}.journal"),
-            study,
-            lambda done, value: progress.update(done, f"{self.how.metric} {value:.4g}"),
-        )
-        facts |= {"value": best.value, "default": best.default, "trials": best.trials}
-        facts["date"] = datetime.now(UTC).date().isoformat()
-        given = fixed_settings(method_of(self.method, self.options), best.settings)
-        like = likeness(self.cases[0].problem)
-        return Preset(self.method, prior, like, given, best.settings, facts)
+
+def _tuned(run: _Run, priors: dict[str, Any], device: str, target: Path, progress: Progress) -> Preset:
+    """The preset of a task, kept where it is of patients enough."""
+    suite, task, how = run.suite, run.task, run.how
+    path = find_data(suite.data.get(task.modality, ""))
+    own = list(cases(path, task.simulation, suite.patients, suite.slices, device))
+    network, card = priors.get(task.modality, (None, None))
+    facts = {
+        "suite": suite.name,
+        "task": task.name,
+        "spec": task.spec,
+        "metric": how.metric,
+        "patients": len({case.patient for case in own}),
+        "slices": len(own),
+    }
+    images = sha256("".join(case.identity for case in own).encode()).hexdigest()[:16]
+    prior = card.sha256 if card else ""
+    study = " ".join(map(str, (run.method, run.options, *facts.values(), prior, images)))
+    progress.stage(task.name, how.trials)
+
+    def tell(done: int, value: float) -> None:
+        progress.update(done, f"{how.metric} {value:.4g}")
+
+    journal = target.with_name(f".{target.name}.journal")
+    best = search.tune(run.method, run.options, own, network, how, journal, study, tell)
+    facts |= {"value": best.value, "default": best.default, "trials": best.trials}
+    facts["date"] = datetime.now(UTC).date().isoformat()
+    given = fixed_settings(method_of(run.method, run.options), best.settings)
+    preset = Preset(run.method, prior, likeness(own[0].problem), given, best.settings, facts)
+    if preset.patients >= LEAST_PATIENTS:
+        keep(target, preset)
+    return preset

@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from ..formats.scan import Scan, Volume
     from ..geometry import Geometry
 
-MIN_CALIBRATION = 6  # width of ESPIRiT's kernels (recon/study.py)
 TRUNCATED = 0.05  # of the largest line integral: what the outermost detectors may see
 WIDE_ARC = 0.17  # rad; to miss less is no limited angle
 FEW_PATIENTS = 20
 
 
-def examine(path: Path, **reader: Any) -> dict[str, Any]:
-    """{"file", "format", "what", "usable", "problems": [...], "notes": [...]}. Raises FormatError where the
+def examine(path: Path, views: str | None = None, arc: str | None = None, **reader: Any) -> dict[str, Any]:
+    """Of a file, or of some views of it (views.py): {"file", "format", "what", "usable", "problems": [...], "notes":
+    [...]}. Raises FormatError where the
     file is of no known format; defects of a known one are problems."""
     from ..formats.isolated import guarded
     from ..formats.limits import allowing
     from ..formats.read import read, sniff
     from ..formats.scan import FormatError, Scan, problems
+    from .views import of_views
 
     name = sniff(path, **reader)
     found: dict[str, Any] = {
@@ -50,11 +51,10 @@ def examine(path: Path, **reader: Any) -> dict[str, Any]:
                 item = read(path, check_data=False, **reader)
                 found["problems"] = problems(item)
                 if isinstance(item, Scan):
+                    item = item if found["problems"] else of_views(item, views, arc)
                     found["what"] = _what(item)
-                    if not found["problems"] and item.geometry is not None:
-                        found["problems"], found["notes"] = _ct(item, item.geometry)
-                    elif not found["problems"]:
-                        found["problems"], found["notes"] = _mri(item)
+                    if not found["problems"]:
+                        found["problems"], found["notes"] = _scan(item)
                 else:
                     found["what"], found["notes"] = _volume(item)
                 found["notes"] = [*item.remarks, *found["notes"]]
@@ -75,6 +75,20 @@ def _what(scan: Scan) -> str:
     grid = " x ".join(map(str, scan.matrix))
     dy, dx = (f"{side:.4g}" for side in scan.voxel[1:])
     return f"{scan.kind.upper()} scan,{beam} {sizes}; to {grid} pixels of {dx if dx == dy else f'{dy} x {dx}'} mm"
+
+
+def _scan(scan: Scan) -> tuple[list[str], list[str]]:
+    """Problems beyond the format's and notes of a scan without defects: with what a reconstruction will assume."""
+    from ..recon.assumed import assumed, lacking
+
+    missing, notes = lacking(scan), []
+    if scan.kind == "mri":
+        notes = _mri(scan)
+    elif scan.geometry is not None:
+        wrong, notes = _ct(scan, scan.geometry)
+        missing += wrong
+    said = {} if missing else assumed(scan)
+    return missing, [*notes, *said.values()]
 
 
 def _ct(scan: Scan, beam: Geometry) -> tuple[list[str], list[str]]:
@@ -113,57 +127,26 @@ def _ct(scan: Scan, beam: Geometry) -> tuple[list[str], list[str]]:
             f"the outermost detectors see {edge:.2g} where the object's maximum is {largest:.2g}: it reaches "
             "beyond the field of view; values near the border will be wrong"
         )
-    if scan.noise is None:
-        notes.append(
-            "the noise level is not known: a reconstruction estimates one Gaussian level from the sinogram's "
-            "differences along the detector; state `noise` in the file if you know it"
-        )
-    if "mu_water" not in scan.header:
-        notes.append("the attenuation of water is not stated (mu_water, 1/mm): the prior's is taken for HU")
     return [wrong] if wrong else [], notes
 
 
-def _mri(scan: Scan) -> tuple[list[str], list[str]]:
-    """Problems beyond the format's and notes of an MRI scan without defects."""
+def _mri(scan: Scan) -> list[str]:
+    """Notes on an MRI scan without defects."""
     import numpy as np
 
-    from ..operators.acs import acs_size
-
-    lacking, notes = [], []
-    coils, *grid = scan.data.shape[1:]
+    notes = []
+    _, *grid = scan.data.shape[1:]
     mask = np.ones(grid, bool) if scan.mask is None else np.asarray(scan.mask, bool)
     if mask.all():
         notes.append("k-space is fully sampled: nothing is missing, the prior only takes noise away")
     else:
         notes.append(f"{mask.mean():.1%} of k-space was measured, a factor of {1 / mask.mean():.2g}")
-    apart = scan.calibration
-    centre = acs_size(np.asarray(mask.reshape(-1, *grid).all(0))) if apart is None else apart.shape[-2:]
-    if scan.maps is None and coils > 1:
-        if min(centre) < MIN_CALIBRATION:
-            lacking.append(
-                f"got no coil maps and a fully sampled centre of {centre[0]} x {centre[1]}, expected maps or "
-                f"at least {MIN_CALIBRATION} x {MIN_CALIBRATION} to estimate them; add `maps` or calibration "
-                "lines"
-            )
-        else:
-            notes.append(
-                "there are no coil maps: a reconstruction estimates them by ESPIRiT from "
-                f"{'the fully sampled centre' if apart is None else 'calibration lines measured apart'} "
-                f"({centre[0]} x {centre[1]})"
-            )
-    elif coils == 1 and scan.maps is None:
-        notes.append("one coil without a map: its sensitivity is taken as 1 everywhere")
     if _conjugate_symmetric(scan.data[0, 0], mask.reshape(-1, *grid)[0]):
         notes.append(
             "k-space is conjugate symmetric, so it was computed from magnitude images: phase and true noise "
             "are lost, figures measured on it are optimistic"
         )
-    if scan.noise is None:
-        notes.append(
-            "the noise level is not known: a reconstruction estimates it from the outermost samples of "
-            "k-space; state `noise` in the file if you know it"
-        )
-    return lacking, notes
+    return notes
 
 
 def _conjugate_symmetric(kspace: np.ndarray, mask: np.ndarray) -> bool:

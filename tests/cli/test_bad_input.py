@@ -148,7 +148,7 @@ def test_no_calibration_lines(tmp_path, mri_scan, mr_prior, refused) -> None:
         "--prior",
         mr_prior,
         names="k.h5",
-        got="centre of k-space is 0 lines",
+        got="fully sampled centre of 0 x 0",
         advice="store coil maps",
     )
 

@@ -142,7 +142,7 @@ def test_tuning_is_used_by_what_comes_after_and_said(
     done = scanprior(*simulated, "--slices", 0, "--no-baselines", "--no-presets", "-o", tmp_path / "plain")
     assert done.code == 0 and "tuned on" not in done.out
     facts = json.loads((tmp_path / "plain" / "report.json").read_text())
-    assert facts["provenance"]["presets"] == {"fista-tv": {"none": "presets are off"}}
+    assert facts["provenance"]["presets"] == {"fista-tv": {"said": "presets are off"}}
     assert "--no-presets" in facts["command"]
 
 

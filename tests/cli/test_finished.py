@@ -88,7 +88,7 @@ def test_what_was_stopped_goes_on(how, code, words, many, ct_prior, scanprior, s
     again = scanprior(*command, tmp_path / "out")
     assert again.code == 0, again.err
     assert len(calls) == 1  # of four slices
-    assert "goes on with the slices" in again.out and not kept.exists()
+    assert "goes on with the slices" in again.err and not kept.exists()
     one, two = (read_reconstruction(tmp_path / name / "reconstruction.h5") for name in ("whole", "out"))
     np.testing.assert_array_equal(one.samples, two.samples)
 

@@ -13,7 +13,7 @@ import pytest
 from dicom_files import image, save, series
 from scanprior.formats.image_set import read_images
 from scanprior.formats.read import read
-from scanprior.formats.store import write_scan
+from scanprior.formats.store import read_reconstruction, write_scan
 
 SIDE = 32
 
@@ -135,3 +135,29 @@ def test_what_read_refuses_is_left_out(scanprior, tmp_path) -> None:
     assert len(read_images(pack / "train.h5")) == 4 + 2
     _, left = prepared(scanprior, folder, "--modality", "CT")
     assert left["4d.nii.gz"] == "other modality"
+
+
+# --- views
+def test_some_views_of_a_measured_scan(scanprior, ct_scan, tmp_path) -> None:
+    """They are what a scan of these views alone is."""
+    write_scan(tmp_path / "whole.h5", ct_scan)  # 12 views of 15 degrees
+    kept = np.array([2, 4])
+    few = replace(ct_scan, data=ct_scan.data[:, kept], geometry=ct_scan.geometry.subset(kept))
+    write_scan(tmp_path / "few.h5", few)
+    means = []
+    for name, more in (("whole", ("--views", "0::2", "--arc", "30:75")), ("few", ())):
+        command = ("reconstruct", tmp_path / f"{name}.h5", "-o", tmp_path / name, "--method", "fbp", *more)
+        outcome = scanprior(*command, "--no-baselines")
+        assert outcome.code == 0, outcome.err
+        means.append(read_reconstruction(tmp_path / name / "reconstruction.h5").mean)
+    np.testing.assert_array_equal(*means)
+    assert "2 of 12 views were taken" in (tmp_path / "whole" / "report.html").read_text()
+    assert "6 views" in scanprior("validate", tmp_path / "whole.h5", "--views", "1::2").out
+    for more, words in (
+        (("--views", "0,12"), "expected numbers from 0 to 11"),
+        (("--views", "a"), "expected 0::9"),
+        (("--arc", "90"), "expected degrees like 0:120"),
+        (("--arc", "200:210"), "none of the 12 views is left"),
+    ):
+        outcome = scanprior("reconstruct", tmp_path / "whole.h5", "-o", tmp_path / "x", *more)
+        assert outcome.code == 2 and words in outcome.err, outcome.err

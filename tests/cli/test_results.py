@@ -63,6 +63,7 @@ def test_the_command_in_the_report_gives_the_result_again(images, ct_prior, repo
     assert "dds: settings tuned on own: nine views (4 patients): eta=0.25; --no-presets" in done.out
     assert first["provenance"]["presets"] == {
         "dds": {
+            "said": "settings tuned on own: nine views (4 patients): eta=0.25; --no-presets runs without",
             "tuned_on": "own: nine views",
             "patients": 4,
             "settings": {"eta": 0.25},
@@ -174,7 +175,7 @@ def test_cg_sense_says_that_its_weight_comes_from_the_noise(mri_scan: Scan, tmp_
 
 # --- slices
 def test_a_picture_has_its_own_figures(images, report, monkeypatch) -> None:
-    from scanprior.workflows import results
+    from scanprior.workflows import result as results
 
     shown, original = {}, results.overview
 
@@ -215,7 +216,7 @@ def test_a_distance_of_slices_that_nobody_knows_is_not_written(images, report, t
     options = ("--simulate", "ct:views=9", "--slices", "0,1", "--method", "fbp", "--no-baselines")
     found, _, done = report(images, *options)
     assert "the slices' thickness and distance are not stored" in found["remarks"]
-    assert "thickness and distance are not stored" in done.out
+    assert "thickness and distance are not stored" in done.err
     for file in (tmp_path / "out" / "dicom").iterdir():
         header = pydicom.dcmread(file)
         assert header.SliceThickness is None and "SpacingBetweenSlices" not in header
@@ -226,22 +227,22 @@ def test_another_matrix_is_said(images, report, scanprior, tmp_path) -> None:
     words = "images of 32 x 32 are reconstructed as 16 x 16"
     options = ("--simulate", "ct:views=9,matrix=16", "--slices", 0, "--method", "fbp", "--no-baselines")
     found, page, done = report(images, *options)
-    assert [words in text for text in (found["remarks"][-1], page, done.out)] == [True] * 3
+    assert [words in text for text in (found["remarks"][-1], page, done.err)] == [True] * 3
     done = scanprior("simulate", images, "--ct", "views=9,matrix=16", "-o", tmp_path / "scan.h5")
-    assert f"note: {words}" in done.out
+    assert f"note: {words}" in done.err
 
 
 def test_what_readers_assume_is_said(ct_scan: Scan, report, monkeypatch, tmp_path) -> None:
     write_scan(tmp_path / NAME, ct_scan)
     remark = f"{NAME}: 3 dead pixels were filled"
     told = replace(ct_scan, pixel_assumed=True, remarks=(remark,), source=NAME)
-    monkeypatch.setattr("scanprior.workflows.reconstruct.read", lambda *a, **b: told)
+    monkeypatch.setattr("scanprior.workflows.simulate.read", lambda *a, **b: told)
     found, page, done = report(tmp_path / NAME, "--method", "fbp", "--no-baselines")
     assert found["remarks"] == ["INPUT: 3 dead pixels were filled", "the file does not say how large a pixel is: "
                                 "its size is assumed; --pixel-mm says it"]  # fmt: skip
     assert found["input"]["pixel_size"] == "assumed, the file does not say it"
     assert "3 dead pixels were filled" in page and "its size is assumed" in page
-    assert f"note: {remark}" in done.out and "its size is assumed" in done.out
+    assert f"note: {remark}" in done.err and "its size is assumed" in done.err
 
 
 # --- against it
@@ -261,15 +262,15 @@ def test_a_bad_prior_is_said_to_be_worse_than_fbp(images, ct_prior, report) -> N
 
 
 def test_a_scan_outside_of_the_prior_is_said(images, ct_prior, report, tmp_path, monkeypatch) -> None:
-    from scanprior.workflows import reconstruct as reconstruction
+    from scanprior.workflows import plan as reconstruction
 
-    original = reconstruction.load
+    original = reconstruction.load_any
 
     def load(name):
         prior, card = original(name)
         return prior, replace(card, pixel_mm=(1.0, 2.0), matrix=(256, 256))
 
-    monkeypatch.setattr(reconstruction, "load", load)
+    monkeypatch.setattr(reconstruction, "load_any", load)
     found, page, done = report(
         images, "--simulate", "ct:views=9", "--slices", 0, "--prior", ct_prior, *FAST, "--no-baselines"
     )

@@ -17,11 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-GROUND = (  # files at the root that every folder may import, and that import nothing of ours
-    "geometry",
-    "modality",
-    "named",
-)  # files at the root that every folder may import, and that import nothing of ours
+# Files at the root that every folder may import, and that import nothing of ours.
+GROUND = ("errors", "geometry", "modality", "named")
 FOLDERS = ("operators", "priors", "formats", "pretrained", "recon", "report", "workflows", "cli")
 ARROWS = {
     "operators": set(),
@@ -35,6 +32,7 @@ ARROWS = {
 }
 WIDER = {
     "recon.study": {"formats"},
+    "recon.assumed": {"formats"},
     "recon.simulate": {"formats"},
     "recon.display": {"formats", "pretrained"},
     "recon.presets": {"formats", "pretrained"},

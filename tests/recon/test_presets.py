@@ -134,7 +134,7 @@ def test_a_preset_is_used_for_what_it_was_found_for_and_for_nothing_else(
     presets._write(shipped, [replace(good, **changes)])
     found = tuned_method("dds", options, ct(), OURS)
     assert found.method == method_of("dds", options) and found.preset is None and said in found.line
-    assert found.facts == {"none": found.line}
+    assert found.facts == {"said": found.line}
 
 
 def test_what_is_said_is_what_is_used(shipped: Path) -> None:
@@ -142,11 +142,12 @@ def test_what_is_said_is_what_is_used(shipped: Path) -> None:
     found = tuned_method("dps", "sigma_max=1", ct(), OURS)
     assert (found.method.zeta, found.method.sigma_max) == (2.0, 1.0)
     assert found.line == "settings tuned on s: t (4 patients): zeta=2; --no-presets runs without"
-    assert found.facts == {"tuned_on": "s: t", "patients": 4, "settings": {"zeta": 2.0}, "from": "scanprior"}
+    told = {"tuned_on": "s: t", "patients": 4, "settings": {"zeta": 2.0}, "from": "scanprior"}
+    assert found.facts == {"said": found.line, **told}
     keep(user_presets_path(), made(ct(), method="dps", zeta=3.0))
     assert tuned_method("dps", "", ct(), OURS).facts["from"] == "the user's presets.toml"
     off = tuned_method("dps", "", ct(), OURS, presets=False)
-    assert off.method == method_of("dps", "") and off.facts == {"none": "presets are off"}
+    assert off.method == method_of("dps", "") and off.facts == {"said": "presets are off"}
     assert tuned_method("mmps", "", ct(), OURS).facts == {}  # nobody ever tuned it
 
 

@@ -130,7 +130,10 @@ def run_suite(
     todo = list(jobs(suite, hashes, seed, device, presets))
     output.mkdir(exist_ok=True)
     settled = presets_of(todo, progress)
-    rows = run(todo, output, progress)
+    try:
+        rows = run(todo, output, progress)
+    finally:
+        progress.close()
     return rows, {
         "suite": suite.name,
         "title": suite.title,

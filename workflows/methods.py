@@ -1,0 +1,31 @@
+"""What the methods are and which settings they take, as their classes say it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from ..recon.methods import BASELINES, METHODS, class_of
+from ..recon.options import settings_of
+from ..recon.simulate import CTSimulation, MRISimulation
+
+SIMULATIONS = {"ct": CTSimulation, "mri": MRISimulation}
+
+
+def method_facts(name: str) -> dict[str, Any]:
+    """A method: "method", "line", "reference", "about" (its equations), "settings" (name, kind, default, doc). Raises
+    UsageError for an unknown name."""
+    kind = class_of(name)
+    entry = (METHODS | BASELINES).get(name)
+    return {
+        "method": name,
+        "line": entry.line if entry else "",
+        "reference": entry.reference if entry else "",
+        "about": inspect.getdoc(inspect.getmodule(kind)) or "",
+        "settings": [one._asdict() for one in settings_of(kind)],
+    }
+
+
+def simulation_facts() -> dict[str, list[dict[str, Any]]]:
+    """The settings of `--simulate`, by modality."""
+    return {name: [one._asdict() for one in settings_of(kind)] for name, kind in SIMULATIONS.items()}

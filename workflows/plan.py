@@ -1,0 +1,195 @@
+"""What a reconstruction will do, before it does it: the scan, the problem posed, the methods with their settings, and
+what that will cost."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..formats.scan import FormatError, Scan, Volume
+from ..pretrained.card import Card
+from ..pretrained.load import default_for, load_any, load_supervised
+from ..recon.baselines.methods import Baseline
+from ..recon.baselines.supervised import Supervised, differences, measurement_of
+from ..recon.domain import outside
+from ..recon.methods import method_of
+from ..recon.posterior.method import PosteriorMethod
+from ..recon.presets import tuned_method
+from ..recon.problem import Problem
+from ..recon.study import assumptions, problem_of
+from .benchmark.memory import peak_memory
+from .device import device_of, dtype_of
+from .progress import Progress
+from .remarks import remarks
+from .request import Request
+from .simulate import given, measured
+from .views import of_views
+
+Method = PosteriorMethod | Baseline | Supervised
+CLASSICAL = {  # shown beside the method asked for
+    "ct": ("fbp", "fista-tv"),
+    "mri": ("zero-filled", "cg-sense", "l1-wavelet"),
+}
+TRIED = 10.0  # seconds that an estimate may take
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A scan and what will reconstruct it.
+
+    Attributes:
+        volume: what a simulation started from.
+        method: with its settings; `name` is what `--method` calls it.
+        network: of the method, and `card` its card; None for classical methods.
+        beside: the classical methods to compare with, by their names.
+        presets: where settings came from, or why no preset was used, by the method's name.
+        assumptions: what was assumed, dropped, repaired or estimated, a sentence each.
+        warnings: what speaks against the network here.
+    """
+
+    scan: Scan
+    volume: Volume | None
+    problem: Problem
+    name: str
+    method: Method
+    network: Any
+    card: Card | None
+    beside: dict[str, Baseline]
+    presets: dict[str, dict[str, Any]]
+    assumptions: list[str]
+    warnings: list[str]
+
+    @property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Of each method, by its name."""
+        methods = {self.name: self.method, **self.beside}
+        return {name: dict(getattr(method, "settings", {})) for name, method in methods.items()}
+
+
+def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Plan:
+    """Read (or simulate) the scan, pose the problem, settle the methods; tells what was assumed on the way.
+
+    Raises:
+        FormatError: images without a simulation, or what a reader refuses.
+        UsageError: an unknown method or setting, a prior of another modality.
+    """
+    method = method_of(request.method, request.options)  # refused before anything is read
+    tell.stage("reading")
+    scan, volume = _scan_of(item, request)
+    said = remarks(scan)
+    for line in said:
+        tell.say(f"note: {line}")
+    device = device_of(request.device)
+    network, card = _network_of(method, scan.modality, request, device)
+    tell.stage("system matrix" if scan.kind == "ct" else "coil maps")
+    problem = problem_of(scan, device)
+    estimated = assumptions(scan, problem)
+    for line in estimated:
+        tell.say(f"note: {line}")
+    if request.mu_water is not None:
+        problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
+    others = [name for name in CLASSICAL[scan.kind] if request.baselines and name != request.method]
+    methods, presets = {}, {}
+    for name in (request.method, *others):
+        asked = name == request.method
+        weights = card.sha256 if card and asked else ""
+        tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
+        methods[name] = tuned.method
+        if tuned.facts:
+            presets[name] = tuned.facts
+        if tuned.preset is not None:
+            tell.say(f"{name}: {tuned.line}")
+    plan = Plan(
+        scan=scan,
+        volume=volume,
+        problem=problem,
+        name=request.method,
+        method=methods.pop(request.method),
+        network=network,
+        card=card,
+        beside=methods,
+        presets=presets,
+        assumptions=said + estimated,
+        warnings=[],
+    )
+    plan = replace(plan, warnings=_beforehand(plan))
+    for line in plan.warnings:
+        tell.warn(line)
+    return plan
+
+
+def cost(plan: Plan, request: Request) -> dict[str, Any]:
+    """What the sampling will take, tried on the first slices for at most TRIED seconds: "seconds" and "memory_mib";
+    "whole" is False where what was tried did not end, and the rest was taken to be as quick. {} for classical
+    methods."""
+    if not isinstance(plan.method, PosteriorMethod):
+        return {}
+    count = max(1, request.batch // request.samples)
+    part, slices = plan.problem.items(slice(0, count)), len(plan.problem.y)
+    began, done = time.monotonic(), 0.0
+
+    def watch(step: int, total: int) -> None:
+        nonlocal done
+        done = step / total
+        if time.monotonic() - began > TRIED:
+            raise _EnoughError
+
+    with peak_memory(str(plan.problem.y.device)) as memory, suppress(_EnoughError):
+        plan.method(part, plan.network, request.samples, request.seed, request.batch, watch)
+    seconds = (time.monotonic() - began) / max(done, 1e-9) * slices / min(count, slices)
+    return {"seconds": seconds, "memory_mib": memory.mib, "whole": done == 1}
+
+
+class _EnoughError(Exception):
+    """The estimate has taken its time."""
+
+
+def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume | None]:
+    """The scan that was given, or that of images in simulation, and these images."""
+    if request.simulate is not None:
+        if request.views is not None or request.arc is not None:
+            raise UsageError("--views and --arc are for measured scans; --simulate has views= and arc=")
+        return measured(item, request.simulate, request.slices, request.seed, request.reader)
+    found = given(item, request.slices, request.reader)
+    if isinstance(found, Volume):
+        raise FormatError(
+            f"{found.source}: holds images, not measured data; add --simulate ct:views=23 (or mri:accel=4) for a "
+            "retrospective study"
+        )
+    return of_views(found, request.views, request.arc), None
+
+
+def _network_of(method: Method, modality: str, request: Request, device: str) -> tuple[Any, Card | None]:
+    """The network of a method, ready to run, and its card. Raises UsageError for one of another modality."""
+    if isinstance(method, Baseline):
+        return None, None
+    if isinstance(method, Supervised):
+        if request.prior is None:
+            raise UsageError(
+                "--method supervised needs the run of a `scanprior train --supervised` as --prior"
+            )
+        network, card = load_supervised(request.prior)
+        network.to(device).eval()
+    else:
+        network, card = load_any(request.prior or default_for(modality))
+        network.for_inference(device, dtype_of(request.dtype))
+    if card.modality != modality:
+        raise UsageError(
+            f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
+        )
+    return network, card
+
+
+def _beforehand(plan: Plan) -> list[str]:
+    """What can be said against a network before it is run."""
+    if plan.card is None:
+        return []
+    known, scan = plan.card.to_dict(), plan.scan
+    found = outside(known, plan.problem.operator.domain[-2:], None if scan.pixel_assumed else scan.voxel[1:])
+    if isinstance(plan.method, Supervised):
+        found += differences(known["measurement"], measurement_of(plan.problem))
+    return [f"outside of the network's training: {line}" for line in found]

@@ -38,6 +38,7 @@ from scanprior.recon.posterior.ddrm import DDRM
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.posterior.diffpir import DiffPIR
 from scanprior.recon.posterior.dps import DPS
+from scanprior.recon.posterior.draws import Draws
 from scanprior.recon.posterior.mcg import MCG
 from scanprior.recon.posterior.method import PosteriorMethod
 from scanprior.recon.posterior.mmps import MMPS
@@ -50,6 +51,7 @@ from scanprior.recon.posterior.score_sde import ScoreSDE
 from scanprior.recon.posterior.ula import ULA
 from scanprior.recon.problem import Noise, Problem
 from torch import Tensor
+from toys import Dense, OneGenerator, Uneven
 
 SIDE = 4
 N = SIDE * SIDE
@@ -69,50 +71,12 @@ METHODS: dict[str, PosteriorMethod] = {
     "DDNM": DDNM(steps=50),
     "DDS": DDS(steps=100, warm_start=False, gamma=1.0, cg=CG),
     "Auto": Auto(steps=100),
+    "Draws": Draws(steps=100, gamma=1.0, width=1.0, cg=CG, sigma_start=20.0),
     "DiffPIR": DiffPIR(zeta=0.3, cg=CG),
     "DAPS": DAPS(steps=100, cg=CG),
     "PnPDM": PnPDM(steps=100, inner=10, cg=CG),
     "REDdiff": REDdiff(steps=300),
 }
-
-
-class Dense(LinearOperator):
-    """y = M x for a stored matrix (m, n) over flattened images."""
-
-    def __init__(self, matrix: Tensor) -> None:
-        super().__init__((SIDE, SIDE), (len(matrix),))
-        self.register_buffer("matrix", matrix)
-
-    def apply_forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1) @ self.matrix.T
-
-    def apply_adjoint(self, y: Tensor) -> Tensor:
-        return (y @ self.matrix).unflatten(1, (SIDE, SIDE))
-
-
-@dataclass(frozen=True)
-class Uneven:
-    """Independent noise of different strength in each measurement, as photons have."""
-
-    sigma: Tensor
-
-    def weights(self, y: Tensor) -> Tensor:
-        return (1 / self.sigma**2).expand(y.shape)
-
-    def sample(self, clean: Tensor, generator: torch.Generator) -> Tensor:
-        return clean + self.sigma * torch.randn(clean.shape, generator=generator)
-
-
-class OneGenerator:
-    """Noise of a whole batch from one generator: fast, and no sample of it can be drawn again alone."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def like(self, x: Tensor) -> Tensor:
-        if x.is_complex():
-            return torch.view_as_complex(self.like(torch.view_as_real(x)))
-        return torch.randn(x.shape, generator=self.generator)
 
 
 @dataclass(frozen=True)
@@ -172,7 +136,7 @@ def case_of(A: LinearOperator, noise: Noise, scale: float = 0.5, seed: int = 3) 
 def cases() -> dict[str, Case]:
     """The cases of the table."""
     g = torch.Generator().manual_seed(3)
-    dense = Dense(torch.randn(6, N, generator=g) / N**0.5)
+    dense = Dense(torch.randn(6, N, generator=g) / N**0.5, (SIDE, SIDE))
     rows = torch.zeros(SIDE, SIDE, dtype=torch.bool)
     rows[:, [0, 2]] = True
     return {

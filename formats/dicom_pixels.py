@@ -183,7 +183,7 @@ def _decode(path: Path) -> np.ndarray:
             pixels = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames", 1) or 1)
             limits.check_size(12.0 * pixels, path.name, "the pixels")  # stored, decoded, rescaled
             return dataset.pixel_array
-        except FormatError:
+        except (FormatError, MemoryError):
             raise
         except Exception as error:  # pydicom and its plugins raise many types
             syntax = _syntax(path)

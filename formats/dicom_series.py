@@ -45,7 +45,7 @@ def headers_of(path: Path, step: int = 1) -> list[tuple[Path, Any]]:
                     header = pydicom.dcmread(Hurried(file), stop_before_pixels=True, force=True)
                 meta = getattr(header, "file_meta", {})
                 kind = meta.get("MediaStorageSOPClassUID", "")
-            except FormatError:
+            except (FormatError, MemoryError):
                 raise
             except Exception as error:  # pydicom raises a dozen types on damaged files
                 raise FormatError(f"{name.name}: damaged DICOM ({error}); copy it again") from error

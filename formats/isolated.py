@@ -158,29 +158,35 @@ def _spawned(
 # --- the child's side
 def _live(path: Path, work: Callable[[], Any], file: Any, cpu: float, wall: float) -> NoReturn:
     """Do the work under limits, write the answer to the file, and leave without the parent's last rites."""
-    global _inside
     code = 1
     try:
-        _inside = True
-        gc.freeze()  # what the parent left behind is not ours to tidy
-        faulthandler.disable()
-        if not _debug():  # what malloc says of a damaged heap is no news for the user
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        _limit(cpu, wall)
+        confine(cpu, wall)
         if limits.external():  # HDF5 looks for external storage in the working directory
             os.chdir(path.parent)
         try:
-            _write(file, _answer(path, work))
+            _write(file, _answer(path, work, file))
         except (MemoryError, OSError):  # the answer itself is too large
             file.seek(0)
             file.truncate()
-            _write(file, ("memory", None))
+            _write(file, ["memory", None])
         code = 0
     except BaseException:
         if _debug():
             traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def confine(cpu: float, wall: float) -> None:
+    """From now on this process is one that reads: `isolated` calls the function itself, and after `cpu` seconds of the
+    processor or `wall` of the clock the process ends."""
+    global _inside
+    _inside = True
+    gc.freeze()  # what the parent left behind is not ours to tidy
+    faulthandler.disable()
+    if not _debug():  # what malloc says of a damaged heap is no news for the user
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    _limit(cpu, wall)
 
 
 def _limit(cpu: float, wall: float) -> None:
@@ -207,16 +213,16 @@ def _limit(cpu: float, wall: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, wall)
 
 
-def _answer(path: Path, work: Callable[[], Any]) -> tuple[str, Any]:
+def _answer(path: Path, work: Callable[[], Any], file: Any) -> list[Any]:
+    """What the parent is told, as JSON; arrays go to the file. Raises MemoryError and OSError for want of room."""
     try:
         with guarded(path):
-            return "value", work()
-    except MemoryError:
-        return "memory", None
-    except FormatError as error:
+            found = work()
+        return ["value", _encode(found, file)]
+    except (FormatError, TypeError) as error:  # TypeError: of _encode
         if _debug():
             traceback.print_exc()
-        return "error", str(error)
+        return ["error", str(error) if isinstance(error, FormatError) else f"{path.name}: {error}"]
 
 
 def _debug() -> bool:
@@ -224,9 +230,9 @@ def _debug() -> bool:
 
 
 # --- what crosses
-def _write(file: Any, answer: tuple[str, Any]) -> None:
-    """Arrays, then the JSON that refers to them, then its length."""
-    words = json.dumps(_encode(answer, file)).encode()
+def _write(file: Any, answer: list[Any]) -> None:
+    """The JSON that refers to the arrays before it, then its length."""
+    words = json.dumps(answer).encode()
     file.write(words)
     file.write(len(words).to_bytes(8, "little"))
     file.flush()
@@ -267,7 +273,8 @@ def _encode(value: Any, file: Any) -> Any:
     if isinstance(value, Scan | Volume | ParallelBeam | FanBeam):
         parts = {field.name: getattr(value, field.name) for field in fields(value)}
         return {type(value).__name__: _encode(parts, file)}
-    raise TypeError(f"got {type(value).__name__} from a reader, which cannot cross to another process")
+    kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    raise TypeError(f"got {kind} in an attribute or a dataset, expected text or numbers; write it anew")
 
 
 def _decode(value: Any, buffer: Any) -> Any:

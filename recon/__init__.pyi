@@ -29,6 +29,7 @@ from .posterior.dds import DDS as DDS
 from .posterior.descent import Descent as Descent
 from .posterior.diffpir import DiffPIR as DiffPIR
 from .posterior.dps import DPS as DPS
+from .posterior.draws import Draws as Draws
 from .posterior.mcg import MCG as MCG
 from .posterior.mmps import MMPS as MMPS
 from .posterior.pigdm import PiGDM as PiGDM

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..modality import Modality
 from ..operators.linear import LinearOperator
 from ..operators.solve import conjugate_gradients
 
@@ -58,6 +59,11 @@ class Problem:
 
     def __repr__(self) -> str:
         return f"Problem(y of {_sizes(self.y)}, {self.operator!r}, noise={self.noise!r})"
+
+    @property
+    def modality(self) -> Modality:
+        """MR where images are complex, CT where they are real."""
+        return Modality.MR if self.operator.domain_complex else Modality.CT
 
     def in_own_unit(self) -> Problem:
         """The same problem with k-space of about 1, by a power of two, which rounds nothing: receivers have any unit,

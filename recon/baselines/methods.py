@@ -66,7 +66,7 @@ class Baseline:
 
     def __call__(self, problem: Problem) -> Reconstruction:
         """Raises ValueError for another modality's problem."""
-        kind = "mri" if problem.operator.domain_complex else "ct"
+        kind = problem.modality.kind
         if kind not in self.scans:
             known = ", ".join(method.title for method in BASELINES if kind in method.scans)
             raise ValueError(

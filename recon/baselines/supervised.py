@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ...modality import Modality
 from ...operators.coverage import covered_arc
 from ...operators.mri import CartesianMRI
 from ...priors.score import from_channels, to_channels
@@ -33,7 +34,7 @@ DECIBELS = 3.0
 
 def first_reconstruction(problem: Problem) -> Tensor:
     """x_0 in physical units: filtered backprojection (ramp) or zero-filled, (B, H, W)."""
-    if problem.operator.domain_complex:
+    if problem.modality is Modality.MR:
         return zero_filled(problem)
     return fbp(problem.y, *ct_geometry(problem), valid=measured_rays(problem))
 
@@ -68,7 +69,7 @@ class Supervised:
         """
         if network.channels != 1 + problem.operator.domain_complex:
             raise ValueError(
-                f"the scan is {'MRI' if problem.operator.domain_complex else 'CT'}, the supervised network has "
+                f"the scan is {problem.modality.kind.upper()}, the supervised network has "
                 f"{network.channels} channel(s): it was trained for another modality"
             )
         began, images, problem = time.perf_counter(), [], problem.in_own_unit()
@@ -83,7 +84,7 @@ class Supervised:
 
 def measurement_of(problem: Problem) -> dict[str, Any]:
     """What kind of measurement it is, JSON-able; the keys are in the module's docstring."""
-    if not problem.operator.domain_complex:
+    if problem.modality is Modality.CT:
         geometry, _ = ct_geometry(problem)
         photons = 0.0
         if problem.noise is not None:

@@ -8,6 +8,7 @@ from .dds import DDS as DDS
 from .descent import Descent as Descent
 from .diffpir import DiffPIR as DiffPIR
 from .dps import DPS as DPS
+from .draws import Draws as Draws
 from .mcg import MCG as MCG
 from .mmps import MMPS as MMPS
 from .pigdm import PiGDM as PiGDM

@@ -166,7 +166,11 @@ class Draw:
         self, x: Tensor, variance: float, iterations: int, noise: NoiseSource, temperature: float = 1.0
     ) -> Tensor:
         """A sample for x (B, H, W); `temperature`: scale of its noise."""
+        around = self.around(x, variance, iterations, noise)
+        return self.mean_step(x, variance, iterations) + temperature * around
+
+    def around(self, x: Tensor, variance: float | Tensor, iterations: int, noise: NoiseSource) -> Tensor:
+        """The noise of such a sample alone, in the shape of x: N(0, (1/v + A^H A)^-1)."""
         z, n = noise.like(x), noise.like(self.problem.y)
         self.noise_step.forget()
-        around = self.noise_step(variance**0.5 * z, variance, iterations, y=n)
-        return self.mean_step(x, variance, iterations) + temperature * around
+        return self.noise_step(variance**0.5 * z, variance, iterations, y=n)

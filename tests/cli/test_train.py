@@ -344,7 +344,19 @@ def test_a_preset_with_an_unknown_setting_is_refused(files, capsys) -> None:
         assert wrong.split()[0] in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)
+def large(path: Path) -> bool:
+    """Presets of 100 M parameters."""
+    return path.stem.startswith("cifar10")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow) if large(path) else path
+        for path in sorted(PRESETS.glob("*.toml"))
+    ],
+    ids=lambda path: path.stem,
+)
 def test_shipped_presets_train(path: Path, tmp_path: Path) -> None:
     preset = read_preset(path.stem)
     if preset["network"].get("blocks") == 8:  # 100 M parameters: a fourth of its blocks

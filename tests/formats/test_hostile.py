@@ -14,6 +14,7 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from scanprior.formats import dicom_pixels, isolated, layouts, limits
 from scanprior.formats.collect import collect, find_files
@@ -83,9 +84,13 @@ def test_what_was_read_comes_back_as_it_is(tmp_path: Path, ct_scan: Scan, way: s
         (lambda *_: [None for _ in iter(int, 1)], "the reader took longer than"),
         (lambda *_: np.ones(1 << 38), "wants more than the 1 GB that reading may take"),
         (lambda *_: {}["lost"], "scan.h5: cannot be read .KeyError: 'lost'."),
-        (lambda *_: {"strange": object()}, "damaged .the reader crashed"),
+        (lambda *_: {"strange": object()}, "scan.h5: got object in an attribute or a dataset, expected text"),
+        (
+            lambda *_: {"strange": np.zeros(2, "i4, f8")},
+            "got an array of .* in an attribute or a dataset, expected",
+        ),
     ],
-    ids=["exit", "crash", "killed", "sleep", "loop", "memory", "error", "answer"],
+    ids=["exit", "crash", "killed", "sleep", "loop", "memory", "error", "strange", "compound"],
 )
 def test_whatever_happens_to_the_reader_is_one_line(
     tmp_path: Path, reader, monkeypatch: pytest.MonkeyPatch, death, words: str
@@ -219,6 +224,16 @@ def test_a_nifti_header_asks_for_more_than_there_is(tmp_path: Path, packed: bool
             FormatError, match=r"\(3000, 3000, 3000\) voxels would take 270 GB, more than the 1 GB"
         ):
             verb(path, max_memory=1.0)
+
+
+@pytest.mark.parametrize("name", ["pydicom.dcmread", "pydicom.Dataset.pixel_array"])
+def test_want_of_memory_is_not_called_damage(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(name, property(none) if name.endswith("array") else none)
+    with pytest.raises(MemoryError):
+        read(get_testdata_file("CT_small.dcm", download=False))
 
 
 def test_a_dicom_header_asks_for_more_than_there_is(tmp_path: Path) -> None:

@@ -3,53 +3,14 @@
 import pytest
 import torch
 from scanprior.operators.check import FAULTS, OperatorError, check_operator, measure
-from scanprior.operators.linear import Identity, LinearOperator
-
-
-class Dense(LinearOperator):
-    """A stored matrix: (B, n) -> (B, m)."""
-
-    def __init__(self, matrix, domain_complex=False):
-        super().__init__(
-            matrix.shape[1:],
-            matrix.shape[:1],
-            domain_complex=domain_complex,
-            range_complex=matrix.is_complex() or domain_complex,
-        )
-        self.register_buffer("matrix", matrix)
-
-    def apply_forward(self, x):
-        return x.to(self.matrix.dtype) @ self.matrix.T
-
-    def apply_adjoint(self, y):
-        x = y @ self.matrix.conj()
-        return x if self.domain_complex else x.real
-
-
-class PerItem(LinearOperator):
-    """Multiplies each item by its own number."""
-
-    def __init__(self, factors):
-        super().__init__((5,), (5,), domain_complex=True, range_complex=True)
-        self.register_buffer("factors", factors)
-
-    def apply_forward(self, x):
-        return self.factors[:, None] * x
-
-    def apply_adjoint(self, y):
-        return self.factors.conj()[:, None] * y
-
-    def repeat(self, n):
-        return PerItem(self.factors.repeat_interleave(n))
-
-    def items(self, index):
-        return PerItem(self.factors[index])
+from scanprior.operators.linear import Identity
+from toys import Dense, PerItem
 
 
 def dense(m=7, n=5, is_complex=False, domain_complex=None, seed=0):
     dtype = torch.complex64 if is_complex else torch.float32
     matrix = torch.randn(m, n, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-    return Dense(matrix, is_complex if domain_complex is None else domain_complex)
+    return Dense(matrix, domain_complex=is_complex if domain_complex is None else domain_complex)
 
 
 OPERATORS = {

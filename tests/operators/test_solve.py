@@ -2,25 +2,8 @@
 
 import pytest
 import torch
-from scanprior.operators.linear import LinearOperator
 from scanprior.operators.solve import conjugate_gradients, inner
-
-
-class Dense(LinearOperator):
-    def __init__(self, matrix):
-        super().__init__(
-            matrix.shape[1:],
-            matrix.shape[:1],
-            domain_complex=matrix.is_complex(),
-            range_complex=matrix.is_complex(),
-        )
-        self.register_buffer("matrix", matrix)
-
-    def apply_forward(self, x):
-        return x @ self.matrix.T
-
-    def apply_adjoint(self, y):
-        return y @ self.matrix.conj()
+from toys import Dense
 
 
 def rand(*shape, dtype=torch.complex128, seed=0):
@@ -124,7 +107,7 @@ def test_norm_is_the_largest_singular_value(dtype):
     matrix = rand(9, 6, dtype=dtype)
     matrix = matrix + 2 * rand(9, 1, dtype=dtype, seed=1) @ rand(1, 6, dtype=dtype, seed=2)  # a gap
     expected = float(torch.linalg.svdvals(matrix)[0])
-    A = Dense(matrix)
+    A = Dense(matrix, domain_complex=matrix.is_complex())
     assert A.norm() == pytest.approx(expected, rel=1e-5)
     assert (3 * A).norm() == pytest.approx(3 * expected, rel=1e-5)
     assert A.H.norm() == pytest.approx(expected, rel=1e-5)

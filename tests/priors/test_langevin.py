@@ -10,23 +10,14 @@ import torch
 from scanprior.priors.analytic import GaussianPrior, MixturePrior
 from scanprior.priors.sampling import langevin
 from scanprior.priors.sampling.langevin import annealed_langevin, ncsnv2_epsilon, ncsnv2_levels
-from scanprior.priors.sampling.loop import ItemNoise, log_snr_levels
+from scanprior.priors.sampling.loop import log_snr_levels
+from toys import OneGenerator
 
 SIDE, COUNT, Z = 4, 4000, 4.5
 
 NCSN = (log_snr_levels(10, 1.0, 0.01), 100, 2e-5)
 _levels = log_snr_levels(300, 20.0, 0.01)
 NCSNV2 = (_levels, 5, ncsnv2_epsilon(_levels, 5))
-
-
-class OneGenerator(ItemNoise):
-    """One generator for thousands of tiny images, for speed; the interface of ItemNoise."""
-
-    def __init__(self, seeds: range) -> None:
-        self.generator = torch.Generator().manual_seed(seeds[0])
-
-    def like(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.randn(x.shape, generator=self.generator)
 
 
 def gaussian() -> GaussianPrior:

@@ -35,6 +35,7 @@ from scanprior.priors.sampling.predictors import (
 )
 from scanprior.priors.score import Prior
 from scanprior.priors.sde import SDE, VE, VP, SubVP
+from toys import OneGenerator
 
 SIDE, COUNT, Z = 4, 4000, 4.5
 TOP, BOTTOM = 20.0, 0.05  # levels; the prior's standard deviations are 0.37 ... 0.8
@@ -56,16 +57,6 @@ CORRECTORS = {"Langevin": partial(langevin, snr=0.1), "annealed": partial(anneal
 ALONE = {"Langevin": partial(langevin, snr=0.25), "annealed": partial(annealed, snr=0.25)}
 PAIRS = [(p, c) for p in PREDICTORS for c in CORRECTORS if (p, c) != ("none", "none")]
 pairs = pytest.mark.parametrize(("name", "corrector"), PAIRS, ids=[f"{p}-{c}" for p, c in PAIRS])
-
-
-class OneGenerator(ItemNoise):
-    """One generator for thousands of tiny images, for speed; the interface of ItemNoise."""
-
-    def __init__(self, seeds: range) -> None:
-        self.generator = torch.Generator().manual_seed(seeds[0])
-
-    def like(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.randn(x.shape, generator=self.generator)
 
 
 @pytest.fixture(autouse=True)

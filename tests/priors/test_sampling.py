@@ -17,18 +17,9 @@ from scanprior.priors.sampling.loop import (
 )
 from scanprior.priors.sampling.ode import flow_images
 from scanprior.priors.sde import SDE, VE, VP, SubVP
+from toys import OneGenerator
 
 SIDE = 6
-
-
-class OneGenerator(ItemNoise):
-    """One generator for thousands of tiny images, for speed; the interface of ItemNoise."""
-
-    def __init__(self, seeds: range) -> None:
-        self.generator = torch.Generator().manual_seed(seeds[0])
-
-    def like(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.randn(x.shape, generator=self.generator)
 
 
 def prior() -> GaussianPrior:

@@ -21,6 +21,7 @@ from scanprior.recon.posterior.ddrm import DDRM
 from scanprior.recon.posterior.descent import START, Descent, noise_levels
 from scanprior.recon.posterior.diffpir import DiffPIR
 from scanprior.recon.posterior.dps import DPS
+from scanprior.recon.posterior.draws import Draws
 from scanprior.recon.posterior.mcg import MCG
 from scanprior.recon.posterior.method import PosteriorMethod
 from scanprior.recon.posterior.mmps import MMPS
@@ -35,6 +36,7 @@ from scanprior.recon.problem import Problem
 # method -> NFE of 3 steps with its default settings, as its paper counts
 FAST: dict[str, tuple[PosteriorMethod, int]] = {
     "Auto": (Auto(steps=3), 3),
+    "Draws": (Draws(steps=3), 3),
     "ScoreSDE": (ScoreSDE(steps=3), 6),
     "ALD": (ALD(steps=3), 3 * 4 + 1),
     "DDRM": (DDRM(steps=3), 3),
@@ -143,6 +145,8 @@ def test_the_law_of_noise_only_chooses_the_levels(sde) -> None:
         lambda: ScoreSDE(snr=-1.0),
         lambda: ALD(gamma=0.5),
         lambda: Auto(sigma_start=0.005),
+        lambda: Draws(width=0.0),
+        lambda: Draws(sigma_start=0.001),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(bad) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 import known_answer as known
 import pytest
 import torch
+from toys import OneGenerator
 
 STEPS = {
     "PnPDM": 12,
@@ -29,7 +30,7 @@ def test_a_method_reconstructs_what_was_measured(name: str, operator: str) -> No
     method = dataclasses.replace(known.METHODS[name], steps=STEPS.get(name, 20))
     with torch.no_grad():
         posed = case.posed(20)
-        *_, x = method.trajectory(posed, known.OneGenerator(0))
+        *_, x = method.trajectory(posed, OneGenerator(0))
     assert x.is_complex() == posed.physical_operator.domain_complex
     mean = known.real_parts(x).double().unflatten(0, (2, 20)).mean(1)
     error, before = ((m - case.mean).norm() for m in (mean, case.prior.mean.flatten().double()))

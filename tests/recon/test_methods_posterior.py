@@ -10,6 +10,7 @@ import known_answer as known
 import pytest
 import torch
 from scanprior.priors.sde import VE, VP
+from toys import OneGenerator
 
 # case "uneven": largest error of the mean [posterior std], ratio of the stds, error of the covariance
 MEASURED = {
@@ -25,6 +26,7 @@ MEASURED = {
     "DDNM": (1.59, 0.85, 0.45),
     "DDS": (0.33, 0.70, 0.48),
     "Auto": (0.32, 0.76, 0.41),  # an estimate too
+    "Draws": (0.38, 0.99, 0.08),
     "DiffPIR": (0.89, 0.98, 0.12),
     "DAPS": (0.41, 0.87, 0.24),
     "PnPDM": (0.28, 0.90, 0.23),
@@ -49,10 +51,29 @@ def test_moment_matching_is_exact_for_a_gaussian_prior() -> None:
     assert got.covariance < 0.15
 
 
+@pytest.mark.parametrize("case", ["even", "complex"])
+def test_draws_keep_the_posteriors_spread(case: str) -> None:
+    """gamma = width = 1: C is nearly the covariance of x_0 given x, where the levels are below the prior's spread."""
+    got = known.measure(known.METHODS["Draws"], known.cases()[case], seed=7)
+    assert got.bias < 0.4
+    assert got.ratio == pytest.approx(1.0, abs=0.05)
+    assert got.covariance < 0.2
+
+
+def test_the_width_is_the_spread_and_gamma_is_not() -> None:
+    """Four times the drawn variance widens the samples; four times the mean's does not."""
+    case, draws = known.cases()["uneven"], known.METHODS["Draws"]
+    wide, fitted = (
+        known.measure(dataclasses.replace(draws, steps=30, **{key: 4.0}), case).ratio
+        for key in ("width", "gamma")
+    )
+    assert wide > 1.5 > 1.3 > fitted
+
+
 @pytest.mark.parametrize("name", ["CT", "MRI, 3 coils"])
 def test_a_draw_of_few_steps_keeps_no_noise_of_the_draw_before(name: str) -> None:
     """Few conjugate gradients do not undo a carried noise of another level; they used to begin from it."""
-    posed, noise = known.operators()[name].posed(50), known.OneGenerator(0)
+    posed, noise = known.operators()[name].posed(50), OneGenerator(0)
     x = torch.zeros_like(posed.initial)
     with torch.no_grad():
         posed.draw(x, 5.0**2, 2, noise)

@@ -23,12 +23,13 @@ from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.ula import ULA
 from scanprior.recon.problem import Problem
 from torch import Tensor
+from toys import Dense
 
 SIGMA, N, ROWS = 0.1, known.N, 6
 A = torch.randn(ROWS, N, generator=torch.Generator().manual_seed(0))
 A = A / torch.linalg.matrix_norm(A, 2)  # as the papers' operators
 Y = torch.randn(1, ROWS, generator=torch.Generator().manual_seed(1))
-OPERATOR = known.Dense(A)
+OPERATOR = Dense(A, (known.SIDE, known.SIDE))
 PRIOR = known.prior_of(OPERATOR)
 MEAN, S, EYE = PRIOR.mean.flatten().double(), PRIOR.covariance.double(), torch.eye(N, dtype=torch.float64)
 AD, YD = A.double(), Y[0].double()

@@ -10,6 +10,7 @@ from scanprior.priors.score import from_channels
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.posterior.spectral import Krylov
 from torch import Tensor
+from toys import OneGenerator
 
 CASES = ["uneven", "complex"]
 
@@ -50,7 +51,7 @@ def test_a_draw_has_the_mean_and_the_covariance_of_the_data_step(case) -> None:
     count, variance = 2000, 0.3
     posed = case.posed(count)
     x = torch.full_like(posed.initial, 0.2)
-    drawn = known.real_parts(posed.draw(x, variance, 24, known.OneGenerator(1)))[:count].double()
+    drawn = known.real_parts(posed.draw(x, variance, 24, OneGenerator(1)))[:count].double()
     single = case.posed()
     n = normal_matrix(single, case.prior.channels)
     covariance = torch.linalg.inv(n + torch.eye(len(n)) / variance)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pytest
 import torch
 from scanprior.operators.fourier import Fourier, fft2c, ifft2c
-from scanprior.operators.linear import LinearOperator
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Gaussian
 from scanprior.priors.analytic import GaussianPrior
@@ -19,28 +18,10 @@ from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.projection import Projection
 from scanprior.recon.problem import Problem
 from torch import Tensor
+from toys import Dense, Uneven
 
 SIDE = 4
 N = SIDE * SIDE
-
-
-class Dense(LinearOperator):
-    """y = M x for a stored matrix (m, n) over flattened images."""
-
-    def __init__(self, matrix: Tensor) -> None:
-        super().__init__(
-            (SIDE, SIDE),
-            (len(matrix),),
-            domain_complex=matrix.is_complex(),
-            range_complex=matrix.is_complex(),
-        )
-        self.register_buffer("matrix", matrix)
-
-    def apply_forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1).to(self.matrix.dtype) @ self.matrix.T
-
-    def apply_adjoint(self, y: Tensor) -> Tensor:
-        return (y @ self.matrix.conj()).unflatten(1, (SIDE, SIDE))
 
 
 @dataclass(frozen=True)
@@ -70,7 +51,7 @@ def make_case(sigma_y: float) -> Case:
     root = torch.linalg.cholesky(smooth_covariance().float())
     truth = prior.mean.flatten() + torch.randn(2, N, generator=g) @ root.T  # two different slices
     y = truth @ A.T + sigma_y * torch.randn(2, 6, generator=g)
-    return Case(prior, A, Problem(y, Dense(A), Gaussian(sigma_y)), sigma_y)
+    return Case(prior, A, Problem(y, Dense(A, (SIDE, SIDE)), Gaussian(sigma_y)), sigma_y)
 
 
 def errors(method: PosteriorMethod, case: Case, samples: int) -> tuple[float, float]:
@@ -118,22 +99,12 @@ def test_dds_on_complex_data() -> None:
     noise = ComplexGaussian(0.1)
     y = noise.sample((M @ truth)[None], g)
     method = DDS(steps=100, warm_start=False, cg=N, gamma=1.0)
-    out = method(Problem(y, Dense(M), noise), prior, 1000, batch=1000)
+    out = method(Problem(y, Dense(M, (SIDE, SIDE), domain_complex=True), noise), prior, 1000, batch=1000)
     A = torch.cat([torch.cat([M.real, -M.imag], 1), torch.cat([M.imag, M.real], 1)])
     mean, covariance = prior.posterior(A, torch.cat([y.real, y.imag], 1), 0.1**2 / 2)
     got = torch.view_as_real(out.mean).movedim(-1, 1).flatten(1).double()
     assert float(((got - mean).abs() / covariance.diagonal().sqrt()).max()) < 0.4
     assert out.samples.dtype == torch.complex64
-
-
-@dataclass(frozen=True)
-class Uneven:
-    """Independent noise of different strength in each measurement, as photons have."""
-
-    sigma: Tensor
-
-    def weights(self, y: Tensor) -> Tensor:
-        return (1 / self.sigma**2).expand(y.shape)
 
 
 def test_dds_weighs_measurements_by_their_noise() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from known_answer import SIDE, Dense, Uneven
+from known_answer import SIDE
 from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.noise import Photon
 from scanprior.operators.radon import Radon
@@ -13,13 +13,14 @@ from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.solver import Dual, Primal, data_solver
 from scanprior.recon.problem import Problem
 from torch import Tensor
+from toys import Dense, Uneven
 
 ROWS = 7
 
 
 def posed(sigma: Tensor) -> Posed:
     g = torch.Generator().manual_seed(0)
-    operator = Dense(torch.rand(ROWS, SIDE * SIDE, generator=g))
+    operator = Dense(torch.rand(ROWS, SIDE * SIDE, generator=g), (SIDE, SIDE))
     prior = GaussianPrior(torch.zeros(1, SIDE, SIDE), torch.eye(SIDE * SIDE))
     y = torch.randn(3, ROWS, generator=g) * torch.tensor(
         [[1.0], [30.0], [0.01]]

@@ -1,0 +1,87 @@
+"""Draws: the descent of DDS (Chung, Lee & Ye 2024) with a draw where it has an optimum, after DAPS (Zhang et al. 2025).
+
+At noise level s_i (s = sigma / alpha):
+
+    D = D(x, s_i)                                                        Tweedie
+    C = s_i² √v,  v a map of the image's uncertainty (covariance.py)
+    m = argmin_u ½ |A u - y|² + ½ |u - D|²_{1/(gamma C)}                 M steps of conjugate gradients
+    u ~ N(m, (1/(width C) + A^H A)^-1)                                   perturb and optimise, M steps
+    x = u + s_{i+1} z                                                    all noise renewed
+
+If the law of x_0 given x were N(D, C), u with gamma = width = 1 would be a draw of p(x_0 | x, y), and the marginal of
+every level that of the posterior (DAPS, Prop. 1). A network is further off than its own covariance says, and not alike
+at all frequencies: so what is fitted to the data (gamma) and what is drawn (width) are two numbers. The second alone
+makes the spread; it was found where the spread is as large as the error on validation patients
+(docs/lab/2026-11-27-draws.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ...priors.sampling.loop import NoiseSource, karras_levels
+from ..options import Space
+from .covariance import SteinDiagonal
+from .method import PosteriorMethod
+from .posed import Posed
+
+WIDTH = {False: 1.0, True: 1.6}  # of real, of complex images; docs/lab/2026-11-27-draws.md
+
+
+@dataclass(frozen=True)
+class Draws(PosteriorMethod):
+    """Draws of the posterior whose spread is measured to be right; NFE = steps.
+
+    Attributes:
+        steps: network evaluations.
+        gamma: variance that the mean's data step gives to the denoised image, in units of C.
+        width: variance that is drawn, in units of C; auto: 1 for CT, 1.6 for MRI.
+        cg: conjugate gradient steps of each of the two; auto: 3 where they are preconditioned (CT), else 6 (MRI).
+        sigma_start: the first level, of noise added to a least-squares reconstruction, in network units.
+        sigma_min: the last level.
+    """
+
+    name = "draws"
+    line = "DDS with draws for optima: samples whose spread is as large as their error"
+    reference = "this package, after Zhang et al., CVPR 2025"
+    space: ClassVar[Space] = {"gamma": (0.5, 16.0), "width": (0.5, 4.0), "sigma_start": (0.1, 2.0)}
+
+    steps: int = 50
+    gamma: float = 4.0
+    width: float | None = None
+    cg: int | None = None
+    sigma_start: float = 0.5
+    sigma_min: float = 0.005
+
+    def __post_init__(self) -> None:
+        self.require(
+            self.steps >= 1 and self.gamma > 0 and (self.width is None or self.width > 0),
+            "steps >= 1, gamma > 0, width > 0; width may be left out",
+        )
+        self.require(self.cg is None or self.cg >= 1, "cg >= 1, or none given")
+        self.require(0 < self.sigma_min < self.sigma_start, "0 < sigma_min < sigma_start")
+
+    def automatic(self, posed: Posed) -> dict[str, Any]:
+        return {"width": self._width(posed), "cg": self._cg(posed)}
+
+    def _width(self, posed: Posed) -> float:
+        return WIDTH[posed.initial.is_complex()] if self.width is None else self.width
+
+    def _cg(self, posed: Posed) -> int:
+        return posed.data_step.enough if self.cg is None else self.cg
+
+    def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
+        levels = karras_levels(self.steps, self.sigma_start, self.sigma_min)
+        width, cg = self._width(posed), self._cg(posed)
+        u, z, diagonal = posed.initial, noise.like(posed.initial), SteinDiagonal()
+        for s in levels:
+            D = posed.denoise(u + s * z, s)
+            C = s**2 * diagonal(D, u, z, s)
+            m = posed.data_step(D, self.gamma * C, cg)
+            u = m + posed.draw.around(D, width * C, cg, noise)
+            z = noise.like(u)
+            yield u

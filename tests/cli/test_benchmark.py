@@ -169,5 +169,9 @@ def test_calibrate(scanprior, arguments: list, tmp_path: Path) -> None:
     assert {line["label"] for line in lines} == {"dds:steps=2"} and {line["patients"] for line in lines} == {
         "2"
     }
+    done = scanprior(
+        "calibrate", arguments[1], "-o", tmp_path / "cal", "--task", "8 views", "--json", *options
+    )
+    assert json.loads(done.out)["lines"][0]["crps"] == pytest.approx(float(lines[0]["crps"]))
     done = scanprior("calibrate", arguments[1], "-o", tmp_path / "none", "--method", "fbp", *options)
     assert done.code == 2 and "no samples" in done.err and not (tmp_path / "none").exists()

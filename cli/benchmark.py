@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .console import Console
+from .suites import Data, Device, Methods, Patients, Presets, Prior, Samples, Seed, Slices, SuiteName, Tasks
+from .suites import suites_epilog as epilog
+from .verb import HIDDEN, verb
 
-def epilog() -> str:
-    """The shipped suites for --help, one a line."""
-    from ..workflows.benchmark.suite import shipped
+if TYPE_CHECKING:
+    from ..workflows.benchmark.results import BenchmarkResult
 
-    lines = [f"{name}: {title}" for name, title in shipped().items()]
-    return "\n\n".join(["Suites, or a TOML file of your own (docs/benchmarks.md):", *lines])
+__all__ = ["benchmark", "epilog"]
+INTERVALS = ("psnr",)  # on the terminal; the page has all
 
 
+@verb
 def benchmark(
-    suite: Annotated[str, typer.Argument()],
+    suite: SuiteName,
+    *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the results; an existing one goes on.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder of the results; an existing one goes on.", metavar="FOLDER"
+        ),
     ],
-    data: Annotated[Path | None, typer.Option(help="Images to test on, instead of the suite's.")] = None,
-    methods: Annotated[
-        list[str] | None, typer.Option("--method", help="Only these: dds or dds:steps=20,eta=1; repeatable.")
-    ] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--task", help="Only these tasks of the suite; repeatable.")
-    ] = None,
-    patients: Annotated[int | None, typer.Option(help="The first n patients.", min=1)] = None,
-    slices: Annotated[int | None, typer.Option(help="Slices of each patient.", min=1)] = None,
-    samples: Annotated[int | None, typer.Option(help="Posterior samples of each slice.", min=1)] = None,
-    prior: Annotated[str | None, typer.Option(help="Bundled name, run folder or .safetensors file.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    data: Data = None,
+    methods: Methods = None,
+    tasks: Tasks = None,
+    patients: Patients = None,
+    slices: Slices = None,
+    samples: Samples = None,
+    prior: Prior = None,
+    presets: Presets = True,
+    seed: Seed = 0,
+    device: Device = "auto",
+    console: Console = HIDDEN,
 ) -> None:
     """Run a suite of measurements and methods: a table with intervals over patients, PSNR against evaluations and
     seconds, the worst slices, all figures as CSV and JSON, an HTML report.
@@ -46,20 +52,26 @@ def benchmark(
       scanprior benchmark ct-sparse -o bench/ --patients 2 --method fbp --method dds --method dps:steps=200
       scanprior benchmark mri-4x -o bench/ --data my_test_images.h5 --samples 4
     """
-    methods = tuple(methods or ())
-    tasks = tuple(tasks or ())
-    from ..workflows.benchmark.benchmark import run_benchmark
+    from ..workflows.benchmark.results import Selection
+    from ..workflows.benchmark.results import benchmark as run
 
-    run_benchmark(
-        suite,
-        output,
-        data=data,
-        methods=methods,
-        tasks=tasks,
-        prior=prior,
-        seed=seed,
-        device=device,
-        patients=patients,
-        slices=slices,
-        samples=samples,
-    )
+    selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
+    result = run(suite, output, selection, seed=seed, device=device, presets=presets, progress=console)
+    wrote = f"wrote {output}/: report.html, results.csv, results.json, pareto.png, worst/"
+    console.give({"output": str(output), "table": result.lines}, f"{in_words(result)}\n{wrote}")
+
+
+def in_words(result: BenchmarkResult) -> str:
+    """The table of each task."""
+    from ..report.benchmark import row
+    from ..report.table import columns_of, heads
+    from .suites import table
+
+    keys = columns_of(line for line in result.lines if "error" not in line)
+    out = []
+    for task in result.suite.tasks:
+        own = [line for line in result.lines if line["task"] == task.name]
+        rows = [row(line, keys, INTERVALS) for line in own if "error" not in line]
+        out.append(table(f"{task.name} ({task.spec})", heads(keys), rows))
+        out += [f"{line['method']}: {line['error']}\n" for line in own if "error" in line]
+    return "".join(out)

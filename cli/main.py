@@ -2,7 +2,8 @@
 
 A verb's module is imported when the verb is asked for and not before, so that `scanprior --help` needs nothing but
 Typer. Expected errors (a wrong file, a wrong option, no memory) become one line and exit code 2; a defect of scanprior
-itself one line and exit code 1; SCANPRIOR_DEBUG=1 shows the traceback of either.
+itself one line and exit code 1; SCANPRIOR_DEBUG=1 shows the traceback of either. A ValueError is expected where
+scanprior, or code of the user's own, raises it; one that comes out of a library was not foreseen, and is a defect.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from opcode import opmap
+from pathlib import Path
+from sysconfig import get_path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from .. import __version__
+from ..errors import UsageError
 from .verb import PANEL, AsJson, LogFile, Quiet, Verbose
 
 VERBS = {  # verb -> its line in --help; the code is the function, or the group, of that name in the module of that name
@@ -26,6 +31,7 @@ VERBS = {  # verb -> its line in --help; the code is the function, or the group,
     "reconstruct": "Reconstruct a scan: mean, standard deviation, samples, report.",
     "simulate": "Simulate an undersampled or low-dose scan from images.",
     "benchmark": "Methods beside each other: tables, intervals, pictures.",
+    "calibrate": "Is the spread of posterior samples right?",
     "tune": "Settings of a method for measurements like yours.",
     "prepare": "Turn folders of scans into a training pack.",
     "train": "Train a prior on your own scans.",
@@ -39,8 +45,9 @@ VERBS = {  # verb -> its line in --help; the code is the function, or the group,
     "presets": "List and remove tuned settings.",
     "data": "Fetch sets of images to evaluate on.",
 }
-EXPECTED = (ValueError, OSError, FloatingPointError, MemoryError)
+EXPECTED = (UsageError, OSError, FloatingPointError, MemoryError)
 INTERRUPTED = 130
+LIBRARIES = {Path(get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -150,7 +157,25 @@ def describe_error(error: Exception) -> tuple[int, str]:
         words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
         return 2, f"Error: out of memory ({words or 'no details'}); take fewer slices or samples at a time"
-    if isinstance(error, EXPECTED):
+    if isinstance(error, EXPECTED) or refused(error):
         return 2, f"Error: {words or type(error).__name__}"
     hint = "this is a defect of scanprior; SCANPRIOR_DEBUG=1 shows where it happened"
     return 1, f"Error: {type(error).__name__}: {words} ({hint})"
+
+
+def refused(error: BaseException) -> bool:
+    """Whether a ValueError was raised on purpose: of a class of ours, or by a `raise` of ours or of the user's, not
+    within a library. What a worker raised comes without its place."""
+    trace = error.__traceback__
+    if not isinstance(error, ValueError) or trace is None:
+        return False
+    own_class = type(error).__module__.partition(".")[0] == __package__.partition(".")[0]
+    if own_class or type(error.__cause__).__name__ == "_RemoteTraceback":
+        return True
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    raised = code.co_code[trace.tb_lasti] == opmap["RAISE_VARARGS"]
+    path = Path(code.co_filename)
+    ours = path.is_relative_to(Path(__file__).parents[1])
+    return raised and (ours or not any(path.is_relative_to(folder) for folder in LIBRARIES))

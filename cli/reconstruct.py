@@ -93,6 +93,9 @@ def reconstruct(
         bool,
         typer.Option("--baselines/--no-baselines", help="Reconstruct classically too.", **METHOD),
     ] = True,
+    presets: Annotated[
+        bool, typer.Option("--presets/--no-presets", help="Settings tuned for such scans.", **METHOD)
+    ] = True,
     device: Annotated[
         str, typer.Option(help="cpu, cuda or auto.", metavar="NAME", **METHOD, **choices.DEVICE)
     ] = "auto",
@@ -151,6 +154,7 @@ def reconstruct(
         arc=arc,
         reader=reader or {},
         baselines=baselines,
+        presets=presets,
         mu_water=mu_water,
         device=device,
         dtype=dtype,
@@ -178,8 +182,8 @@ def give(console: Console, result: Result, output: Path) -> None:
     if console.as_json:
         return
     for name, preset in result.presets.items():
-        values = ", ".join(f"{key}={value:g}" for key, value in preset["settings"].items())
-        typer.echo(f"{name}: settings tuned on {preset['tuned_on']}: {values}")
+        if "tuned_on" in preset:
+            typer.echo(f"{name}: {preset['said']}")
     nifti = " and .nii.gz" if "reconstruction.nii.gz" in value["files"] else ""
     typer.echo(
         f"\nwrote {output}/: report.html, report.png, reconstruction.h5{nifti}, dicom/, run.toml "

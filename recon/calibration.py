@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -60,19 +60,40 @@ class Calibration:
 
     @property
     def spread_skill(self) -> float:
-        """Spread over skill with S samples; 1 is right, below 1 the spread is too small."""
-        return math.sqrt((1 + 1 / self.samples) * self.variance / self.error)
+        """Spread over skill with S samples; 1 is right, below 1 the spread is too small; nan without an error."""
+        return _root_ratio((1 + 1 / self.samples) * self.variance, self.error)
 
     @property
     def limit_error(self) -> float:
         """Mean squared error of the mean of infinitely many samples; nan where s² / S is more than the whole error."""
-        rest = self.error - self.variance / self.samples
-        return rest if rest > 0 else math.nan
+        rest: Any = np.asarray(self.error - self.variance / self.samples)
+        rest = np.where(rest > 0, rest, np.nan)  # numbers of many resamples too (`interval`)
+        return rest[()]
 
     @property
     def limit_spread_skill(self) -> float:
         """Spread over skill with infinitely many samples; nan as `limit_error`."""
-        return math.sqrt(self.variance / self.limit_error)
+        return _root_ratio(self.variance, self.limit_error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            **asdict(self),
+            "coverage": {f"{level:g}": float(part) for level, part in self.coverage.items()},
+            "ranks": [float(part) for part in self.ranks],
+        }
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Calibration:
+        """What `to_dict` made."""
+        coverage = {float(level): part for level, part in facts["coverage"].items()}
+        return cls(**{**facts, "coverage": coverage, "ranks": np.array(facts["ranks"])})
+
+
+def _root_ratio(a: Any, b: Any) -> Any:
+    """(a / b)^1/2 of numbers or arrays; nan where b is 0."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return np.sqrt(np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0))[()]
 
 
 def calibration(samples: Array, truth: Array, where: NDArray[np.bool_] | None = None) -> Calibration:
@@ -139,18 +160,20 @@ def average(found: Sequence[Calibration]) -> Calibration:
     if len(counts) != 1:
         raise ValueError(f"got figures of {counts} samples, expected one number, and at least one figure")
 
-    def mean(value: Callable[[Calibration], float]) -> float:
-        return float(np.mean([value(one) for one in found]))
+    return _each(found, lambda value: np.mean([value(one) for one in found], axis=0))
 
+
+def _each(found: Sequence[Calibration], of: Callable[[Callable[[Calibration], Any]], Any]) -> Calibration:
+    """`of` of each figure by itself."""
     return Calibration(
         samples=found[0].samples,
-        coverage={level: mean(lambda one, k=level: one.coverage[k]) for level in found[0].coverage},
-        width=mean(lambda one: one.width),
-        crps=mean(lambda one: one.crps),
-        variance=mean(lambda one: one.variance),
-        error=mean(lambda one: one.error),
-        ranks=np.mean([one.ranks for one in found], axis=0),
-        energy=mean(lambda one: one.energy),
+        coverage={level: of(lambda one, k=level: one.coverage[k]) for level in found[0].coverage},
+        width=of(lambda one: one.width),
+        crps=of(lambda one: one.crps),
+        variance=of(lambda one: one.variance),
+        error=of(lambda one: one.error),
+        ranks=of(lambda one: one.ranks),
+        energy=of(lambda one: one.energy),
     )
 
 
@@ -161,13 +184,20 @@ def interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """A bootstrap interval of a figure of `average(patients)`, each pooled before; (nan, nan) for one patient."""
+    """A bootstrap interval of a figure of `average(patients)`, each pooled before, over the resamples of which it is a
+    number; (nan, nan) for one patient, and where it is never one."""
     if len(patients) < 2:
         return math.nan, math.nan
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(len(patients), size=(resamples, len(patients)))
-    values = [figure(average([patients[i] for i in pick])) for pick in picks]
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    picks = np.random.default_rng(seed).integers(len(patients), size=(resamples, len(patients)))
+
+    def drawn(value: Callable[[Calibration], Any]) -> Any:
+        return np.array([value(one) for one in patients])[picks].mean(1)
+
+    values = np.asarray(figure(_each(patients, drawn)))  # of all resamples at once
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return math.nan, math.nan
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

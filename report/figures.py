@@ -181,6 +181,36 @@ def pareto(path: Path, lines: list[dict[str, Any]]) -> None:
     save(figure, path)
 
 
+def rank_histograms(path: Path, ranks: dict[str, np.ndarray], title: str) -> None:
+    """How often the truth has each rank among a method's samples, a panel a method, as a PNG: flat where the spread is
+    right, a bowl where the samples agree too well, a slope where they are off.
+
+    Args:
+        ranks: method -> (samples + 1,), parts of 1.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(len(ranks), 4)
+    rows = -(-len(ranks) // columns)
+    size = (max(3.2 * columns, 9.5), 2.3 * rows + 0.9)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.3 / size[1], 1, 1 - 0.3 / size[1]))  # pyright: ignore
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", parse_math=False)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (label, parts) in zip(panels, ranks.items(), strict=False):
+        axes.bar(np.arange(len(parts)), parts * len(parts), width=0.9, color="#2b6cb0")
+        axes.axhline(1.0, color=INK, linewidth=1, linestyle="--")
+        axes.set_title(label, size=10, parse_math=False)
+        axes.set_ylim(0, max(2.0, 1.05 * float(parts.max()) * len(parts)))
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[len(ranks) :]:
+        axes.set_axis_off()
+    words = f"Rank of the truth among the samples, over its expectation; – – an exact posterior.   {FOOTER}"
+    figure.text(0.01, 0.1 / size[1], words, size=9, color=FAINT)
+    save(figure, path)
+
+
 def read_log(log: Path) -> tuple[list[tuple[int, float]], list[tuple[int, dict[str, float]]]]:
     """(step, loss) and (step, {noise level: PSNR}) of a log, each step once, the last word counting; a line
     cut off by a kill is left out."""

@@ -29,19 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from ..formats.write import atomic
+from .table import COLUMNS, cell, cells, heads
 from .words import plain, words
 
 TEMPLATES = Path(__file__).parent / "templates"
-COLUMNS = {  # key -> head of the column, format
-    "method": ("method", "{}"),
-    "psnr": ("PSNR [dB]", "{:.2f}"),
-    "ssim": ("SSIM", "{:.3f}"),
-    "nrmse": ("NRMSE", "{:.4f}"),
-    "rmse_hu": ("RMSE [HU]", "{:.1f}"),
-    "residual": ("data residual", "{:.4f}"),
-    "nfe": ("NFE", "{}"),
-    "seconds": ("s / slice", "{:.2f}"),
-}
 BANNERS = {  # kind of the method -> what must be known of its pictures
     "posterior": "These pictures contain structure that comes from a learned prior, not from the measurement.",
     "supervised": "These pictures contain structure that comes from a network's training, not from the measurement.",
@@ -131,8 +122,8 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
             str(word) for word in (settings.get("method"), prior.get("name"), "scanprior") if word
         ),
         "pictures": [embedded(folder / name) for name in facts.get("pictures", ())],
-        "columns": [COLUMNS[key][0] if key in COLUMNS else key.replace("_", " ") for key in keys],
-        "rows": [[cell(row.get(key), COLUMNS.get(key, ("", "{}"))[1]) for key in keys] for row in table],
+        "columns": heads(keys),
+        "rows": [cells(row, keys) for row in table],
         "halved": settings.get("method") == "DDS"
         and settings.get("eta") == 1
         and not settings.get("ancestral"),
@@ -166,13 +157,6 @@ def sections_of(parts: dict[str, Any]) -> list[dict[str, Any]]:
 def _place(key: str) -> tuple[int, str]:
     """Known columns in their order, others after them."""
     return (list(COLUMNS).index(key) if key in COLUMNS else len(COLUMNS), key)
-
-
-def cell(value: Any, form: str) -> str:
-    """A value of a table in words: words as they are, a dash for what is missing."""
-    if value is None:
-        return "–"
-    return value if isinstance(value, str) else form.format(value)
 
 
 def embedded(path: Path) -> dict[str, str]:

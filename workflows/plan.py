@@ -17,9 +17,8 @@ from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
 from ..recon.methods import method_of
-from ..recon.options import names
 from ..recon.posterior.method import PosteriorMethod
-from ..recon.presets import Preset, read_presets, tuned_method, users
+from ..recon.presets import tuned_method
 from ..recon.problem import Problem
 from ..recon.study import assumptions, problem_of
 from .benchmark.memory import peak_memory
@@ -47,7 +46,7 @@ class Plan:
         method: with its settings; `name` is what `--method` calls it.
         network: of the method, and `card` its card; None for classical methods.
         beside: the classical methods to compare with, by their names.
-        presets: where settings came from, by the method's name.
+        presets: where settings came from, or why no preset was used, by the method's name.
         assumptions: what was assumed, dropped, repaired or estimated, a sentence each.
         warnings: what speaks against the network here.
     """
@@ -96,11 +95,14 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
     others = [name for name in CLASSICAL[scan.kind] if request.baselines and name != request.method]
     methods, presets = {}, {}
     for name in (request.method, *others):
-        methods[name], found = _settled(name, request.options if name == request.method else "", problem)
-        if found is not None:
-            values = ", ".join(f"{key}={value:g}" for key, value in found["settings"].items())
-            tell.say(f"{name}: settings tuned on {found['tuned_on']}: {values}")
-            presets[name] = found
+        asked = name == request.method
+        weights = card.sha256 if card and asked else ""
+        tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
+        methods[name] = tuned.method
+        if tuned.facts:
+            presets[name] = tuned.facts
+        if tuned.preset is not None:
+            tell.say(f"{name}: {tuned.line}")
     plan = Plan(
         scan=scan,
         volume=volume,
@@ -144,20 +146,6 @@ def cost(plan: Plan, request: Request) -> dict[str, Any]:
 
 class _EnoughError(Exception):
     """The estimate has taken its time."""
-
-
-def _settled(name: str, options: str, problem: Problem) -> tuple[Any, dict[str, Any] | None]:
-    """The method with its settings, and those of them that a preset made, and where it is from."""
-    method, preset = tuned_method(name, options, problem)
-    used = {} if preset is None else {k: v for k, v in preset.settings.items() if k not in names(options)}
-    if preset is None or not used:
-        return method, None
-    place = f"{preset.found['suite']}: {preset.found['task']}"
-    return method, {"tuned_on": place, "settings": used, "from": _home_of(preset)}
-
-
-def _home_of(preset: Preset) -> str:
-    return "the user's presets.toml" if preset in read_presets(users()) else "scanprior"
 
 
 def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume | None]:

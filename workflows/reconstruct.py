@@ -17,8 +17,8 @@ from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, worse
+from ..recon.methods import method_of
 from ..recon.posterior.method import PosteriorMethod
-from ..recon.presets import tuned_method
 from ..recon.problem import Problem, Reconstruction
 from .benchmark.table import FLOOR
 from .finished import Solver, by_slices
@@ -202,10 +202,11 @@ def _afterwards(plan: Plan, display: Display, rows: list[Row], slices: list[int]
     """What can be said against a network's reconstruction: against its range, and beside FBP or zero-filling."""
     if plan.card is None:
         return []
-    ours, floor = rows[-1], plan.beside.get(FLOOR[plan.scan.kind])
+    ours = rows[-1]
+    floor: Any = plan.beside.get(FLOOR[plan.scan.kind])
     found = beyond(plan.card.to_dict(), ours.image, "HU") if plan.scan.kind == "ct" else []
     if floor is None:
-        floor, _ = tuned_method(FLOOR[plan.scan.kind], "", plan.problem)
+        floor = method_of(FLOOR[plan.scan.kind], "")
         rows = [display.row(floor.title, floor(plan.problem).mean, 0, 0.0)]
     bottom = next(row for row in rows if row.name == floor.title)
     return found + worse(ours.slices, bottom.slices, floor.title, noise_residual(plan.problem), slices)

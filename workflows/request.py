@@ -65,6 +65,7 @@ class Request:
     arc: str | None = None
     reader: dict[str, Any] = field(default_factory=dict)
     baselines: bool = True
+    presets: bool = True
     mu_water: float | None = None
     device: str = "auto"
     dtype: str = "auto"
@@ -127,8 +128,9 @@ def repeating(request: Request, method: Any, card: Card | None) -> dict[str, Any
     said |= {"options": ",".join(settings), **said.pop("reader")}
     if not isinstance(slices := said["slices"], str | None):
         said["slices"] = ",".join(map(str, slices))
-    if not said.pop("baselines"):
-        said["no_baselines"] = True
+    for switch in ("baselines", "presets"):
+        if not said.pop(switch):
+            said[f"no_{switch}"] = True
     said = {key.replace("_", "-"): value for key, value in said.items()}
     return {
         key: value for key, value in said.items() if value is not None and value is not False and value != ""

@@ -1,96 +1,128 @@
-"""The run behind `scanprior tune`: suite -> validation slices -> trials -> presets. Trials are kept beside the file of
-presets, in a journal of Optuna's: a tuning that was cut goes on."""
+"""A method's settings for measurements like those of a suite: suite -> validation slices -> trials -> presets.
+
+Trials are kept beside the file of presets, in a journal of Optuna's: a tuning that was cut goes on. What was found on
+fewer than LEAST_PATIENTS patients is given back and not kept (recon/presets.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from ..recon.baselines.methods import Baseline
 from ..recon.methods import method_of
-from ..recon.options import names
-from ..recon.presets import Preset, keep, likeness, users
-from ..report.progress import counting
-from .benchmark.benchmark import chosen, priors_of
+from ..recon.presets import LEAST_PATIENTS, Preset, fixed_settings, keep, likeness, user_presets_path
+from .benchmark import search
 from .benchmark.cases import cases
-from .benchmark.search import check_tunable, tune
-from .benchmark.suite import find_data, read_suite, suits
+from .benchmark.results import Selection, priors_of
+from .benchmark.search import Search
+from .benchmark.suite import Suite, Task, find_data, read_suite, suits
 from .device import device_of
+from .progress import Progress, told
 
 
-def run_tuning(
-    name: str,
-    suite_name: str,
+@dataclass(frozen=True)
+class Tuned:
+    """What was found.
+
+    Attributes:
+        presets: one a task.
+        path: the file that they are in.
+        kept: False: they are in no file, since there were too few patients for a preset.
+    """
+
+    presets: list[Preset]
+    path: Path
+    kept: bool
+
+
+def tune(
+    method: str,
+    suite: str,
     options: str = "",
+    selection: Selection | None = None,
+    how: Search | None = None,
     *,
-    tasks: Sequence[str] = (),
-    data: Path | None = None,
-    patients: int = 2,
-    slices: int = 1,
-    trials: int = 20,
-    metric: str = "psnr",
     output: Path | None = None,
-    prior: str | None = None,
     device: str = "auto",
-) -> list[Preset]:
-    """Tune for every task of the suite that the method is for, and write a preset of each; returns them."""
-    method: Any = method_of(name, options)
-    check_tunable(name)
-    suite = read_suite(suite_name)
-    suite = chosen(suite.but(data=suite.validation), (), tasks, data)
-    suite = suite.but(tasks=tuple(task for task in suite.tasks if suits(name, task.modality)))
-    if not suite.tasks:
-        raise ValueError(f"{name} is for none of the tasks of {suite.name}; choose another suite")
+    progress: Progress | None = None,
+) -> Tuned:
+    """Tune what `options` leaves open, for every task of the suite that the method is for.
+
+    Args:
+        selection: of the suite's validation images; without a word LEAST_PATIENTS patients.
+        output: file of presets; None: that which `reconstruct` reads.
+
+    Raises:
+        ValueError: an unknown suite, task or method, one without anything to tune, images of another modality.
+        FileNotFoundError: images that are not there.
+    """
+    selection, how, progress = selection or Selection(), how or Search(), told(progress)
+    plain: Any = method_of(method, options)
+    search.check_tunable(method, how.metric)
+    if selection.patients is None:
+        selection = replace(selection, patients=LEAST_PATIENTS)
+    part = read_suite(suite)
+    part = selection.of(part.but(data=part.validation))
+    part = part.but(tasks=tuple(task for task in part.tasks if suits(method, task.modality)))
+    if not part.tasks:
+        raise ValueError(f"{method} is for none of the tasks of {part.name}; choose another suite")
     device = device_of(device)
-    priors = {} if isinstance(method, Baseline) else priors_of(suite, prior, device)
-    found, target = [], output or users()
+    priors = {} if isinstance(plain, Baseline) else priors_of(part, selection.prior, device)
+    target = output or user_presets_path()
     target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        found = [
+            _tuned(_Run(method, options, part, task, how), priors, device, target, progress)
+            for task in part.tasks
+        ]
+    finally:
+        progress.close()
+    return Tuned(found, target, all(one.patients >= LEAST_PATIENTS for one in found))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The tuning of one task of a suite."""
+
+    method: str
+    options: str
+    suite: Suite
+    task: Task
+    how: Search
+
+
+def _tuned(run: _Run, priors: dict[str, Any], device: str, target: Path, progress: Progress) -> Preset:
+    """The preset of a task, kept where it is of patients enough."""
+    suite, task, how = run.suite, run.task, run.how
+    path = find_data(suite.data.get(task.modality, ""))
+    own = list(cases(path, task.simulation, suite.patients, suite.slices, device))
+    network, card = priors.get(task.modality, (None, None))
+    facts = {
+        "suite": suite.name,
+        "task": task.name,
+        "spec": task.spec,
+        "metric": how.metric,
+        "patients": len({case.patient for case in own}),
+        "slices": len(own),
+    }
+    images = sha256("".join(case.identity for case in own).encode()).hexdigest()[:16]
+    prior = card.sha256 if card else ""
+    study = " ".join(map(str, (run.method, run.options, *facts.values(), prior, images)))
+    progress.stage(task.name, how.trials)
+
+    def tell(done: int, value: float) -> None:
+        progress.update(done, f"{how.metric} {value:.4g}")
+
     journal = target.with_name(f".{target.name}.journal")
-    fixed = {key: value for key, value in method.settings.items() if key in names(options)}
-    with counting() as bar:
-        for task in suite.tasks:
-            path = find_data(suite.data.get(task.modality, ""))
-            own = list(cases(path, task.simulation, patients, slices, device))
-            network, card = priors.get(task.modality, (None, None))
-            facts = {
-                "suite": suite.name,
-                "task": task.name,
-                "spec": task.spec,
-                "metric": metric,
-                "slices": len(own),
-                "prior": card.sha256 if card else "",
-            }
-            images = sha256("".join(case.identity for case in own).encode()).hexdigest()[:16]
-            study = " ".join(map(str, (name, options, *facts.values(), images)))
-            line = bar.add_task(task.name, total=trials)
-
-            def show(done: int, best: float, line: Any = line, task: str = task.name) -> None:
-                bar.update(line, completed=done, description=f"{task}: {metric} {best:.3f}")
-
-            best = tune(name, options, own, network, metric, trials, journal, study, show)
-            facts |= {"value": best.value, "default": best.default, "trials": best.trials}
-            facts["date"] = datetime.now(UTC).date().isoformat()
-            preset = Preset(name, likeness(own[0].problem), {**fixed, **best.settings}, facts)
-            keep(target, preset)
-            found.append(preset)
-    _print(name, metric, found)
-    print(f"\nwrote {target}" + ("" if output else ": used from now on for scans of these kinds"))
-    return found
-
-
-def _print(name: str, metric: str, presets: list[Preset]) -> None:
-    table = Table(title=f"{name}, {metric} on validation slices", title_justify="left")
-    for head in ("task", "as it is", "tuned", "settings"):
-        table.add_column(head, justify="left" if head in ("task", "settings") else "right")
-    for preset in presets:
-        settings = ", ".join(f"{key}={value:.3g}" for key, value in preset.settings.items()) or "as it is"
-        table.add_row(
-            preset.found["task"], *(f"{preset.found[k]:.3f}" for k in ("default", "value")), settings
-        )
-    Console(width=max(Console().width, 100)).print(table)
+    best = search.tune(run.method, run.options, own, network, how, journal, study, tell)
+    facts |= {"value": best.value, "default": best.default, "trials": best.trials}
+    facts["date"] = datetime.now(UTC).date().isoformat()
+    given = fixed_settings(method_of(run.method, run.options), best.settings)
+    preset = Preset(run.method, prior, likeness(own[0].problem), given, best.settings, facts)
+    if preset.patients >= LEAST_PATIENTS:
+        keep(target, preset)
+    return preset

@@ -149,7 +149,7 @@ def test_no_calibration_lines(tmp_path, mri_scan, mr_prior, refused) -> None:
         mr_prior,
         names="k.h5",
         got="fully sampled centre of 0 x 0",
-        advice="store coil maps",
+        advice="add `maps` or calibration lines",
     )
 
 
@@ -231,11 +231,11 @@ def test_an_existing_scan_is_not_overwritten(tmp_path, scan_file, scanprior) -> 
 
 # --- options
 OPTIONS = [
-    (("--method", "magic"), "--method", "'magic'", "expected one of dds, auto, projection"),
-    (("--options", "stepps=5"), "--options", "'stepps'", "expected some of steps"),
-    (("--options", "steps=many"), "--options", "steps='many'", "expected a value like steps="),
-    (("--options", "steps=inf"), "--options", "steps='inf'", "expected a value like steps="),
-    (("--options", "sde=VE"), "--options", "'sde'", "expected some of steps"),
+    (("--method", "magic"), "--method", "'magic'", "expected one of dds, "),
+    (("--options", "stepps=5"), "--options", "'stepps'", "did you mean 'steps'?"),
+    (("--options", "steps=many"), "--options", "steps='many'", "expected a whole number, such as steps="),
+    (("--options", "steps=inf"), "--options", "steps='inf'", "expected a whole number, such as steps="),
+    (("--options", "sde=EDM"), "--options", "sde='EDM'", "expected ve, vp, sub-vp or auto"),
     (("--slices", "1-b"), "--slices", "'1-b'", "expected indices like"),
     (("--slices", "7"), "scan.h5", "slices [7]", "expected 0 to 1"),
     *(

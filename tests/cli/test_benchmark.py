@@ -30,6 +30,7 @@ def arguments(ct_volume: Volume, ct_prior: Path, tmp_path: Path) -> list:
 def test_a_suite(scanprior, arguments: list, tmp_path: Path) -> None:
     done, out = scanprior(*arguments), tmp_path / "out"
     assert done.code == 0, done.err
+    assert "PSNR [dB]" in done.out and "spread/skill" in done.out
     assert "dds:steps=2, mean of 2" in done.out and "8 views (ct:views=8)" in done.out
     assert {p.name for p in out.iterdir()} == {
         "rows", "results.csv", "results.json", "pareto.png", "worst", "report.html",
@@ -87,29 +88,90 @@ def test_help_lists_the_suites(scanprior) -> None:
     assert all(f"{name}: " in text for name in ("quick", "ct-sparse", "mri-radial"))
 
 
-def test_tuning_is_used_by_what_comes_after(scanprior, arguments: list, tmp_path: Path) -> None:
-    data = arguments[arguments.index("--data") :]
-    done = scanprior("tune", "fista-tv", arguments[1], "--options", "iterations=5", "--trials", 3, *data)
+def patients_of(path: Path, volume: Volume, patients: int) -> Path:
+    """Images of so many patients."""
+    with h5py.File(path, "w") as file:
+        file["images"] = np.concatenate([volume.data] * patients)[:patients]
+        file["images"].attrs["units"] = "HU"
+        file["patient"] = np.array([str(i) for i in range(patients)], dtype=h5py.string_dtype())
+        file["px_mm"] = np.full(patients, 4.0)
+    return path
+
+
+def test_tuning_is_used_by_what_comes_after_and_said(
+    scanprior, arguments: list, ct_volume, tmp_path: Path
+) -> None:
+    images = patients_of(tmp_path / "four.h5", ct_volume, 4)
+    done = scanprior(
+        "tune", "fista-tv", arguments[1], "--options", "iterations=5", "--trials", 3, "--data", images
+    )
     assert done.code == 0, done.err
     assert "8 views" in done.out and "5 views" in done.out and "used from now on" in done.out
-    assert scanprior(*arguments, "--method", "fista-tv", "--task", "8 views").code == 0
-    settings = json.loads((tmp_path / "out" / "results.json").read_text())["rows"][0]["settings"]
-    assert settings["iterations"] == 5
-    out = tmp_path / "mine"
-    done = scanprior(
+
+    def run(folder: str, options: str, *more: str) -> tuple[dict, str]:
+        where = ("--method", f"fista-tv:{options}", "--task", "8 views", "-o", tmp_path / folder)
+        done = scanprior(*arguments, *where, *more)
+        assert done.code == 0, done.err
+        return json.loads((tmp_path / folder / "results.json").read_text()), done.err
+
+    used, said = run("used", "iterations=5")
+    assert "settings tuned on mine: 8 views (4 patients): weight=" in said
+    assert "weight=" in used["presets"]["8 views: fista-tv:iterations=5"]
+    weight = used["rows"][0]["settings"]["weight"]
+    other, said = run("other", "iterations=6")  # no preset holds a budget, and this one is of 5 iterations
+    assert (
+        other["rows"][0]["settings"]["iterations"] == 6 and other["rows"][0]["settings"]["weight"] != weight
+    )
+    assert "no preset for these settings" in other["presets"]["8 views: fista-tv:iterations=6"]
+    without, _ = run("without", "iterations=5", "--no-presets")
+    assert without["rows"][0]["settings"]["weight"] != weight
+    assert "--no-presets" in (tmp_path / "without" / "report.html").read_text()
+
+    simulated = (
         "reconstruct",
-        data[1],
+        images,
         "--simulate",
         "ct:views=8",
         "--method",
         "fista-tv",
-        "--no-baselines",
-        "-o",
-        out,
+        "--options",
+        "iterations=5",
     )
-    assert done.code == 0 and "settings tuned on mine: 8 views: iterations=5" in done.out
+    done = scanprior(*simulated, "--slices", 0, "--no-baselines", "-o", tmp_path / "mine")
+    assert done.code == 0 and "fista-tv: settings tuned on mine: 8 views (4 patients): weight=" in done.out
+    done = scanprior(*simulated, "--slices", 0, "--no-baselines", "--no-presets", "-o", tmp_path / "plain")
+    assert done.code == 0 and "tuned on" not in done.out
+    facts = json.loads((tmp_path / "plain" / "report.json").read_text())
+    assert facts["provenance"]["presets"] == {"fista-tv": {"said": "presets are off"}}
+    assert "--no-presets" in facts["command"]
+
+
+def test_what_was_found_on_few_patients_is_shown_and_not_kept(
+    scanprior, arguments: list, tmp_path: Path
+) -> None:
+    data = arguments[arguments.index("--data") :]
+    done = scanprior("tune", "sirt", arguments[1], "--trials", 1, *data)
+    assert done.code == 0 and "not kept, found on 2 patients" in done.out
 
 
 def test_a_method_of_another_modality_is_not_tuned(scanprior, arguments: list) -> None:
     done = scanprior("tune", "l1-wavelet", arguments[1])
     assert done.code == 2 and "none of the tasks" in done.err
+
+
+# --- calibrate
+def test_calibrate(scanprior, arguments: list, tmp_path: Path) -> None:
+    options = arguments[arguments.index("--prior") :]
+    done = scanprior("calibrate", arguments[1], "-o", tmp_path / "cal", "--task", "8 views", *options)
+    assert done.code == 0, done.err
+    assert "discs of 10 mm" in done.out and "90 % holds" in done.out and "fbp" not in done.out
+    lines = list(csv.DictReader((tmp_path / "cal" / "calibration.csv").read_text().splitlines()))
+    assert {line["label"] for line in lines} == {"dds:steps=2"} and {line["patients"] for line in lines} == {
+        "2"
+    }
+    done = scanprior(
+        "calibrate", arguments[1], "-o", tmp_path / "cal", "--task", "8 views", "--json", *options
+    )
+    assert json.loads(done.out)["lines"][0]["crps"] == pytest.approx(float(lines[0]["crps"]))
+    done = scanprior("calibrate", arguments[1], "-o", tmp_path / "none", "--method", "fbp", *options)
+    assert done.code == 2 and "no samples" in done.err and not (tmp_path / "none").exists()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from scanprior.cli import main as shell
 from scanprior.cli.main import VERBS, main
+from scanprior.recon import DDS
+from scanprior.workflows.simulate import slice_list
 
 HEAVY = ("torch", "scipy", "matplotlib", "h5py", "pydicom", "numpy", "jinja2", "rich.progress")
 
@@ -120,3 +123,15 @@ def test_nothing_heavy_is_imported(arguments: str, banned: tuple[str, ...]) -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("loaded: []"), done.stdout[-300:] + done.stderr[-300:]
+
+
+def test_a_value_error_of_a_library_is_a_defect(monkeypatch, capsys) -> None:
+    """scanprior's own refusals are expected, what it did not foresee is not."""
+    for unforeseen in (lambda path: int("many"), lambda path: tomllib.loads("=")):
+        monkeypatch.setattr(import_module("scanprior.formats.read"), "describe", unforeseen)
+        code, _, err = run(capsys, "info", "x.h5")
+        assert code == 1 and "this is a defect of scanprior" in err
+    for foreseen in (lambda path: slice_list("a-b"), lambda path: DDS(steps=-1)):
+        monkeypatch.setattr(import_module("scanprior.formats.read"), "describe", foreseen)
+        code, _, err = run(capsys, "info", "x.h5")
+        assert code == 2 and "got" in err and "defect" not in err

@@ -15,7 +15,9 @@ import pytest
 from scanprior.formats.dicom import example_ct
 from scanprior.formats.scan import Scan, Volume
 from scanprior.formats.store import read_reconstruction, write_scan
+from scanprior.pretrained.load import load
 from scanprior.recon import presets
+from scanprior.recon.methods import method_of
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate
 from scanprior.recon.study import kspace_noise, problem_of
 
@@ -52,19 +54,23 @@ def test_the_command_in_the_report_gives_the_result_again(images, ct_prior, repo
     """Even where a preset of the user's took part that is not there any more."""
     scan = simulate(Volume(np.zeros((1, 32, 32)), "HU", "CT", (4.0, 4.0, 4.0)), CTSimulation(9, 2e4))
     like = presets.likeness(problem_of(scan))
-    tuned = presets.Preset("dds", like, {"eta": 0.25}, {"suite": "own", "task": "nine views"})
-    presets.keep(presets.users(), tuned)
+    settings, sha = {"eta": 0.25}, load(ct_prior)[1].sha256
+    given = presets.fixed_settings(method_of("dds", FAST[FAST.index("--options") + 1]), settings)
+    found = {"suite": "own", "task": "nine views", "patients": 4}
+    presets.keep(presets.user_presets_path(), presets.Preset("dds", sha, like, given, settings, found))
     options = ("--simulate", "ct:views=9,photons=2e4", "--slices", "1,3", "--seed", 7, "--prior", ct_prior)
     first, page, done = report(images, *options, *FAST, "--mu-water", 0.02, "--no-baselines")
-    assert "dds: settings tuned on own: nine views: eta=0.25" in done.out
+    assert "dds: settings tuned on own: nine views (4 patients): eta=0.25; --no-presets" in done.out
     assert first["provenance"]["presets"] == {
         "dds": {
+            "said": "settings tuned on own: nine views (4 patients): eta=0.25; --no-presets runs without",
             "tuned_on": "own: nine views",
+            "patients": 4,
             "settings": {"eta": 0.25},
             "from": "the user's presets.toml",
         }
     }
-    presets.users().unlink()
+    presets.user_presets_path().unlink()
 
     request = first["provenance"]["request"]
     assert (request["simulate"], request["slices"], request["seed"]) == ("ct:views=9,photons=2e4", "1,3", 7)

@@ -91,6 +91,13 @@ def test_figures_pool_within_a_patient_and_intervals_are_over_patients():
     assert low < whole.spread_skill < high
     assert high - low > 0.05  # what patients differ by, not what 8,000 pixels would say
     assert all(math.isnan(edge) for edge in interval(patients[:1], lambda c: c.crps))
+    truth = posterior((4, 4))[1]
+    around = (
+        truth + np.array([1.0, -1.0])[:, None, None]
+    )  # a mean without an error, which s² / S is more than
+    far = [calibration(around, truth)] * 3
+    assert math.isnan(average(far).limit_spread_skill)
+    assert all(math.isnan(edge) for edge in interval(far, lambda c: c.limit_spread_skill))
 
 
 def test_what_cannot_be_judged_is_refused():

@@ -1,36 +1,40 @@
-"""Tuning finds a known optimum; what was found is used for similar measurements and for no others."""
+"""A preset is used for what it was found for: prior, configuration, measurement, patients; and for nothing else."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from scanprior.formats.scan import Volume
 from scanprior.geometry import Grid, ParallelBeam
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Gaussian
 from scanprior.operators.radon import Radon
-from scanprior.recon.baselines.methods import FistaTV
-from scanprior.recon.methods import BASELINES, METHODS, class_of, method_of
+from scanprior.pretrained.cache import find
+from scanprior.pretrained.load import default_for
+from scanprior.recon import presets
+from scanprior.recon.methods import BASELINES, METHODS, method_of
 from scanprior.recon.options import names
 from scanprior.recon.presets import (
+    SHIPPED,
     Likeness,
     Preset,
+    every_preset,
+    fixed_settings,
     keep,
     likeness,
-    preset_for,
     read_presets,
+    remove,
     tuned_method,
-    users,
+    user_presets_path,
 )
 from scanprior.recon.problem import Problem
-from scanprior.recon.simulate import CTSimulation
 from scanprior.recon.weights import measured
-from scanprior.workflows.benchmark.cases import Case
-from scanprior.workflows.benchmark.search import tune
+
+OURS = "a" * 64  # hashes of priors
+OTHER = "b" * 64
 
 
 def ct(views: int = 23, arc: float = math.pi, sigma: float = 0.0) -> Problem:
@@ -58,6 +62,7 @@ def test_likeness_is_read_off_the_problem() -> None:
     assert 0.7 < float(known.float().mean()) < 0.95  # rays beside the image measure nothing
     assert like.undersampling == pytest.approx(32 * 32 / int(known.sum()))
     rms = float((problem.y[known].square().sum() / known.sum()).sqrt())
+    assert like.side == 32
     assert like.noise == pytest.approx(0.01 / rms, rel=0.01)
     assert likeness(ct(arc=math.pi / 2)).coverage == pytest.approx(0.5)
     for turns in (2, 3, 4, 10):  # in halves
@@ -66,201 +71,164 @@ def test_likeness_is_read_off_the_problem() -> None:
     assert likeness(mri(sigma=0.1)).noise == pytest.approx(2 * likeness(mri(sigma=0.05)).noise)
 
 
-def test_the_most_similar_measurement_wins_and_the_user_s_goes_first(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("scanprior.recon.presets.SHIPPED", tmp_path / "shipped.toml")
-
-    def add(path: Path, views: int, gamma: float, **problem) -> None:
-        keep(
-            path,
-            Preset(
-                "dds", likeness(ct(views, **problem)), {"gamma": gamma}, {"suite": "s", "task": f"{views}"}
-            ),
-        )
-
-    add(tmp_path / "shipped.toml", 20, 3.0)
-    add(tmp_path / "shipped.toml", 60, 5.0)
-    add(tmp_path / "shipped.toml", 61, 7.0, sigma=0.01)
-
-    def gamma(problem: Problem, options: str = "") -> float:
-        return tuned_method("dds", options, problem)[0].gamma
-
-    default = method_of("dds", "").settings["gamma"]
-    assert (gamma(ct(23)), gamma(ct(55)), gamma(ct(55, sigma=0.008))) == (3.0, 5.0, 7.0)
-    assert gamma(ct(2)) == default and gamma(ct(20, arc=math.pi / 3)) == default  # nothing alike
-    assert gamma(mri()) == default and preset_for("dps", likeness(ct(20))) is None
-    assert gamma(ct(23), "gamma=9") == 9.0 and tuned_method("dds", "steps=7", ct(23))[0].steps == 7
-    add(users(), 20, 4.0)
-    assert (gamma(ct(23)), gamma(ct(60))) == (4.0, 5.0)
-    add(users(), 20, 4.5)  # tuned again: in the place of the older one
-    assert gamma(ct(23)) == 4.5 and len(read_presets(users())) == 1
-
-
-@pytest.mark.parametrize("text", ["preset = 3", "[[preset]]\nmethod = 'dds'", "no toml"])
-def test_a_damaged_file_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "p.toml").write_text(text)
-    with pytest.raises(ValueError, match="tune again"):
-        read_presets(tmp_path / "p.toml")
-
-
-def test_a_preset_of_settings_that_are_no_more_is_refused() -> None:
-    keep(users(), Preset("dds", likeness(ct()), {"colour": 1.0}, {"suite": "s", "task": "t"}))
-    with pytest.raises(ValueError, match="'colour'"):
-        tuned_method("dds", "", ct())
-
-
 @pytest.fixture
-def case() -> Case:
-    y, x = np.mgrid[-1:1:48j, -1:1:48j]
-    image = -1000 + 1040 * (np.hypot(x, y) < 0.8) + 300 * (np.hypot(x - 0.2, y) < 0.2)
-    volume = Volume(image[None].astype(np.float32), "HU", "CT", (1.0, 4.0, 4.0), source="body")
-    return Case(1, 0, volume, CTSimulation(views=24, photons=300))
+def shipped(tmp_path: Path, monkeypatch) -> Path:
+    """A file in the place of the package's."""
+    monkeypatch.setattr(presets, "SHIPPED", tmp_path / "shipped.toml")
+    return tmp_path / "shipped.toml"
 
 
-def test_tuning_finds_the_best_of_a_dense_search(case: Case, tmp_path: Path) -> None:
-    def value(weight: float) -> float:
-        method = method_of("fista-tv", "iterations=40", {"weight": weight})
-        return case.figures(method(case.problem).mean)["psnr"]
-
-    dense = {weight: value(weight) for weight in np.geomspace(1e-5, 0.1, 17)}
-    found = tune("fista-tv", "iterations=40", [case], None, trials=15)
-    assert found.value >= max(dense.values()) - 0.1
-    assert found.value == pytest.approx(value(found.settings["weight"]))
-    assert found.default == pytest.approx(value(1e-3)) and found.value > found.default + 0.1
+def made(problem: Problem, method: str = "dds", prior: str = OURS, task: str = "t", **settings) -> Preset:
+    """A preset of four patients."""
+    plain = method_of(method, "")
+    found = {"suite": "s", "task": task, "patients": 4}
+    settings = settings or {"sigma_start": 0.25}
+    return Preset(method, prior, likeness(problem), fixed_settings(plain, settings), settings, found)
 
 
-def test_tuning_goes_on_and_never_keeps_what_is_worse(case: Case, tmp_path: Path, monkeypatch) -> None:
-    from scanprior.workflows.benchmark import search as module
-
-    calls: list[int] = []
-    solve = module.solve
-    monkeypatch.setattr(module, "solve", lambda *a: calls.append(1) or solve(*a))
-    journal = tmp_path / "journal"
-    first = tune("fista-tv", "iterations=5", [case], None, trials=3, journal=journal)
-    assert len(calls) == 4 and first.trials == 3
-    more = tune("fista-tv", "iterations=5", [case], None, trials=5, journal=journal)
-    assert (
-        len(calls) == 6 and more.trials == 5 and more.value >= first.value and more.default == first.default
-    )
-    monkeypatch.setattr(FistaTV, "space", {"weight": (0.5, 0.9)})  # all far too smooth
-    kept = tune("fista-tv", "iterations=5", [case], None, trials=2)
-    assert kept.settings == {} and kept.value == kept.default
+def start(problem: Problem, options: str = "", prior: str = OURS) -> float:
+    return tuned_method("dds", options, problem, prior).method.sigma_start
 
 
-TUNING = ("diffpir", "steps=2")  # three settings: nine trials one at a time, then the estimator's
-
-
-def tried(monkeypatch, case: Case, journal: Path, stop: int = 0, trials: int = 14) -> list[dict]:
-    """The settings that were tried; `stop`: the call that does not end. The figures are made up of the settings."""
-    from scanprior.workflows.benchmark import search as module
-
-    seen: list[dict] = []
-
-    def watched(name: str, options: str, settings: dict | None = None):
-        seen.append(settings or {})
-        if len(seen) == stop:
-            raise KeyboardInterrupt
-        return method_of(name, options, settings)
-
-    class Figures:
-        def figures(self, _: object) -> dict[str, float]:
-            return {"psnr": 30 + sum(math.sin(5 * v) for v in seen[-1].values())}
-
-        problem = None
-
-    class Solved:
-        mean = None
-
-    with monkeypatch.context() as now:
-        now.setattr(module, "method_of", watched)
-        now.setattr(module, "solve", lambda *_: Solved)
-        try:
-            found = tune(*TUNING, [Figures()], None, trials=trials, journal=journal)  # type: ignore[list-item]
-        except KeyboardInterrupt:
-            return seen
-    return [*seen, found.settings, {"best": found.value, "default": found.default}]
-
-
-@pytest.mark.parametrize("stop", [1, 3, 6, 12, 15])
-def test_a_tuning_that_was_killed_finds_what_one_does_that_was_not(case, tmp_path, monkeypatch, stop) -> None:
-    whole = tried(monkeypatch, case, tmp_path / "whole")
-    first = tried(monkeypatch, case, tmp_path / "cut", stop)
-    assert len(first) == stop
-    again = tried(monkeypatch, case, tmp_path / "cut")
-    assert again[-2:] == whole[-2:]
-    evaluated = [s for s in first[:-1] + again[:-2] if s]  # the one that was cut is done again
-    assert [s for n, s in enumerate(evaluated) if s not in evaluated[:n]] == [s for s in whole[:-2] if s]
+def test_the_most_similar_measurement_wins_and_the_user_s_goes_first(shipped: Path) -> None:
+    keep(shipped, made(ct(20), task="20", sigma_start=0.3))
+    keep(shipped, made(ct(60), task="60", sigma_start=0.5))
+    keep(shipped, made(ct(61, sigma=0.01), task="61", sigma_start=0.7))
+    default = method_of("dds", "").sigma_start
+    assert (start(ct(23)), start(ct(55)), start(ct(55, sigma=0.008))) == (0.3, 0.5, 0.7)
+    assert start(ct(2)) == default and start(ct(20, arc=math.pi / 3)) == default  # nothing alike
+    assert start(mri()) == default
+    assert start(ct(23), "sigma_start=0.9") == 0.9
+    keep(user_presets_path(), made(ct(20), task="20", sigma_start=0.4))
+    assert (start(ct(23)), start(ct(60))) == (0.4, 0.5)
+    keep(
+        user_presets_path(), made(ct(20), task="20", sigma_start=0.45)
+    )  # tuned again: in the older one's place
+    assert start(ct(23)) == 0.45 and len(read_presets(user_presets_path())) == 1
 
 
 @pytest.mark.parametrize(
-    "damage", ["torn", "torn and gone on", "text", pytest.param("lock", marks=pytest.mark.slow)]
+    ("changes", "options", "said"),
+    [
+        ({"prior": OTHER}, "", "no preset for this prior"),
+        ({}, "steps=7", "no preset for these settings"),  # tuned with 50
+        ({"found": {"suite": "s", "task": "t", "patients": 3}}, "", "no preset of 4 patients"),
+        ({"found": {"suite": "s", "task": "t"}}, "", "no preset of 4 patients"),
+        ({"like": likeness(ct(300))}, "", "no preset for measurements like this"),
+        ({"like": replace(likeness(ct()), side=256.0)}, "", "no preset for measurements like this"),
+        ({}, "sigma_start=0.9", "--options set all that its preset would"),
+        (
+            {"settings": {}, "given": fixed_settings(method_of("dds", ""), ())},
+            "",
+            "its own settings were best",
+        ),
+    ],
 )
-def test_a_torn_journal_keeps_its_whole_lines(case, tmp_path, monkeypatch, damage) -> None:
-    from scanprior.workflows.benchmark import search as module
-
-    whole, journal = tried(monkeypatch, case, tmp_path / "whole"), tmp_path / "cut"
-    tried(monkeypatch, case, journal, 12)
-    lines = journal.read_bytes()
-    if damage == "torn":
-        journal.write_bytes(lines[:-20])
-    elif damage == "torn and gone on":
-        journal.write_bytes(lines[:-20] + lines.splitlines(keepends=True)[-1])
-    elif damage == "text":
-        journal.write_bytes(lines + b"\0" * 512 + b"\n")
-    else:  # of a process that was killed while it wrote
-        (tmp_path / "cut.lock").symlink_to(journal)
-        monkeypatch.setattr(module, "LOCK_SECONDS", 3)
-    assert tried(monkeypatch, case, journal)[-2:] == whole[-2:]
+def test_a_preset_is_used_for_what_it_was_found_for_and_for_nothing_else(
+    shipped, changes, options, said
+) -> None:
+    good = made(ct())
+    presets._write(shipped, [good])
+    used = tuned_method("dds", "", ct(), OURS)
+    assert used.method.sigma_start == 0.25 and used.preset == good and used.used == {"sigma_start": 0.25}
+    presets._write(shipped, [replace(good, **changes)])
+    found = tuned_method("dds", options, ct(), OURS)
+    assert found.method == method_of("dds", options) and found.preset is None and said in found.line
+    assert found.facts == {"said": found.line}
 
 
-def test_each_setting_is_tried_alone_first(case: Case, monkeypatch) -> None:
-    from scanprior.workflows.benchmark import search as module
-
-    tried: list[dict[str, float]] = []
-
-    def watched(name: str, options: str, settings: dict | None = None):
-        if settings:
-            tried.append(settings)
-        return method_of(name, options, settings)
-
-    monkeypatch.setattr(module, "method_of", watched)
-    tune("fista-tv", "iterations=5", [case], None, trials=2)
-    assert [t["weight"] for t in tried] == pytest.approx([1e-4, 1e-2])  # 1e-3 is the default
-    settings = module.one_at_a_time({"a": 2.0, "b": 7}, {"a": (0.0, 1.0), "b": (1, 100)})
-    assert settings[:3] == [{"a": part, "b": 7} for part in (0.25, 0.5, 0.75)]
-    assert settings[3:] == [{"a": 1.0, "b": count} for count in (3, 10, 32)]  # a within its range
-    assert len(module.one_at_a_time({"b": 10}, {"b": (1, 100)})) == 2  # half of the way is where it stands
+def test_what_is_said_is_what_is_used(shipped: Path) -> None:
+    keep(shipped, made(ct(), method="dps", zeta=2.0, sigma_max=1.5))
+    found = tuned_method("dps", "sigma_max=1", ct(), OURS)
+    assert (found.method.zeta, found.method.sigma_max) == (2.0, 1.0)
+    assert found.line == "settings tuned on s: t (4 patients): zeta=2; --no-presets runs without"
+    told = {"tuned_on": "s: t", "patients": 4, "settings": {"zeta": 2.0}, "from": "scanprior"}
+    assert found.facts == {"said": found.line, **told}
+    keep(user_presets_path(), made(ct(), method="dps", zeta=3.0))
+    assert tuned_method("dps", "", ct(), OURS).facts["from"] == "the user's presets.toml"
+    off = tuned_method("dps", "", ct(), OURS, presets=False)
+    assert off.method == method_of("dps", "") and off.facts == {"said": "presets are off"}
+    assert tuned_method("mmps", "", ct(), OURS).facts == {}  # nobody ever tuned it
 
 
-def test_what_cannot_be_tuned_is_refused(case: Case) -> None:
-    for arguments in (("fbp", ""), ("fista-tv", "weight=1e-3")):
-        with pytest.raises(ValueError, match="tune: "):
-            tune(*arguments, [case], None)
+def test_a_classical_preset_needs_no_prior_and_a_closer_measurement(shipped: Path) -> None:
+    keep(shipped, made(ct(24, sigma=0.02), method="fista-tv", prior="", weight=0.07))
+
+    def weight(problem: Problem) -> float:
+        return tuned_method("fista-tv", "", problem).method.weight
+
+    default = method_of("fista-tv", "").weight
+    assert weight(ct(26, sigma=0.02)) == 0.07
+    assert weight(ct(24, sigma=0.05)) == default and weight(ct(48, sigma=0.02)) == default
+    assert tuned_method("fista-tv", "iterations=5", ct(24, sigma=0.02)).method.weight == default
 
 
-def test_every_space_is_of_a_method_and_its_settings() -> None:
-    tunable = {name for name in (*METHODS, *BASELINES) if class_of(name).space}
-    assert {name for name in METHODS if not name.endswith("-paper")} <= tunable
-    for name in tunable:
-        method = class_of(name)()
-        for key, (low, high) in class_of(name).space.items():
-            assert (
-                type(getattr(method, key)) in (type(low), type(None))
-                and type(low) is type(high)
-                and low < high
-            )
+def test_few_patients_are_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="of 3 patients, expected 4"):
+        keep(tmp_path / "p.toml", replace(made(ct()), found={"suite": "s", "task": "t", "patients": 3}))
+    assert not (tmp_path / "p.toml").exists()
+
+
+def test_presets_are_listed_and_removed(shipped: Path) -> None:
+    keep(shipped, made(ct(), task="theirs"))
+    for task in ("one", "two"):
+        keep(user_presets_path(), made(ct(), task=task))
+    assert [(path == shipped, one.place) for path, one in every_preset()] == [
+        (False, "s: one"), (False, "s: two"), (True, "s: theirs"),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="comes with scanprior"):
+        remove(3)
+    with pytest.raises(ValueError, match="expected 1 to 3"):
+        remove(0)
+    assert remove(1).place == "s: one" and [one.place for _, one in every_preset()] == ["s: two", "s: theirs"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["preset = 3", "[[preset]]\nmethod = 'dds'", "no toml", "preset = [3]",
+     "[[preset]]\nmethod = 'dds'\nlike = {modality = 'ct', undersampling = 2.0, coverage = 1.0, noise = 0.1}\n"
+     "settings = {}\nfound = {}"],
+)  # fmt: skip
+def test_a_damaged_file_is_refused_and_one_of_before_too(text: str) -> None:
+    user_presets_path().parent.mkdir(exist_ok=True)
+    user_presets_path().write_text(text)
+    with pytest.raises(ValueError, match="tune again"):
+        tuned_method("dds", "", ct(), OURS)
+    assert tuned_method("dds", "", ct(), OURS, presets=False).preset is None
+
+
+def test_a_preset_of_settings_that_are_no_more_is_refused() -> None:
+    keep(user_presets_path(), made(ct(), colour=1.0))
+    with pytest.raises(ValueError, match=r"presets.toml: the preset of dds for s: t has 'colour'"):
+        tuned_method("dds", "", ct(), OURS)
 
 
 def test_likeness_of_other_modalities_is_infinitely_far() -> None:
-    assert Likeness("ct", 4, 1, 0.01).distance(Likeness("mri", 4, 1, 0.01)) == math.inf
+    assert Likeness("ct", 32, 4, 1, 0.01).distance(Likeness("mri", 32, 4, 1, 0.01)) == math.inf
+
+
+def test_what_is_shipped_is_of_the_bundled_priors_and_can_be_used() -> None:
+    """Each with the configuration that its method has today, and none with a budget."""
+    bundled = {find(default_for(modality)).card.sha256 for modality in ("CT", "MR")}
+    for preset in read_presets(SHIPPED):
+        tuned = method_of(preset.method, "", preset.given | preset.settings)
+        assert preset.method in (METHODS if preset.prior else BASELINES)
+        assert not preset.prior or preset.prior in bundled
+        assert preset.patients >= presets.LEAST_PATIENTS
+        assert fixed_settings(tuned, preset.settings) == preset.given  # no setting has come since
+        assert not {"steps", "iterations", "inner"} & preset.settings.keys()
 
 
 @pytest.mark.parametrize(
     ("degrees", "higher"), [(180, False), (150, False), (120, True), (110, True), (90, True)]
 )
 def test_auto_begins_higher_where_an_angle_is_missing_and_only_there(degrees: int, higher: bool) -> None:
-    found = preset_for("auto", Likeness("ct", 180 / degrees, degrees / 180, 0.0107))
-    default = method_of("auto", "").sigma_start
-    assert (found is not None and found.settings["sigma_start"] > 2 * default) == higher
+    like = Likeness("ct", 256.0, 180 / degrees, degrees / 180, 0.0107)
+    sha, plain = find(default_for("CT")).card.sha256, method_of("auto", "")
+    known = [(SHIPPED, one) for one in read_presets(SHIPPED) if one.method == "auto"]
+    _, found, _ = presets._nearest(known, plain, like, sha)
+    assert (found is not None and found.settings["sigma_start"] > 2 * plain.sigma_start) == higher
+    assert presets._nearest(known, plain, like, OTHER)[1] is None
 
 
 def test_the_names_that_options_set_are_whole_words() -> None:

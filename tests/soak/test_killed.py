@@ -39,7 +39,7 @@ from scanprior.recon.simulate import CTSimulation, simulate
 pytestmark = pytest.mark.soak
 MOMENTS = int(os.environ.get("SOAK_MOMENTS", "50"))
 SECONDS = 600  # in which a run ends, or hangs
-RUNS = ("train", "reconstruct", "prepare", "benchmark.benchmark", "tune")
+RUNS = ("train", "reconstruct", "prepare", "benchmark.results", "tune")
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def images(tmp_path) -> Path:
     with h5py.File(tmp_path / "images.h5", "w") as file:
         file["images"] = np.asarray(stack, np.float32)
         file["images"].attrs["units"] = "HU"
-        file["patient"] = np.array(list("aabbcc"), dtype=h5py.string_dtype())
+        file["patient"] = np.array(list("aabbcd"), dtype=h5py.string_dtype())
         file["px_mm"] = np.full(6, 4.0)
     return tmp_path / "images.h5"
 

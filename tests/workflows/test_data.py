@@ -19,7 +19,7 @@ import pytest
 from scanprior.formats.image_set import read_images
 from scanprior.recon.simulate import simulation_of
 from scanprior.workflows.benchmark.cases import cases
-from scanprior.workflows.benchmark.run import jobs, run
+from scanprior.workflows.benchmark.rows import jobs, run
 from scanprior.workflows.benchmark.suite import PACKAGED, find_data, read_suite, shipped
 from scanprior.workflows.data import fetch_data
 
@@ -106,7 +106,7 @@ def test_suites_find_them_for_everybody(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_the_quick_suite_measures_them(tmp_path: Path) -> None:
     """docs/lab/2026-11-27-suites.md has 19.57 and 26.12 dB for the same slices of the full sets."""
     suite = read_suite("quick").but(methods=("fbp", "zero-filled"))
-    rows = {row["method"]: row["one"]["psnr"] for row in run(list(jobs(suite, {})), tmp_path)}
+    rows = {row["label"]: row["one"]["psnr"] for row in run(list(jobs(suite, {})), tmp_path)}
     assert rows == {"fbp": pytest.approx(19.57, abs=0.5), "zero-filled": pytest.approx(26.12, abs=0.5)}
 
 

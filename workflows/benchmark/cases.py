@@ -15,8 +15,10 @@ import torch
 from ...formats.images import open_images
 from ...formats.scan import Volume
 from ...modality import Modality
-from ...operators.attenuation import hu_from_mu
-from ...recon.metrics import LEAST_VIF, WINDOW_HU, ct_metrics, data_residual, mri_metrics, nrmse, vif
+from ...recon.calibration import Calibration
+from ...recon.display import Display
+from ...recon.metrics import LEAST_VIF, WINDOW_HU, nrmse, vif
+from ...recon.places import by_place
 from ...recon.problem import Problem
 from ...recon.simulate import CTSimulation, MRISimulation, simulate
 from ...recon.study import problem_of
@@ -46,9 +48,9 @@ class Case:
         return sha256(facts.encode() + pixels.tobytes()).hexdigest()
 
     @cached_property
-    def _measured(self) -> tuple[Problem, torch.Tensor]:
+    def _measured(self) -> tuple[Display, torch.Tensor]:
         scan = simulate(self.volume, self.simulation, seed=self.index)
-        return problem_of(scan, self.device), torch.from_numpy(np.asarray(scan.truth))
+        return Display(scan, problem_of(scan, self.device), None), torch.from_numpy(np.asarray(scan.truth))
 
     def forget(self) -> None:
         """Free the measurement; it is made again when it is asked for."""
@@ -57,18 +59,22 @@ class Case:
     @property
     def problem(self) -> Problem:
         """B = 1."""
-        return self._measured[0]
+        return self._measured[0].problem
 
     @property
     def truth(self) -> torch.Tensor:
         """(1, H, W), 1/mm or complex."""
         return self._measured[1]
 
+    @property
+    def units(self) -> str:
+        """Of `display`: "HU", or "of the largest magnitude"."""
+        return "HU" if self.volume.units == "HU" else "of the largest magnitude"
+
     def display(self, image: torch.Tensor) -> np.ndarray:
-        """(1, H, W) physical -> (H, W) in HU, or magnitude in parts of the truth's largest."""
-        if image.is_complex():
-            return (image.abs() / self.truth.abs().max()).numpy()[0]
-        return np.asarray(hu_from_mu(image.numpy()), np.float32)[0]
+        """(B, H, W) physical -> HU, or magnitude in parts of the truth's largest."""
+        shown = self._measured[0].image(image)
+        return shown if self.units == "HU" else shown / float(self.truth.abs().max())
 
     def figures(self, image: torch.Tensor) -> dict[str, float | None]:
         """PSNR [dB], SSIM (uniform7), NRMSE, VIF and data residual of a reconstruction (1, H, W): CT clipped to
@@ -78,26 +84,26 @@ class Case:
         Raises:
             ValueError: figures that are not finite, as of a truth that is zero everywhere.
         """
-        image = image.cpu()
-        x, t = self.display(image), self.display(self.truth)
-        if image.is_complex():
-            out, width = mri_metrics(x, t), 1.0
-        else:
+        found = self._measured[0].row("", image, 0, 0.0).figures
+        (x,), (t,), width = self.display(image), self.display(self.truth), 1.0
+        if self.units == "HU":
             low, high = WINDOW_HU
-            out, width = ct_metrics(x, t, WINDOW_HU), high - low
             x, t = (np.clip(a, low, high) - low for a in (x, t))
-        residual = data_residual(self.problem.operator, image.to(self.device), self.problem.y)
-        small = min(x.shape) < LEAST_VIF
-        found = {
-            "psnr": out["psnr"],
-            "ssim": out["ssim"],
+            width = high - low
+        known = {
+            **{key: found[key] for key in ("psnr", "ssim")},
             "nrmse": float(nrmse(x, t)[0]),
-            "vif": None if small else float(vif(x, t, data_range=width)[0]),
-            "residual": float(residual[0]),
+            "vif": None if min(x.shape) < LEAST_VIF else float(vif(x, t, data_range=width)[0]),
+            "residual": found["residual"],
         }
-        if strange := [f"{k} = {v}" for k, v in found.items() if v is not None and not np.isfinite(v)]:
+        if strange := [f"{k} = {v}" for k, v in known.items() if v is not None and not np.isfinite(v)]:
             raise ValueError(f"got {', '.join(strange)}, expected finite figures; is the slice empty?")
-        return found
+        return known
+
+    def calibration(self, samples: torch.Tensor) -> dict[str, Calibration]:
+        """Samples (S, H, W) against the truth, in the units of `display`: place (recon/places.py) -> figures."""
+        pixel = float(self.volume.spacing[-1])
+        return by_place(self.display(samples), self.display(self.truth)[0], self.units, pixel)
 
 
 def cases(

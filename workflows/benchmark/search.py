@@ -22,16 +22,37 @@ from ...priors.score import Prior
 from ...recon.methods import BASELINES, METHODS, class_of, method_of
 from ...recon.metrics import LEAST_VIF
 from ...recon.options import names
+from ...recon.places import WHOLE
 from .cases import Case
-from .run import solve
+from .rows import solve
 
 Value = int | float
 LOCK_SECONDS = 5  # after which the lock of a process that was killed is taken away
 
 
+LOWER = {"crps"}  # metrics of which less is better
+OF_SAMPLES = {"crps"}  # and those of the samples, not of an image
+
+
 @dataclass(frozen=True)
-class Tuned:
-    """What tuning found.
+class Search:
+    """How settings are searched.
+
+    Attributes:
+        trials: in all, those of the journal with them, beside the method as it is.
+        metric: psnr, ssim or vif of one sample, the higher the better; or crps, the fair CRPS of `samples` inside the
+            body (recon/calibration.py), the lower the better.
+        samples: of each slice, for crps.
+    """
+
+    trials: int = 20
+    metric: str = "psnr"
+    samples: int = 4
+
+
+@dataclass(frozen=True)
+class Best:
+    """What a search found.
 
     Attributes:
         settings: the best; none where the method as it is was.
@@ -46,11 +67,13 @@ class Tuned:
     trials: int
 
 
-def check_tunable(name: str) -> None:
-    """Raise ValueError for a method without a space."""
+def check_tunable(name: str, metric: str = "psnr") -> None:
+    """Raise ValueError for a method without a space, and for one without samples where the metric is theirs."""
     if not class_of(name).space:
         known = (one for one in (*METHODS, *BASELINES) if class_of(one).space)
         raise ValueError(f"tune: {name} has nothing to tune; these have: {', '.join(known)}")
+    if metric in OF_SAMPLES and name in BASELINES:
+        raise ValueError(f"--metric {metric}: {name} gives one image and no samples; take psnr, ssim or vif")
 
 
 def tune(
@@ -58,26 +81,23 @@ def tune(
     options: str,
     cases: Sequence[Case],
     prior: Prior | None,
-    metric: str = "psnr",
-    trials: int = 20,
+    search: Search = Search(),
     journal: Path | None = None,
     study: str = "study",
     progress: Callable[[int, float], None] = lambda done, best: None,
-) -> Tuned:
+) -> Best:
     """Tune what `options` leaves open.
 
     Args:
         name, options: the method, as `method_of`.
         cases: validation slices.
-        metric: of `Case.figures`; the higher the better: psnr, ssim or vif.
-        trials: in all, those of the journal with them, beside the method as it is.
         journal: a file where trials are kept; a study of that name goes on.
         progress: called with (trials done, best value so far).
 
     Raises:
         ValueError: a method without a space, no slices, nothing left to tune.
     """
-    check_tunable(name)
+    check_tunable(name, search.metric)
     fixed = names(options)
     space = {key: bounds for key, bounds in class_of(name).space.items() if key not in fixed}
     if not space or not cases:
@@ -85,20 +105,13 @@ def tune(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    better, direction = (min, "minimize") if search.metric in LOWER else (max, "maximize")
     found: Any = optuna.create_study(
-        storage=_storage(journal), study_name=study, direction="maximize", load_if_exists=True
+        storage=_storage(journal), study_name=study, direction=direction, load_if_exists=True
     )
 
     def value(settings: dict[str, Value]) -> float:
-        method = method_of(name, options, settings)
-        images = [solve(method, case.problem, prior, 1, 0).mean for case in cases]
-        figures = [c.figures(x)[metric] for c, x in zip(cases, images, strict=True)]
-        values = [one for one in figures if one is not None]
-        if len(values) < len(figures):
-            raise ValueError(
-                f"--metric: the slices are too small for {metric}, expected {LEAST_VIF} pixels a side"
-            )
-        return float(np.mean(values))
+        return _value(method_of(name, options, settings), cases, prior, search)
 
     if "default" not in found.user_attrs:
         found.set_user_attr("default", value({}))
@@ -108,11 +121,11 @@ def tune(
     while True:
         ended = [trial for trial in found.trials if trial.state.is_finished()]
         values = [trial.value for trial in ended if trial.value is not None]
-        best, done = max([default, *values]), len(values)
+        best, done = better([default, *values]), len(values)
         progress(done, best)
-        if done >= trials:
-            return Tuned(dict(found.best_params) if best > default else {}, best, default, done)
-        settings = first[len(ended)] if len(ended) < len(first) else _proposed(ended, ranges)
+        if done >= search.trials:
+            return Best(dict(found.best_params) if best != default else {}, best, default, done)
+        settings = first[len(ended)] if len(ended) < len(first) else _proposed(ended, ranges, direction)
         try:
             outcome: dict[str, Any] = {"value": value(settings)}
         except ValueError:  # they diverge
@@ -120,11 +133,29 @@ def tune(
         found.add_trial(optuna.create_trial(params=settings, distributions=ranges, **outcome))
 
 
-def _proposed(ended: list[Any], ranges: dict[str, Any]) -> dict[str, Value]:
+def _value(method: Any, cases: Sequence[Case], prior: Prior | None, search: Search) -> float:
+    """The mean metric over the slices."""
+    count = search.samples if search.metric in OF_SAMPLES else 1
+    values: list[float] = []
+    for case in cases:
+        found = solve(method, case.problem, prior, count, 0)
+        if search.metric == "crps":
+            values.append(case.calibration(found.samples[0])[WHOLE].crps)
+            continue
+        figure = case.figures(found.mean)[search.metric]
+        if figure is None:
+            raise ValueError(
+                f"--metric: the slices are too small for {search.metric}, expected {LEAST_VIF} pixels a side"
+            )
+        values.append(figure)
+    return float(np.mean(values))
+
+
+def _proposed(ended: list[Any], ranges: dict[str, Any], direction: Any) -> dict[str, Value]:
     """The estimator's next settings: a function of the trials that have ended, and of nothing else."""
     import optuna
 
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=len(ended)), direction="maximize")
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=len(ended)), direction=direction)
     study.add_trials(ended)
     return study.ask(ranges).params
 

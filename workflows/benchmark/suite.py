@@ -10,6 +10,8 @@
     ct = "ct/ct256_test.h5"
     [validation]                                            # for `scanprior tune`
     ct = "ct/ct256_val.h5"
+    [calibration]                                           # for `scanprior calibrate --on calibration`
+    ct = "ct/ct256_calib.h5"
 
     [tasks]                                                 # as --simulate
     "23 views" = "ct:views=23"
@@ -28,6 +30,7 @@ from typing import Any
 
 from ...named import is_named
 from ...recon.methods import BASELINES, METHODS, method_of, suite_labels
+from ...recon.posterior.method import PosteriorMethod
 from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
@@ -40,6 +43,7 @@ _FIELDS: dict[str, type] = {
     "slices": int,
     "data": dict,
     "validation": dict,
+    "calibration": dict,
     "tasks": dict,
 }
 
@@ -75,6 +79,7 @@ class Suite:
     methods: tuple[str, ...]
     data: dict[str, str]
     validation: dict[str, str]
+    calibration: dict[str, str]
     samples: int = 8
     patients: int = 0
     slices: int = 1
@@ -127,7 +132,7 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
     for key, least in (("samples", 1), ("patients", 0), ("slices", 1)):
         if table.get(key, least) < least:
             raise ValueError(f"{path}: got {key} = {table[key]}, expected at least {least}")
-    paths = {key: table.pop(key, {}) for key in ("data", "validation")}
+    paths = {key: table.pop(key, {}) for key in ("data", "validation", "calibration")}
     return Suite(
         **{**table, **paths, "name": path.stem, "tasks": tuple(tasks), "methods": tuple(table["methods"])}
     )
@@ -145,6 +150,11 @@ def split(label: str) -> tuple[str, str]:
     if name not in (*METHODS, *BASELINES) and is_named(f"{name}:{kind}"):
         return f"{name}:{kind}", rest
     return name, options
+
+
+def is_posterior(label: str) -> bool:
+    """Whether a method draws samples with a prior. Raises ValueError for an unknown one."""
+    return isinstance(method_from_label(label), PosteriorMethod)
 
 
 def suits(label: str, modality: str) -> bool:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...formats.write import atomic
+from ...recon.calibration import LEVELS, Calibration, average, interval
 from ...recon.metrics import bootstrap_interval
-from .run import Row
+from ...recon.places import WHOLE
+from .rows import Row
 from .suite import Suite
 
 METRICS = ("psnr", "ssim", "nrmse", "vif", "residual")
+CALIBRATED: dict[str, Callable[[Calibration], float]] = {  # of several samples
+    **{f"coverage_{level:.0%}".rstrip("%"): lambda found, k=level: found.coverage[k] for level in LEVELS},
+    "width": lambda found: found.width,
+    "spread_skill": lambda found: found.limit_spread_skill,
+    "crps": lambda found: found.crps,
+    "energy": lambda found: found.energy,
+}
+SPREAD = ("coverage_90", "spread_skill", "crps")  # of those, what a benchmark shows, inside the body
+COST = ("nfe", "seconds", "memory_mib")
 FLOOR = {"ct": "fbp", "mri": "zero-filled"}  # what every method must beat
 
 
 def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line a task, method and picture (one sample; mean of n): `task`, `label`, `method` (with the picture),
     `slices`, `patients`, means of METRICS (None where a slice has none), `psnr_low` and `psnr_high` (95 % bootstrap
-    over patients; None of one), `nfe` (in all),
-    `seconds` (a slice), `memory_mib`, and `floor`: "below" where the PSNR is less than that of FBP or zero-filling."""
+    over patients; None of one), the same of each of SPREAD for the mean, `nfe` (in all), `seconds` (a slice),
+    `memory_mib`, and `floor`: "below" where the PSNR is less than that of FBP or zero-filling."""
     out: list[dict[str, Any]] = []
     for task in suite.tasks:
         own = [row for row in rows if row["task"] == task.name]
@@ -60,34 +72,44 @@ def _line(task: str, label: str, rows: Sequence[Row], kind: str) -> dict[str, An
         "patients": patients,
         **{key: None if None in values[key] else float(np.mean(values[key])) for key in METRICS},
         **{f"psnr_{end}": interval[end] if patients > 1 else None for end in ("low", "high")},
+        **(calibrated(by_patient(rows, WHOLE), SPREAD) if kind == "mean" else {}),
         "nfe": rows[0]["nfe"] * drawn,
         "seconds": float(np.mean([row["seconds"] for row in rows])) * drawn,
         "memory_mib": max(memory) if memory else None,
     }
 
 
+def calibrated(patients: Sequence[Calibration], keys: Iterable[str] = CALIBRATED) -> dict[str, float | None]:
+    """Figures of the patients' mean, `key`, with 95 % bootstrap intervals over patients, `key_low` and `key_high`; None
+    for what is no number."""
+    whole, out = average(patients), {}
+    for key in keys:
+        low, high = interval(patients, CALIBRATED[key])
+        out |= {key: CALIBRATED[key](whole), f"{key}_low": low, f"{key}_high": high}
+    return {key: float(value) if math.isfinite(value) else None for key, value in out.items()}
+
+
+def by_patient(rows: Sequence[Row], place: str) -> list[Calibration]:
+    """The calibration in a place, each patient's slices pooled; of patients who have the place."""
+    found: dict[int, list[Calibration]] = {}
+    for row in rows:
+        if place in row.get("calibration", {}):
+            one = Calibration.from_dict(row["calibration"][place])
+            found.setdefault(row["patient"], []).append(one)
+    return [average(slices) for slices in found.values()]
+
+
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """All rows, one line a picture."""
-    names = [
-        "task",
-        "method",
-        "patient",
-        "slice",
-        "picture",
-        *METRICS,
-        "nfe",
-        "seconds",
-        "memory_mib",
-        "error",
-    ]
+    names = ["task", "label", "patient", "slice", "picture", *METRICS, *SPREAD, *COST, "error"]
     with atomic(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, names, extrasaction="ignore")
-        writer.writeheader()
+        writer.writerow({name: "method" if name == "label" else name for name in names})
         for row in rows:
             pictures = [kind for kind in ("one", "mean") if kind in row]
             for kind in pictures or [""]:
-                figures = row.get(kind, {})
-                writer.writerow({**row, "method": row["label"], "picture": kind, **figures})
+                spread = calibrated(by_patient([row], WHOLE), SPREAD) if kind == "mean" else {}
+                writer.writerow({**row, "picture": kind, **row.get(kind, {}), **spread})
 
 
 def ranked(rows: Sequence[Row], task: str) -> list[Row]:

@@ -9,13 +9,14 @@ import h5py
 import numpy as np
 import pytest
 from scanprior.pretrained.load import load
-from scanprior.recon import methods
+from scanprior.recon import display, methods
+from scanprior.recon.calibration import Calibration
+from scanprior.recon.places import WHOLE
 from scanprior.recon.simulate import CTSimulation, MRISimulation
-from scanprior.workflows.benchmark import cases as cases_module
-from scanprior.workflows.benchmark import run as runner
+from scanprior.report.table import cells
+from scanprior.workflows.benchmark import rows as runner
 from scanprior.workflows.benchmark.cases import cases
-from scanprior.workflows.benchmark.page import cells
-from scanprior.workflows.benchmark.run import jobs, picture
+from scanprior.workflows.benchmark.rows import jobs, picture
 from scanprior.workflows.benchmark.suite import Suite, read_suite, shipped, suits
 from scanprior.workflows.benchmark.table import ranked, summary, write_csv
 
@@ -199,18 +200,31 @@ def test_the_figures_are_those_of_the_pictures(suite, priors, tmp_path) -> None:
     assert rows[0]["samples"] == 1 and rows[0]["nfe"] == 0 and "mean" not in rows[0]
 
 
+def spread(patient: int) -> dict:
+    """Figures of two samples whose spread is right for patient 1 and half of it for patient 2."""
+    figures = Calibration(
+        2, {0.9: 0.9 / patient}, 1.0, 10.0 * patient, 4.0 / patient**2, 6.0, np.full(3, 1 / 3), 1.0
+    )
+    return figures.to_dict()
+
+
 def made(label: str, patient: int, psnr: float, task: str = "few", **more) -> dict:
     """A row of FBP's kind, or of two samples of which the mean is 1 dB better."""
     figures = {"psnr": psnr, "ssim": 0.5, "nrmse": 0.1, "vif": 0.2, "residual": 0.01}
     row = {"task": task, "label": label, "patient": patient, "slice": patient, "nfe": 0, "samples": 1, "seconds": 1.5,
            "memory_mib": 100.0 + patient, "one": figures}  # fmt: skip
     if label != "fbp":
-        row |= {"nfe": 50, "samples": 2, "mean": {**figures, "psnr": psnr + 1}}
+        row |= {
+            "nfe": 50,
+            "samples": 2,
+            "mean": {**figures, "psnr": psnr + 1},
+            "calibration": {WHOLE: spread(patient)},
+        }
     return row | more
 
 
 def test_the_table(suite: Suite, tmp_path: Path) -> None:
-    refused = {"task": "fewer", "label": "dds", "method": "dds", "patient": 1, "slice": 1, "error": "no"}
+    refused = {"task": "fewer", "label": "dds", "patient": 1, "slice": 1, "error": "no"}
     rows = [made("fbp", 1, 20), made("fbp", 2, 24), made("dds", 1, 20.5), made("dds", 2, 22.5), refused]
     lines = summary(suite, rows)
     assert [(line["task"], line["method"]) for line in lines] == [
@@ -222,9 +236,18 @@ def test_the_table(suite: Suite, tmp_path: Path) -> None:
     assert (one["nfe"], mean["nfe"], one["seconds"], mean["seconds"]) == (50, 100, 1.5, 3.0)
     assert (fbp["psnr_low"], fbp["psnr_high"]) == (20, 24) and fbp["memory_mib"] == 102
     assert error["error"] == "no"
-    write_csv(tmp_path / "all.csv", [{**row, "method": row["label"]} for row in rows])
+    assert "crps" not in one and "crps" not in fbp
+    assert (mean["crps"], mean["crps_low"], mean["crps_high"]) == (15, 10, 20)
+    assert mean["coverage_90"] == pytest.approx(0.675) and mean["coverage_90_low"] == pytest.approx(0.45)
+    assert mean["spread_skill"] == pytest.approx(
+        np.sqrt(2.5 / (6 - 2.5 / 2))
+    )  # of the patients' mean squares
+    assert cells(mean, ["coverage_90", "crps"]) == ["68% (45% – 90%)", "15 (10 – 20)"]
+    write_csv(tmp_path / "all.csv", rows)
     text = (tmp_path / "all.csv").read_text().splitlines()
     assert len(text) == 1 + 2 + 4 + 1 and text[3].startswith("few,dds,1,1,one,20.5,0.5")
+    assert text[0].startswith("task,method,patient") and "spread_skill" in text[0]
+    assert text[3].split(",")[10:13] == ["", "", ""] and float(text[4].split(",")[12]) == 10
 
 
 def test_the_worst_slice_is_that_of_the_best_method() -> None:
@@ -254,7 +277,7 @@ def test_a_method_that_refuses_leaves_its_reason(suite, priors, tmp_path, monkey
 def test_figures_that_are_not_finite_are_an_error_and_no_mean(
     suite, priors, tmp_path, monkeypatch, figure: float
 ) -> None:
-    monkeypatch.setattr(cases_module, "data_residual", lambda *_: np.array([figure]))
+    monkeypatch.setattr(display, "data_residual", lambda *_: np.array([figure]))
     rows = run(suite, priors, tmp_path / "out")
     assert all(f"got residual = {figure}" in row["error"] for row in rows)
 
@@ -264,4 +287,4 @@ def test_what_is_not_known_is_none_in_the_table(suite: Suite) -> None:
     small = {"psnr": 20.0, "ssim": 0.5, "nrmse": 0.1, "vif": None, "residual": 0.01}
     (line,) = summary(suite, [{**made("fbp", 1, 20), "one": small}])
     assert line["vif"] is None and line["psnr_low"] is None and line["psnr_high"] is None
-    assert cells(line)[2] == "–"
+    assert cells(line, ["vif", "psnr"]) == ["–", "20.00"]

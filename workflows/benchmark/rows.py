@@ -1,5 +1,5 @@
-"""Run a suite: every task x slice x method, one file a result, so that a run that was cut goes on and a changed one
-repeats only what changed.
+"""The rows of a benchmark: every task x slice x method, one file a result, so that a run that was cut goes on and a
+changed one repeats only what changed.
 
 A result's name is a hash of all that it depends on: pixels, simulation, method and settings, prior, samples, seed,
 version. It is written whole or not at all; several processes may share a folder.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,24 +21,31 @@ from ... import __version__
 from ...formats.write import atomic
 from ...priors.score import Prior
 from ...recon.baselines.methods import Baseline
-from ...recon.presets import tuned_method
+from ...recon.methods import BASELINES
+from ...recon.presets import TunedMethod, tuned_method
 from ...recon.problem import Problem, Reconstruction
+from ..progress import SILENT, Progress
 from .cases import Case, cases
 from .memory import peak_memory
 from .suite import Suite, Task, find_data, split, suits
 
 Row = dict[str, Any]
-Progress = Callable[[int, int, str], None]  # (done, of, what comes next)
+LAYOUT = 2  # of a row's file; 2: with the calibration
 
 
 @dataclass(frozen=True)
 class Job:
-    """One method on one slice."""
+    """One method on one slice.
+
+    Attributes:
+        tuned: the method, and where its settings come from.
+        key: the result's name.
+    """
 
     task: Task
     label: str
     case: Case
-    method: Any
+    tuned: TunedMethod
     prior: Prior | None
     samples: int
     seed: int
@@ -47,18 +54,17 @@ class Job:
     def __call__(self) -> tuple[Row, dict[str, np.ndarray]]:
         """The row, and the pictures `image` (the mean) and `truth` in display units. A method that refuses the problem,
         or whose figures are not finite, leaves a row with `error`, and no picture."""
+        method, case = self.tuned.method, self.case
         row: Row = {
-            "task": self.task.name,
-            "method": self.label,
-            "settings": self.method.settings,
-            "patient": self.case.patient,
-            "slice": self.case.index,
+            "settings": method.settings,
+            "patient": case.patient,
+            "slice": case.index,
             "seed": self.seed,
         }
         try:
-            with peak_memory(self.case.device) as memory:
-                found = solve(self.method, self.case.problem, self.prior, self.samples, self.seed)
-            one, mean = self.case.figures(found.samples[:, 0]), self.case.figures(found.mean)
+            with peak_memory(case.device) as memory:
+                found = solve(method, case.problem, self.prior, self.samples, self.seed)
+            one, mean = case.figures(found.samples[:, 0]), case.figures(found.mean)
         except ValueError as error:
             return {**row, "error": " ".join(str(error).split())}, {}
         count = found.samples.shape[1]
@@ -71,8 +77,10 @@ class Job:
         }
         if count > 1:
             row["mean"] = mean
-        pictures = {"image": found.mean, "truth": self.case.truth}
-        return row, {name: self.case.display(image) for name, image in pictures.items()}
+            places = case.calibration(found.samples[0])
+            row["calibration"] = {place: figures.to_dict() for place, figures in places.items()}
+        pictures = {"image": found.mean, "truth": case.truth}
+        return row, {name: case.display(image)[0] for name, image in pictures.items()}
 
 
 def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed: int) -> Reconstruction:
@@ -84,35 +92,48 @@ def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed
 
 
 def jobs(
-    suite: Suite, priors: dict[str, tuple[Prior, str]], seed: int = 0, device: str = "cpu"
+    suite: Suite,
+    priors: dict[str, tuple[Prior, str]],
+    seed: int = 0,
+    device: str = "cpu",
+    presets: bool = True,
 ) -> Iterator[Job]:
     """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights."""
     for task in suite.tasks:
         path = find_data(suite.data.get(task.modality, ""))
-        methods: dict[str, Any] = {}
+        prior, sha = priors.get(task.modality, (None, ""))
+        methods: dict[str, TunedMethod] = {}
         for case in cases(path, task.simulation, suite.patients, suite.slices, device):
             if not methods:  # all slices of a task are measured alike
                 own = [label for label in suite.methods if suits(label, task.modality)]
-                methods = {label: tuned_method(*split(label), case.problem)[0] for label in own}
-            for label, method in methods.items():
-                prior, sha = (None, "") if isinstance(method, Baseline) else priors[task.modality]
-                samples = 1 if isinstance(method, Baseline) else suite.samples
-                facts = [case.identity, task.spec, method.settings, sha, samples, seed, __version__]
+                methods = {label: _tuned(label, case.problem, sha, presets) for label in own}
+            for label, tuned in methods.items():
+                classical = isinstance(tuned.method, Baseline)
+                samples = 1 if classical else suite.samples
+                settings, weights = tuned.method.settings, "" if classical else sha
+                facts = [LAYOUT, case.identity, task.spec, settings, weights, samples, seed, __version__]
                 key = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
-                yield Job(task, label, case, method, prior, samples, seed, key)
+                yield Job(task, label, case, tuned, None if classical else prior, samples, seed, key)
 
 
-def run(jobs: Sequence[Job], folder: Path, progress: Progress = lambda done, of, what: None) -> list[Row]:
+def _tuned(label: str, problem: Problem, sha: str, presets: bool) -> TunedMethod:
+    name, options = split(label)
+    return tuned_method(name, options, problem, "" if name in BASELINES else sha, presets)
+
+
+def run(jobs: Sequence[Job], folder: Path, progress: Progress = SILENT) -> list[Row]:
     """The rows of all jobs; what the folder holds already is read.
 
-    Each row has `task`, `method`, `label`, `settings`, `patient`, `slice`, `seed`, `nfe`, `seconds` (a sample),
-    `memory_mib`, `one` and (with several samples) `mean`: the figures of `Case.figures`; `key` names its pictures.
+    Each row has `task`, `label`, `settings`, `patient`, `slice`, `seed`, `nfe`, `seconds` (a sample), `memory_mib`,
+    `one` and (with several samples) `mean`: the figures of `Case.figures`, and `calibration`: place -> those of
+    `Case.calibration`; `key` names its pictures. A file knows neither task nor label: others may have the same result.
     """
     rows = folder / "rows"
     rows.mkdir(parents=True, exist_ok=True)
     out = []
+    progress.stage("benchmark", len(jobs))
     for done, job in enumerate(jobs):
-        progress(done, len(jobs), f"{job.task.name}: {job.label}")
+        progress.update(done, f"{job.task.name}: {job.label}")
         path = rows / f"{job.key}.json"
         if _kept(path) is None:
             row, pictures = job()
@@ -122,10 +143,11 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = lambda done, of,
                 temporary.write_text(
                     json.dumps({**row, "date": time.strftime("%Y-%m-%d")}, indent=1, allow_nan=False)
                 )
-        out.append({**json.loads(path.read_text()), "label": job.label, "key": job.key})
+        known = {"task": job.task.name, "label": job.label, "key": job.key}
+        out.append({**json.loads(path.read_text()), **known})
         if done + 1 == len(jobs) or jobs[done + 1].case is not job.case:
             job.case.forget()
-    progress(len(jobs), len(jobs), "")
+    progress.update(len(jobs))
     return out
 
 

@@ -1,0 +1,143 @@
+"""An exact posterior passes from the images to the table, and a shrunk one fails: by `benchmark` and by `calibrate`.
+
+The prior of the magnitudes is N(100, 10²), pixel by pixel, and the measurement fully sampled k-space of one coil on the
+reconstruction's own grid: the posterior of each pixel, along the true phase, is a Gaussian in closed form.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from scanprior.operators import mri
+from scanprior.recon.problem import Problem, Reconstruction
+from scanprior.workflows.benchmark import rows as runner
+from scanprior.workflows.benchmark.results import Selection, benchmark
+from scanprior.workflows.benchmark.suite import read_suite
+from scanprior.workflows.calibrate import calibrate, part_of
+from scanprior.workflows.progress import SILENT
+
+MEAN, SPREAD, SIDE, PATIENTS = 100.0, 10.0, 48, 4
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> str:
+    g = np.random.default_rng(5)
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        file["images"] = (MEAN + SPREAD * g.standard_normal((PATIENTS, SIDE, SIDE))).astype(np.float32)
+        file["images"].attrs["units"] = "magnitude"
+        file["patient"] = np.array(["Miller", "Jones", "Smith", "Brown"], dtype=h5py.string_dtype())
+        file["px_mm"] = np.full(PATIENTS, 1.0)
+    where = f'mri = "{tmp_path}/images.h5"'
+    (tmp_path / "mine.toml").write_text(
+        'title = "Mine"\nmethods = ["zero-filled", "dds:steps=2"]\nsamples = 8\n'
+        f'[data]\n{where}\n[calibration]\n{where}\n[tasks]\nfull = "mri:accel=1,snr=26,coils=1"\n'
+    )
+    return str(tmp_path / "mine.toml")
+
+
+def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float) -> Reconstruction:
+    """Samples of the exact posterior, or of one shrunk about its mean."""
+    sensitivity = problem.operator.normal(torch.ones_like(truth)).real  # AᴴA is diagonal
+    phase = truth / truth.abs()
+    seen = (problem.operator.adjoint(problem.y) / sensitivity * phase.conj()).real
+    weight = float(problem.noise.weights(problem.y).flatten()[0])
+    precision = 2 * weight * sensitivity  # of a real part: its variance is half of the complex number's
+    variance = 1 / (precision + SPREAD**-2)
+    mean = variance * (precision * seen + SPREAD**-2 * MEAN)
+    g = torch.Generator().manual_seed(int(1e6 * float(seen.mean())) % 2**31)
+    z = torch.randn(1, count, *truth.shape[1:], generator=g)
+    samples = (mean[:, None] + shrink * variance.sqrt()[:, None] * z) * phase[:, None]
+    return Reconstruction.of(problem, samples, 1, 1.0, {})
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """exact(shrink): from now on, that is what every posterior method gives."""
+
+    call = runner.Job.__call__
+    same_grid = partial(mri.simulate_kspace, oversample=1)  # a finer one folds into the matrix
+    monkeypatch.setattr(import_module("scanprior.recon.simulate"), "simulate_kspace", same_grid)
+
+    def give(shrink: float = 1.0) -> None:
+        def solved(method, problem, prior, samples, seed):
+            if prior is None:
+                return method(problem)
+            return posterior(problem, cases[-1].truth, samples, shrink)
+
+        cases: list = []
+        monkeypatch.setattr(runner.Job, "__call__", lambda job: cases.append(job.case) or call(job))
+        monkeypatch.setattr(runner, "solve", solved)
+
+    return give
+
+
+def test_the_benchmark_has_an_exact_posterior_right(suite, mr_prior, exact, tmp_path: Path) -> None:
+    exact()
+    found = benchmark(suite, tmp_path / "out", Selection(prior=str(mr_prior)), device="cpu", progress=SILENT)
+    floor, one, mean = found.lines
+    assert "coverage_90" not in floor and "coverage_90" not in one and mean["patients"] == PATIENTS
+    assert mean["coverage_90"] == pytest.approx(0.9, abs=0.015)
+    assert mean["spread_skill"] == pytest.approx(1.0, abs=0.03)
+    assert mean["spread_skill_low"] < mean["spread_skill"] < mean["spread_skill_high"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert f"{mean['coverage_90']:.0%} (" in page and "spread/skill" in page
+    rows = list(csv.DictReader((tmp_path / "out" / "results.csv").read_text().splitlines()))
+    own = [float(row["crps"]) for row in rows if row["picture"] == "mean"]
+    assert np.mean(own) == pytest.approx(mean["crps"]) and len(own) == PATIENTS
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["table"][2]["crps"] == mean["crps"]
+
+
+def test_calibrate_tells_the_exact_posterior_from_a_shrunk_one_in_every_place(
+    suite, mr_prior, exact, tmp_path: Path
+) -> None:
+    own = Selection(prior=str(mr_prior))
+    exact()
+    right = calibrate(suite, tmp_path / "right", own, "calibration", device="cpu", progress=SILENT)
+    exact(0.6)
+    shrunk = calibrate(suite, tmp_path / "shrunk", own, device="cpu", progress=SILENT)
+    assert {line["label"] for line in right.lines} == {"dds:steps=2"}  # zero-filling has no samples
+    assert {"inside", "discs of 3 mm", "discs of 5 mm", "discs of 10 mm", "below 0.05"} <= {
+        line["place"] for line in right.lines
+    }
+    for good, bad in zip(right.lines, shrunk.lines, strict=True):
+        place = good["place"]
+        if place in ("edge", "flat", "background"):
+            continue  # chosen by the truth, which of noise is a choice of its errors
+        loose = (
+            0.25 if place in ("discs of 10 mm", "below 0.05", "0.05 to 0.1") else 0.1
+        )  # of few independent values
+        assert good["spread_skill"] == pytest.approx(1.0, abs=loose), place
+        assert bad["spread_skill"] == pytest.approx(0.6, abs=loose * 0.6), place
+        for level in (50, 80, 90, 95):
+            assert good[f"coverage_{level}"] == pytest.approx(level / 100, abs=0.08), place
+        assert bad["coverage_90"] < 0.8 and bad["crps"] > good["crps"], place
+    inside = right.lines[0]
+    np.testing.assert_allclose(inside["ranks"], 1 / 9, atol=0.015)
+    assert {path.name for path in (tmp_path / "right").iterdir()} == {
+        "rows", "calibration.json", "calibration.csv", "ranks", "report.html",
+    }  # fmt: skip
+    facts = json.loads((tmp_path / "right" / "calibration.json").read_text())
+    assert facts["on"] == "calibration" and facts["lines"][0]["crps"] == inside["crps"]
+    page = (tmp_path / "right" / "report.html").read_text()
+    assert "discs of 10 mm" in page and "--on=calibration" in page and page.count("data:image/png") == 1
+    assert "Miller" not in page + json.dumps(facts) and str(tmp_path) not in page + json.dumps(facts)
+
+
+def test_what_has_no_samples_is_refused(suite) -> None:
+    whole = read_suite(suite)
+    for selection, said in (
+        (Selection(methods=("zero-filled",)), "zero-filled gives one image"),
+        (Selection(samples=1), "at least 2"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            part_of(whole, selection, "test")
+    with pytest.raises(ValueError, match="no posterior method"):
+        part_of(whole.but(methods=("zero-filled",)), Selection(), "test")

@@ -1,0 +1,142 @@
+"""Is the spread of a suite's posterior methods right? suite -> samples -> figures by place, intervals over patients.
+
+The rows are those of a benchmark (benchmark/rows.py), kept in `rows/` of the output folder. Beside them:
+`calibration.json` and `.csv` (a line a task, method and place), `ranks/` (a picture a task) and `report.html`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..formats.write import atomic
+from ..recon.calibration import average
+from ..recon.places import WHOLE
+from ..report.calibration import write_calibration_page
+from ..report.figures import rank_histograms
+from ..report.page import write_sidecar
+from .benchmark.results import RAN, Selection, command_of, run_suite
+from .benchmark.rows import Row
+from .benchmark.suite import Suite, is_posterior, read_suite
+from .benchmark.table import CALIBRATED, by_patient, calibrated
+from .progress import Progress, told
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """A suite whose spread was measured.
+
+    Attributes:
+        suite: what was run of it.
+        lines: one a task, method (`label`) and `place` (recon/places.py): `patients`, `slices`, `samples`, the figures
+            `CALIBRATED` each with `_low` and `_high`, and `ranks` (samples + 1,). CRPS, width and energy in HU, or in
+            parts of the truth's largest magnitude.
+        errors: methods that refused, and why.
+        folder: where all of it lies.
+    """
+
+    suite: Suite
+    lines: list[dict[str, Any]]
+    errors: list[str]
+    folder: Path
+
+
+def calibrate(
+    suite: str,
+    output: Path | str,
+    selection: Selection | None = None,
+    on: Literal["test", "calibration"] = "test",
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    presets: bool = True,
+    progress: Progress | None = None,
+) -> CalibrationResult:
+    """Run the posterior methods of a suite on its test or its calibration patients, and measure their samples.
+
+    Raises:
+        ValueError: an unknown suite, task or method; a method or a number without samples.
+        FileNotFoundError: images that are not there.
+        FileExistsError: a folder with anything else in it.
+    """
+    selection, output = selection or Selection(), Path(output)
+    chosen = part_of(read_suite(suite), selection, on)
+    rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, told(progress))
+    lines = by_place(chosen, rows)
+    errors = list({f"{row['task']}: {row['label']}: {row['error']}": None for row in rows if "error" in row})
+    facts |= {"on": on, "errors": errors}
+    write_sidecar(output / "calibration.json", {**facts, "lines": lines})
+    _write_csv(output / "calibration.csv", lines)
+    more = {"on": on, "seed": seed, "device": facts["device"], "no-presets": not presets}
+    facts |= {
+        "command": command_of("calibrate", suite, selection, more),
+        "run": {key: facts[key] for key in RAN},
+    }
+    write_calibration_page(output, {**facts, "lines": lines, "pictures": _draw(output, chosen, lines)})
+    return CalibrationResult(chosen, lines, errors, output)
+
+
+def part_of(suite: Suite, selection: Selection, on: str) -> Suite:
+    """The posterior methods of what was chosen of a suite, on the patients asked for. Raises ValueError."""
+    if on == "calibration":
+        suite = suite.but(data=suite.calibration)
+    chosen = selection.of(suite)
+    if classical := [label for label in selection.methods if not is_posterior(label)]:
+        raise ValueError(f"--method: {classical[0]} gives one image and no samples, nothing to calibrate")
+    chosen = chosen.but(methods=tuple(label for label in chosen.methods if is_posterior(label)))
+    if not chosen.methods:
+        raise ValueError(f"{suite.name} has no posterior method; name one with --method")
+    if chosen.samples < 2:
+        raise ValueError(f"got {chosen.samples} sample of each slice, expected at least 2: --samples")
+    return chosen
+
+
+def by_place(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The lines of `CalibrationResult`, in the order of the suite."""
+    out = []
+    for task in suite.tasks:
+        for label in suite.methods:
+            own = [r for r in rows if (r["task"], r["label"]) == (task.name, label) and "calibration" in r]
+            for place in dict.fromkeys(place for row in own for place in row["calibration"]):
+                patients = by_patient(own, place)
+                out.append(
+                    {
+                        "task": task.name,
+                        "label": label,
+                        "place": place,
+                        "patients": len(patients),
+                        "slices": sum(place in row["calibration"] for row in own),
+                        "samples": patients[0].samples,
+                        **calibrated(patients),
+                        "ranks": [float(part) for part in average(patients).ranks],
+                    }
+                )
+    return out
+
+
+def _write_csv(path: Path, lines: list[dict[str, Any]]) -> None:
+    figures = [name for key in CALIBRATED for name in (key, f"{key}_low", f"{key}_high")]
+    names = ["task", "label", "place", "patients", "slices", "samples", *figures]
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def _draw(folder: Path, suite: Suite, lines: list[dict[str, Any]]) -> dict[str, str]:
+    """A picture a task: the ranks of the truth among each method's samples, inside. Returns task -> file."""
+    (folder / "ranks").mkdir(exist_ok=True)
+    out = {}
+    for task in suite.tasks:
+        own = {
+            x["label"]: np.array(x["ranks"]) for x in lines if (x["task"], x["place"]) == (task.name, WHOLE)
+        }
+        if own:
+            out[task.name] = f"ranks/{len(out) + 1}.png"
+            rank_histograms(folder / out[task.name], own, task.name)
+    return out

@@ -140,8 +140,8 @@ def import_(
     description: Annotated[str, typer.Option(help="What it is, in a sentence.", show_default=False)] = "",
     licence: Annotated[str, typer.Option(help="Of the weights.", show_default=False)] = "",
     data: Annotated[
-        list[tuple[str, str, str]] | None,
-        typer.Option(help="What it was trained on; repeatable.", metavar="NAME LICENCE ATTRIBUTION"),
+        list[str] | None,
+        typer.Option(help="What it was trained on; repeatable.", metavar="NAME;LICENCE;ATTRIBUTION"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A .safetensors file, instead of the cache.")
@@ -167,7 +167,6 @@ def import_(
       scanprior priors import ema.pt --kind adm --options num_heads=4 --name chest --modality CT \\
         --intensity attenuation:hu_per_unit=1000,hu_at_zero=0 --window -1000 1000 -o chest.safetensors
     """
-    data = tuple(data or ())
     from ..workflows.priors import import_prior
 
     facts = {
@@ -178,6 +177,14 @@ def import_(
         "matrix": matrix,
         "description": description,
         "licence": licence,
-        "data": [dict(zip(("name", "licence", "attribution"), source, strict=True)) for source in data],
+        "data": [source_of(text) for text in data or ()],
     }
     import_prior(checkpoint, kind, name, intensity, options, facts, output, overwrite)
+
+
+def source_of(text: str) -> dict[str, str]:
+    """`RIDER;CC BY 3.0;who made it` -> an entry of a card's `data`. Raises ValueError."""
+    entries = [part.strip() for part in text.split(";")]
+    if len(entries) != 3 or not entries[0]:
+        raise ValueError(f"--data: got {text!r}, expected NAME;LICENCE;ATTRIBUTION, two semicolons")
+    return dict(zip(("name", "licence", "attribution"), entries, strict=True))

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import h5py
 import nibabel
 import numpy as np
@@ -63,9 +62,9 @@ def test_a_run_told_to_stop_saves_its_step_and_goes_on_after_it(
 ) -> None:
     whole = run(files, tmp_path / "whole")
     at(7, to_itself(number))
-    with pytest.raises((SystemExit, click.Abort)) as left:
+    with pytest.raises(SystemExit) as left:
         run(files)
-    assert getattr(left.value, "code", 130) == code
+    assert left.value.code == code
     assert saved_step(files["run"]) == 8
     words = f"{number.name}: {files['run'] / 'checkpoint.safetensors'} holds step 8; the same command goes on after it"
     assert words in capsys.readouterr().out

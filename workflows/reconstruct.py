@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..formats.scan import Scan, Volume
+from ..priors.precision import dtype_name
 from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.display import Display, Row
@@ -170,18 +171,16 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
         if isinstance(method, Supervised):
             return method(part, network, request.batch)
         found = method(part, network, samples, request.seed, request.batch, step, first)
-        return replace(found, provenance=found.provenance | {"network_dtype": _dtype(network)})
+        return replace(
+            found,
+            provenance=found.provenance | {"network_dtype": dtype_name(getattr(network, "dtype", "float32"))},
+        )
 
     solvers: dict[str, Solver] = {
         name: lambda part, first, baseline=baseline: baseline(part) for name, baseline in plan.beside.items()
     }
     solvers[plan.name] = main
     return by_slices(plan.problem, solvers, size, folder, lambda done: tell.update(steps * done))
-
-
-def _dtype(network: Any) -> str:
-    """What the network computes in."""
-    return str(getattr(network, "dtype", "float32")).removeprefix("torch.")
 
 
 def _rows(

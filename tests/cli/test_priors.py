@@ -199,7 +199,7 @@ def test_a_prior_that_is_not_sound_is_exit_code_1(
 ) -> None:
     run("fetch", ct_prior, "--name", "sound")
     damage(shelf() / f"{tiny}.safetensors")
-    done = scanprior("priors", "verify", tiny, "sound")
+    done = scanprior("priors", "verify", tiny, "sound", "--quiet")
     assert done.code == 1, done
     assert words in " ".join(done.out.replace("│", " ").split()) and done.out.count("OK") == 1
     assert done.err == ""
@@ -333,7 +333,10 @@ def test_what_cannot_be_imported(refused, run, checkpoint: Path, tmp_path: Path)
         words=("--intensity attenuation", "'mu'", "hu_at_zero"),
     )
     refused(*arguments(checkpoint, intensity="attenuation:hu_per_unit=0"), words=("hu_per_unit 0", "above 0"))
-    refused(*arguments(checkpoint, options="sdee=vp"), words=("--options of score-sde", "'sdee'", "sde, fir"))
+    refused(
+        *arguments(checkpoint, options="sdee=vp"),
+        words=("--options of score-sde", "'sdee'", "did you mean 'sde'?"),
+    )
     refused(*arguments(checkpoint, options="centered=perhaps"), words=("centered='perhaps'",))
     refused(*arguments(checkpoint), "--data", "Phantoms, CC0", words=("--data", "NAME;LICENCE;ATTRIBUTION"))
     refused(*arguments(checkpoint), "--window", 5, -5, words=("window", "the lower one first"))

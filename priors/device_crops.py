@@ -84,8 +84,8 @@ class DeviceCrops:
         return self.crops.shape(step)
 
     def __call__(self, step: int, part: slice = slice(None)) -> Tensor:
-        """The batch of `step`, or the same `part` of it: (batch, C, size, size) float32 in network units; C + 2 channels
-        with the position."""
+        """The batch of `step`, or the same `part` of it: (batch, C, size, size) float32 in network units; C + 2
+        channels with the position."""
         generator = torch.Generator(self.device).manual_seed(self.crops.seed * 1_000_003 + step)
         batch, size = self.shape(step)
 

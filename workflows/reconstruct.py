@@ -171,16 +171,18 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
         if isinstance(method, Supervised):
             return method(part, network, request.batch)
         found = method(part, network, samples, request.seed, request.batch, step, first)
-        return replace(
-            found,
-            provenance=found.provenance | {"network_dtype": dtype_name(getattr(network, "dtype", "float32"))},
-        )
+        return replace(found, provenance=found.provenance | {"network_dtype": _dtype(network)})
 
     solvers: dict[str, Solver] = {
         name: lambda part, first, baseline=baseline: baseline(part) for name, baseline in plan.beside.items()
     }
     solvers[plan.name] = main
     return by_slices(plan.problem, solvers, size, folder, lambda done: tell.update(steps * done))
+
+
+def _dtype(network: Any) -> str:
+    """What the network computes in."""
+    return dtype_name(getattr(network, "dtype", "float32"))
 
 
 def _rows(

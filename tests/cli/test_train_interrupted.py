@@ -336,7 +336,17 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_is_one_line(
 ) -> None:
     run(files, steps=2)
     before = (files["run"] / "checkpoint.safetensors").read_bytes()
-    options = ("--data", files["data"], "--preset", files["preset"], "--device", "cpu", "--steps", 4, "--quiet")
+    options = (
+        "--data",
+        files["data"],
+        "--preset",
+        files["preset"],
+        "--device",
+        "cpu",
+        "--steps",
+        4,
+        "--quiet",
+    )
     with small_files(size), pytest.MonkeyPatch.context() as now:
         if size < 1000:  # which config.json, whole as it is, would not survive
             now.setattr(training, "write_config", lambda *_: None)

@@ -22,11 +22,10 @@ from common import DATA, cases, figures
 from rich.console import Console
 from rich.table import Table
 from scanprior.pretrained.load import from_card, load
-from scanprior.priors.train import TrainConfig
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.simulate import CTSimulation
-from scanprior.workflows.train import card_of, run_training
-from scanprior.workflows.training_preset import read_preset
+from scanprior.workflows.train import TrainSettings, train
+from scanprior.workflows.training_preset import TrainingPreset, preset_of, read_preset
 
 MIXED = {"size": [128, 64, 256]}
 DESIGNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # changes of ct-256: [network], [crops]
@@ -40,20 +39,20 @@ DESIGNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # changes of ct-2
 }
 
 
-def preset_of(name: str) -> dict[str, Any]:
-    preset = copy.deepcopy(read_preset("ct-256"))
-    preset.pop("coarse")
+def design(name: str) -> TrainingPreset:
+    tables = copy.deepcopy(read_preset("ct-256").tables)
+    del tables["coarse"], tables["name"]
     network, crops = DESIGNS[name]
-    preset["network"].update(network)
-    preset["crops"].update(crops)
-    return {**preset, "name": name}
+    tables["network"].update(network)
+    tables["crops"].update(crops)
+    return preset_of(name, tables)
 
 
 def seconds_a_step(names: list[str], device: str) -> dict[str, float]:
     """Of forward and backward pass at batch 8 of 128²: the least of several, the designs in turn."""
     priors = {}
     for name in names:
-        prior = from_card(card_of(preset_of(name), TrainConfig())).to(device)
+        prior = from_card(design(name).card).to(device)
         priors[name] = prior.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     times: dict[str, list[float]] = {name: [] for name in names}
     x = torch.randn(8, 1, 128, 128, device=device)
@@ -97,7 +96,7 @@ if __name__ == "__main__":
         run = args.output / name
         if not finished(run):
             data, other = [DATA / "ct/ct256_train.h5"], [DATA / "ct/ct256_val.h5"]
-            run_training(data, run, preset_of(name), other, steps, None, args.device, 5)
+            train(data, run, design(name), other, TrainSettings(steps, device=args.device))
         prior, card = load(run)
         size = sum(p.numel() for p in prior.parameters()) / 1e6
         prior.for_inference(args.device)

@@ -21,8 +21,8 @@ from scanprior.pretrained.load import default_for, load, load_supervised
 from scanprior.recon.baselines.supervised import Supervised, differences, first_reconstruction, measurement_of
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.simulate import simulation_of
-from scanprior.workflows.supervised import run_supervised
-from scanprior.workflows.training_preset import read_preset
+from scanprior.workflows.supervised import train_supervised
+from scanprior.workflows.train import TrainSettings
 
 SETS = {"ct": "ct/ct256", "mri": "mri/t1"}
 OTHERS = {
@@ -76,17 +76,11 @@ if __name__ == "__main__":
         if kind not in SETS:
             sys.exit(f"--spec: got {arguments.spec}, expected ct:… or mri:…")
         data, held_out = (DATA / f"{SETS[kind]}_{part}.h5" for part in ("train", "val"))
-        preset = read_preset(arguments.preset or f"{kind}-256")
-        run_supervised(
-            [data],
-            arguments.network,
-            preset,
-            [held_out],
-            arguments.spec,
-            arguments.train,
-            arguments.device,
-            5.0,
+        preset, settings = (
+            arguments.preset or f"{kind}-256",
+            TrainSettings(arguments.train, device=arguments.device),
         )
+        train_supervised(data, arguments.network, arguments.spec, preset, held_out, settings)
     own = load_supervised(arguments.network)[1].measurement["spec"]
     others = OTHERS[own.partition(":")[0]] if arguments.others is None else arguments.others
     for measurement in [own, *others]:

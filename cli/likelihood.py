@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..workflows.output import check_file
+from . import choices
+from .console import Console
+from .verb import HIDDEN, verb
 
 
+@verb
 def likelihood(
-    images: Annotated[Path, typer.Argument(help="An image set (HDF5), a DICOM file or folder, NIfTI.")],
+    images: Annotated[
+        Path,
+        typer.Argument(help="An image set (HDF5), a DICOM file or folder, NIfTI.", metavar="IMAGES"),
+    ],
     prior: Annotated[
-        str | None, typer.Option(help="A bundled prior, a run folder or a file; by default the bundled one.")
+        str | None,
+        typer.Option(
+            help="A bundled prior, a run folder or a file; by default the bundled one.",
+            metavar="NAME",
+            **choices.PRIOR,
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV file of the figures.")] = None,
-    limit: Annotated[int | None, typer.Option(help="So many images, spread evenly; all by default.")] = None,
-    tolerance: Annotated[float, typer.Option(help="Of the adaptive solver (RK45).")] = 0.001,
-    seed: Annotated[int, typer.Option(help="Of the probe and of the dequantisation.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="CSV file of the figures.", metavar="FILE")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="So many images, spread evenly; all by default.", metavar="N")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Of the adaptive solver (RK45).", metavar="NUMBER")
+    ] = 0.001,
+    seed: Annotated[int, typer.Option(help="Of the probe and of the dequantisation.", metavar="N")] = 0,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda or auto.", metavar="NAME", **choices.DEVICE)
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
+    console: Console = HIDDEN,
 ) -> None:
     """Log-likelihood of images under a prior, as bits/dim: what a coder with this prior would need per number.
 
@@ -38,15 +60,24 @@ def likelihood(
       scanprior likelihood dicom_folder/ --prior run/ --limit 4
       scanprior likelihood brain.nii.gz --tolerance 1e-2 --device cuda
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit: got {limit}, expected at least 1 image")
-    if not 1e-9 <= tolerance <= 0.1:
-        raise ValueError(f"--tolerance: got {tolerance:g}, expected 1e-9 to 0.1")
     if output is not None:
         check_file(output, overwrite, images)
-    from ..workflows.likelihood import run, write_csv
+    from rich.console import Group
+    from rich.table import Table
 
-    rows = run(images, prior, limit, tolerance, seed, device)
+    from ..workflows.likelihood import likelihood as run
+
+    found = run(images, prior, limit, tolerance, seed, device, console)
     if output is not None:
-        write_csv(output, rows)
-        typer.echo(f"wrote {output}")
+        found.write_csv(output)
+        console.say(f"wrote {output}")
+    table = Table(title=f"{images.name} under {found.card.name}")
+    for column in ("image", "bits/dim", "NFE", "s"):
+        table.add_column(column, justify="right")
+    for row in found.rows:
+        table.add_row(str(row.index), f"{row.bits_per_dim:.3f}", str(row.nfe), f"{row.seconds:.1f}")
+    error = "" if found.error is None else f" ± {found.error:.3f} (standard error)"
+    what = "1 image" if len(found.rows) == 1 else f"{len(found.rows)} images"
+    mean = f"{what}, mean {found.mean:.3f}{error} bits/dim, grey levels of {found.grey_level}"
+    facts = {"prior": found.card.name, "mean": found.mean, "error": found.error}
+    console.give(facts | {"images": [asdict(row) for row in found.rows]}, Group(table, mean))

@@ -140,9 +140,9 @@ def main(arguments: list[str] | None = None) -> None:
             print("Interrupted", file=sys.stderr)
         sys.exit(code)
     except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # wrong use, which Typer says
-            error.show()
-            sys.exit(error.exit_code)
+        if (show := getattr(error, "show", None)) is not None:  # wrong use, which Typer says
+            show()
+            sys.exit(getattr(error, "exit_code", 2))
         code, line = describe_error(error)
         if os.environ.get("SCANPRIOR_DEBUG", "0") not in ("", "0"):
             raise
@@ -169,7 +169,7 @@ def refused(error: BaseException) -> bool:
     trace = error.__traceback__
     if not isinstance(error, ValueError) or trace is None:
         return False
-    own_class = type(error).__module__.partition(".")[0] == __package__.partition(".")[0]
+    own_class = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
     if own_class or type(error.__cause__).__name__ == "_RemoteTraceback":
         return True
     while trace.tb_next is not None:

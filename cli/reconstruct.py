@@ -22,6 +22,83 @@ METHOD: dict[str, Any] = {"rich_help_panel": "Method"}
 OUTPUT: dict[str, Any] = {"rich_help_panel": "Output"}
 
 
+Simulate = Annotated[
+    str | None,
+    typer.Option(
+        help="Measure images: ct:views=23,photons=1e5 or mri:accel=4; `scanprior methods simulate`.",
+        metavar="TEXT",
+        **SCAN,
+    ),
+]
+Slices = Annotated[
+    str | None, typer.Option(help="E.g. 0,3,8 or 4-9; all by default.", metavar="TEXT", **SCAN)
+]
+MuWater = Annotated[
+    float | None,
+    typer.Option(help="CT: attenuation of water that defines HU, in 1/mm.", metavar="1/MM", **SCAN),
+]
+MethodName = Annotated[
+    str,
+    typer.Option(
+        help="One of those below, or your own as package.module:Name.",
+        metavar="NAME",
+        **METHOD,
+        **choices.METHOD,
+    ),
+]
+Settings = Annotated[
+    str,
+    typer.Option(
+        help="Its settings: steps=50,eta=1; `scanprior methods NAME` lists them.",
+        metavar="TEXT",
+        show_default=False,
+        **METHOD,
+    ),
+]
+PriorName = Annotated[
+    str | None,
+    typer.Option(
+        help="Name, run folder, .safetensors file or package.module:Name; by default the bundled one.",
+        metavar="NAME",
+        **METHOD,
+        **choices.PRIOR,
+    ),
+]
+Samples = Annotated[
+    int,
+    typer.Option(
+        help="Of the posterior, a slice.", metavar="N", **METHOD, **choices.at_least(1, "--samples")
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Of the samples (and of a simulation).", metavar="N", **METHOD)]
+Baselines = Annotated[
+    bool,
+    typer.Option("--baselines/--no-baselines", help="Reconstruct classically too.", **METHOD),
+]
+Presets = Annotated[
+    bool, typer.Option("--presets/--no-presets", help="Settings tuned for such scans.", **METHOD)
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.", metavar="NAME", **METHOD, **choices.DEVICE)]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        help="Of the network: float32, bfloat16 or auto.", metavar="NAME", **METHOD, **choices.DTYPE
+    ),
+]
+Batch = Annotated[
+    int,
+    typer.Option(help="Images denoised at once.", metavar="N", **METHOD, **choices.at_least(1, "--batch")),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="FOLDER", **OUTPUT)
+]
+NameInReport = Annotated[
+    bool,
+    typer.Option("--name-in-report", help="Name the input in the results, else only its hash.", **OUTPUT),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output folder.", **OUTPUT)]
+
+
 def epilog() -> str:
     """Where the methods are listed."""
     return (
@@ -36,91 +113,24 @@ def reconstruct(
         Path, typer.Argument(help="Raw data of any known format, or images with --simulate.", metavar="SCAN")
     ],
     *,
-    simulate: Annotated[
-        str | None,
-        typer.Option(
-            help="Measure images: ct:views=23,photons=1e5 or mri:accel=4; `scanprior methods simulate`.",
-            metavar="TEXT",
-            **SCAN,
-        ),
-    ] = None,
-    slices: Annotated[
-        str | None, typer.Option(help="E.g. 0,3,8 or 4-9; all by default.", metavar="TEXT", **SCAN)
-    ] = None,
+    simulate: Simulate = None,
+    slices: Slices = None,
     views: Views = None,
     arc: Arc = None,
-    mu_water: Annotated[
-        float | None,
-        typer.Option(help="CT: attenuation of water that defines HU, in 1/mm.", metavar="1/MM", **SCAN),
-    ] = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            help="One of those below, or your own as package.module:Name.",
-            metavar="NAME",
-            **METHOD,
-            **choices.METHOD,
-        ),
-    ] = "dds",
-    options: Annotated[
-        str,
-        typer.Option(
-            help="Its settings: steps=50,eta=1; `scanprior methods NAME` lists them.",
-            metavar="TEXT",
-            show_default=False,
-            **METHOD,
-        ),
-    ] = "",
-    prior: Annotated[
-        str | None,
-        typer.Option(
-            help="Name, run folder, .safetensors file or package.module:Name; by default the bundled one.",
-            metavar="NAME",
-            **METHOD,
-            **choices.PRIOR,
-        ),
-    ] = None,
-    samples: Annotated[
-        int,
-        typer.Option(
-            help="Of the posterior, a slice.", metavar="N", **METHOD, **choices.at_least(1, "--samples")
-        ),
-    ] = 8,
-    seed: Annotated[
-        int, typer.Option(help="Of the samples (and of a simulation).", metavar="N", **METHOD)
-    ] = 0,
-    baselines: Annotated[
-        bool,
-        typer.Option("--baselines/--no-baselines", help="Reconstruct classically too.", **METHOD),
-    ] = True,
-    presets: Annotated[
-        bool, typer.Option("--presets/--no-presets", help="Settings tuned for such scans.", **METHOD)
-    ] = True,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda or auto.", metavar="NAME", **METHOD, **choices.DEVICE)
-    ] = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(
-            help="Of the network: float32, bfloat16 or auto.", metavar="NAME", **METHOD, **choices.DTYPE
-        ),
-    ] = "auto",
-    batch: Annotated[
-        int,
-        typer.Option(
-            help="Images denoised at once.", metavar="N", **METHOD, **choices.at_least(1, "--batch")
-        ),
-    ] = 8,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the results.", metavar="FOLDER", **OUTPUT)
-    ],
-    name_in_report: Annotated[
-        bool,
-        typer.Option("--name-in-report", help="Name the input in the results, else only its hash.", **OUTPUT),
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output folder.", **OUTPUT)
-    ] = False,
+    mu_water: MuWater = None,
+    method: MethodName = "dds",
+    options: Settings = "",
+    prior: PriorName = None,
+    samples: Samples = 8,
+    seed: Seed = 0,
+    baselines: Baselines = True,
+    presets: Presets = True,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    batch: Batch = 8,
+    output: Output,
+    name_in_report: NameInReport = False,
+    overwrite: Overwrite = False,
     dry_run: DryRun = False,
     reader: Reader = None,
     console: Console = HIDDEN,

@@ -1,51 +1,84 @@
-"""`scanprior sample`: its options."""
+"""`scanprior sample`: images of a prior."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from . import choices
+from .console import Console
+from .verb import HIDDEN, verb
 
+GUIDANCE: dict[str, Any] = {"rich_help_panel": "Class"}
+WORK: dict[str, Any] = {"rich_help_panel": "Work"}
+
+
+@verb
 def sample(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.", metavar="FOLDER")],
     prior: Annotated[
         str | None,
-        typer.Option(help="Bundled, in the cache, a run folder or a file; by default the bundled CT prior."),
+        typer.Option(
+            help="Bundled, in the cache, a run folder or a file; by default the bundled CT prior.",
+            metavar="NAME",
+            **choices.PRIOR,
+        ),
     ] = None,
-    images: Annotated[int, typer.Option("--images", "-n", help="How many.")] = 16,
+    images: Annotated[int, typer.Option("--images", "-n", help="How many.", metavar="N")] = 16,
     size: Annotated[
         int | None,
-        typer.Option(help="Rows and columns, any number; the prior's own, at most 256, by default."),
+        typer.Option(
+            help="Rows and columns, any number; the prior's own, at most 256, by default.", metavar="N"
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Network evaluations an image; by default 41, with --sampler pc 500.")
+        int | None,
+        typer.Option(help="Network evaluations an image; by default 41, with --sampler pc 500.", metavar="N"),
     ] = None,
     sampler: Annotated[
         Literal["flow", "ancestral", "pc"],
         typer.Option(
             help="flow: the probability flow by Heun's method, noise at the start only; ancestral: fresh noise at "
             "each level, which needs more --steps; pc: reverse diffusion and Langevin (Song et al. 2021), "
-            "which leaves noise in the images under some hundred."
+            "which leaves noise in the images under some hundred.",
+            metavar="NAME",
         ),
     ] = "flow",
-    seed: Annotated[int, typer.Option(help="Of the first image; the others have the next ones.")] = 0,
-    class_name: Annotated[str | None, typer.Option("--class", help="Draw images of this class only.")] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the first image; the others have the next ones.", metavar="N")
+    ] = 0,
+    class_name: Annotated[
+        str | None,
+        typer.Option("--class", help="Draw images of this class only.", metavar="NAME", **GUIDANCE),
+    ] = None,
     classifier: Annotated[
-        Path | None, typer.Option(help="The classifier that knows the class (.safetensors).")
+        Path | None,
+        typer.Option(help="The classifier that knows the class (.safetensors).", metavar="FILE", **GUIDANCE),
     ] = None,
     strength: Annotated[
-        float, typer.Option(help="Of the guidance by the classifier; above 1 exaggerates.")
+        float,
+        typer.Option(
+            help="Of the guidance by the classifier; above 1 exaggerates.", metavar="NUMBER", **GUIDANCE
+        ),
     ] = 1.0,
-    batch: Annotated[int, typer.Option(help="Images drawn at once; fewer take less memory.")] = 4,
+    batch: Annotated[
+        int, typer.Option(help="Images drawn at once; fewer take less memory.", metavar="N", **WORK)
+    ] = 4,
     tile: Annotated[
-        int | None, typer.Option(help="Denoise in overlapping tiles of this side; for large images.")
+        int | None,
+        typer.Option(
+            help="Denoise in overlapping tiles of this side; for large images.", metavar="N", **WORK
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda or auto.", metavar="NAME", **WORK, **choices.DEVICE)
+    ] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite/--no-overwrite", help="Replace an existing output folder.")
     ] = False,
+    console: Console = HIDDEN,
 ) -> None:
     """Draw images from a prior, without any measurement: what it believes scans look like.
 
@@ -62,41 +95,14 @@ def sample(
       scanprior sample --class thorax --classifier bodyparts.safetensors -o out/
       scanprior sample -n 1 --size 1024 --tile 256 -o out/
     """
-    from ..workflows.output import check_output
+    from ..workflows.sample import SampleSettings
+    from ..workflows.sample import sample as run
 
-    steps = (500 if sampler == "pc" else 41) if steps is None else steps
-    least = {
-        "--images": (images, 1),
-        "--size": (1 if size is None else size, 1),
-        "--steps": (steps, 1),
-        "--batch": (batch, 1),
-    }
-    least |= {"--seed": (seed, 0), "--tile": (32 if tile is None else tile, 32)}
-    for option, (value, limit) in least.items():
-        if value < limit:
-            raise ValueError(f"{option}: got {value}, expected at least {limit}")
-    if (class_name is None) != (classifier is None):
-        raise ValueError(
-            "--class and --classifier belong together: a class by name, and the file that knows it"
-        )
-    from ..workflows.sample import FILES, Request, draw
-
-    check_output(output, overwrite, FILES)
-    draw(
-        Request(
-            output,
-            prior,
-            images,
-            size,
-            steps,
-            seed,
-            class_name,
-            classifier,
-            strength,
-            batch,
-            tile,
-            sampler,
-            device,
-            overwrite,
-        )
+    settings = SampleSettings(
+        images, size, steps, sampler, seed, class_name, classifier, strength, batch, tile, device
     )
+    drawn = run(prior, output, settings, overwrite, console)
+    facts = {"folder": str(output), "images": images, "units": drawn.units, "prior": drawn.card.name}
+    what = "1 image" if images == 1 else f"{images} images"
+    shown = f"{what}, {drawn.nfe} network evaluations each, {drawn.seconds:.1f} s; wrote {output}"
+    console.give(facts | {"nfe": drawn.nfe, "seconds": round(drawn.seconds, 3)}, shown)

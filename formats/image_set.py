@@ -35,6 +35,9 @@ class ImageSet:
         pixel_mm: (N,) float32 [mm]; 1 where a set of pictures in colour has none.
         columns: all other columns of length N (collection, kernel, contrast, z, …); rows and columns say how much
             of a padded image is image.
+        boxes: (N, 4) row, column, height, width of what was recorded, of images that are parts of larger ones: beyond
+            it lies more of the body, not air. None for whole images.
+        split: what a pack says that the images are for: "train", "val", "test", "calib"; "" where nothing is said.
     """
 
     path: Path
@@ -44,6 +47,8 @@ class ImageSet:
     pixel_mm: np.ndarray
     columns: dict[str, np.ndarray]
     offset: float = 0.0
+    boxes: np.ndarray | None = None
+    split: str = ""
 
     def __repr__(self) -> str:
         sizes = " x ".join(map(str, self.shape))
@@ -164,6 +169,8 @@ def _image_set(path: Path) -> dict[str, Any]:
                 "image; add them (docs/formats.md)"
             )
         return {
+            "boxes": _boxes(file, images.shape, path.name) if "box" in file else None,
+            "split": text(file.attrs.get("split", "")),
             "shape": images.shape,
             "units": units,
             "groups": np.asarray(groups, dtype=str),
@@ -174,3 +181,19 @@ def _image_set(path: Path) -> dict[str, Any]:
             },
             "offset": offset,
         }
+
+
+def _boxes(file: h5py.File, shape: tuple[int, ...], source: str) -> np.ndarray:
+    """The column `box`. Raises FormatError where a box is not inside its image."""
+    boxes = np.asarray(dataset(file, "box", source)[()])
+    right = boxes.shape == (shape[0], 4) and boxes.dtype.kind in "iu"
+    if right:
+        boxes = boxes.astype(np.int64)
+        corner, size = boxes[:, :2], boxes[:, 2:]
+        right = bool(((corner >= 0) & (size > 0) & (corner + size <= shape[-2:])).all())
+    if not right:
+        raise FormatError(
+            f"{source}: got a column box of shape {boxes.shape}, expected whole numbers (images, 4): row, column, "
+            f"height and width inside of {shape[-2]} x {shape[-1]} pixels"
+        )
+    return boxes

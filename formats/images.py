@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,3 +45,12 @@ def open_images(path: Path) -> ImageSet | Cifar | OneVolume:
     if isinstance(item, Scan):
         raise FormatError(f"{path.name}: holds measured data, expected images (an image set, DICOM, NIfTI)")
     return OneVolume(item)
+
+
+def kept_for_calibration(path: Path, images: object) -> str:
+    """Why images must not be learned from, in words: a pack's attribute `split`, or the file's name, says that they are
+    for calibration only. "" where they may."""
+    if getattr(images, "split", "").startswith("calib"):
+        return "its attribute split says so"
+    words = re.split("[^a-z]+", path.stem.lower())
+    return "its name says so" if {"calib", "calibration"} & set(words) else ""

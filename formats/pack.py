@@ -1,6 +1,7 @@
 """A training pack: image sets split by patient, with a manifest. Written image by image, so that memory stays flat.
 
 train.h5, val.h5, test.h5   image sets (formats/image_set.py), one chunk an image; a split without patients has no file
+calib.h5                    images for calibration only (recon/conformal.py), which `train` refuses
 manifest.json               what is inside: settings, counts, and for each patient its split, images, pixel sizes
 left_out.csv                what was left out and why; names files, and is the one part that is not anonymous
 
@@ -30,7 +31,7 @@ import numpy as np
 from .collect import LeftOut
 
 SAMPLE = 4096  # bytes of a file
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "calib")
 MANIFEST, LEFT_OUT = "manifest.json", "left_out.csv"
 _STORED = {
     "HU": (np.uint16, "HU + 1024"),
@@ -40,12 +41,14 @@ _STORED = {
 _COLUMNS = {"patient": "S8", "px_mm": "f4", "rows": "u2", "columns": "u2", "series": "u4", "slice": "u4"}
 
 
-def split_of(patient: str, seed: int, val: float, test: float) -> str:
+def split_of(patient: str, seed: int, val: float, test: float, calib: float = 0.0) -> str:
     """The split of a patient: u = HMAC-SHA256(seed, patient) / 2^256 is uniform; test below `test`, val below
-    `test + val`, otherwise train."""
+    `test + val`, calib below `test + val + calib`, otherwise train."""
     digest = hmac.digest(str(seed).encode(), patient.encode(), "sha256")
     u = int.from_bytes(digest[:8], "big") / 2**64
-    return "test" if u < test else "val" if u < test + val else "train"
+    if u < test + val:
+        return "test" if u < test else "val"
+    return "calib" if u < test + val + calib else "train"
 
 
 def secret_of(files: Iterable[Path]) -> bytes:
@@ -183,6 +186,7 @@ class PackWriter:
         kind, units = _STORED[self.units]
         n = self.matrix
         file = self._files[split] = h5py.File(self.folder / f"{split}.h5", "w")
+        file.attrs["split"] = split
         file.create_dataset(
             "images",
             shape=(0, n, n),

@@ -20,7 +20,8 @@ from ..priors.nets.build import build
 from ..priors.own import OwnPrior
 from ..priors.published import PublishedPrior, noise_law
 from ..priors.score import NetworkPrior
-from ..priors.subspace import SubspacePrior, check_coarse
+from ..priors.settings import check_coarse
+from ..priors.subspace import SubspacePrior
 from ..priors.supervised import SupervisedNetwork
 from .cache import find, header_card, sha256_of
 from .card import Card, bundled

@@ -11,6 +11,10 @@ A network may be told where a crop lies in its image, and learn from crops of se
 images too (Wang et al. 2023, Patch Diffusion; Hu et al. 2024, PaDIS). The size is drawn for a batch, whose number of
 pixels stays.
 
+Images that are parts of larger ones (a field of view cut around a knee) end where the body goes on: a crop that left
+one would teach an edge that no body has. Crops stay inside of such a part; what turned or zoomed would leave it is
+neither, and where a crop is larger than the part, another image is taken.
+
 Pictures in colour are (C, H, W), their channels cropped as one.
 
 Complex (MRI) priors learn from complex images, whose own phase stays, or from magnitudes; both are multiplied by a
@@ -21,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -29,23 +33,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .settings import Augmentation
+
+_KERNEL = 4  # pixels that bicubic interpolation sees beyond a window, both sides together
+
 
 class Images(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Ranges of the random transform: [degrees], zoom factors, relative intensity jitter (multiplicative, additive in
-    network units; complex images: along the real axis, before the random phase)."""
-
-    degrees: float = 12.0
-    zoom: tuple[float, float] = (0.8, 1.2)
-    flip_rows: bool = False
-    gain: float = 0.0
-    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,16 @@ class Window:
     turn: float  # rows: the same
     plain: bool  # neither turned nor zoomed
     place: tuple[float, float]  # of the centre, 0 to 1 over the room it has (rows, columns)
+
+    def reach(self, size: int) -> float:
+        """The side of what a crop takes its values from, turned and zoomed [pixels]."""
+        if self.plain:
+            return size
+        return size / self.zoom * (abs(math.cos(self.angle)) + abs(math.sin(self.angle))) + _KERNEL
+
+    def inside(self, part: np.ndarray, size: int) -> Window:
+        """The same, unturned where it would leave a `part` of so many rows and columns; 0: no part."""
+        return replace(self, plain=True) if 0 < part.min() < self.reach(size) else self
 
     @staticmethod
     def draw(a: Augmentation, rng: np.random.Generator) -> Window:
@@ -81,7 +87,8 @@ class Crops:
     Args:
         images: (N, H, W) in network units, real or (2 channels) complex; anything with a length that gives one array
             (H, W), or (C, H, W) for 3 channels and more, per index. Sizes may differ; a crop
-            beyond the edge is filled with the least value (complex: 0).
+            beyond the edge is filled with the least value (complex: 0). Crops stay inside of those that are parts of
+            larger images, which an attribute `parts` says, (N, 2): their rows and columns, 0 of whole images.
         groups: (N,) patient of each image.
         channels: 1 real; 2 complex (real images are magnitudes); more: pictures in colour.
         size: side of the square crop [pixels]; of several, one is drawn each step.
@@ -111,10 +118,21 @@ class Crops:
         self.channels, self.batch, self.seed, self.position = channels, batch, seed, position
         self.sizes = [size] if isinstance(size, int) else list(size)
         self.augmentation = augmentation or Augmentation()
-        _, index, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-        self.members = np.split(np.argsort(index, kind="stable"), np.cumsum(counts)[:-1])
-        weight = np.sqrt([len(m) for m in self.members])
-        self.weight = weight / weight.sum()
+        self.groups = np.asarray(groups)
+        self.parts = np.asarray(getattr(images, "parts", np.zeros((len(images), 2), int)))
+        self.members = {size: self._members(size) for size in self.sizes}
+
+    def _members(self, size: int) -> list[np.ndarray]:
+        """Of each patient the images that crops of a size fit into. Raises ValueError where there are none."""
+        least = self.parts.min(1)
+        usable = np.flatnonzero((least == 0) | (least >= size))
+        if not len(usable):
+            raise ValueError(
+                f"crops of {size} pixels fit into none of the {len(self.parts)} images, of which the largest is "
+                f"{int(least.max())} pixels wide; take smaller crops"
+            )
+        _, index, counts = np.unique(self.groups[usable], return_inverse=True, return_counts=True)
+        return [usable[own] for own in np.split(np.argsort(index, kind="stable"), np.cumsum(counts)[:-1])]
 
     def shape(self, step: int) -> tuple[int, int]:
         """Number and side of the crops of a step."""
@@ -128,11 +146,13 @@ class Crops:
         """
         rng = np.random.default_rng((self.seed, step))
         batch, size = self.shape(step)
-        patients = rng.choice(len(self.members), batch, p=self.weight)
-        chosen = [int(rng.choice(self.members[k])) for k in patients]
+        members = self.members[size]
+        weight = np.sqrt([len(own) for own in members])
+        patients = rng.choice(len(members), batch, p=weight / weight.sum())
+        chosen = [int(rng.choice(members[k])) for k in patients]
         windows = [Window.draw(self.augmentation, rng) for _ in chosen]
         cut = [
-            self._crop(self._image(i), size, window)
+            self._crop(self.image(i), size, window.inside(self.parts[i], size), bool(self.parts[i].all()))
             for i, window in zip(chosen[part], windows[part], strict=True)
         ]
         crops = [crop for crop, _ in cut]
@@ -150,7 +170,7 @@ class Crops:
             x = torch.view_as_real(x * smooth_phase(batch, size, rng)[part]).movedim(-1, 1)
         return torch.cat([x, torch.stack([where for _, where in cut])], 1) if self.position else x
 
-    def _image(self, index: int) -> np.ndarray:
+    def image(self, index: int) -> np.ndarray:
         """One image, (H, W) float32 or complex64, or (C, H, W) float32."""
         image = np.asarray(self.images[index])
         if image.shape[:-2] != ((self.channels,) if self.channels > 2 else ()):
@@ -164,13 +184,14 @@ class Crops:
         return image.astype(np.complex64, copy=False)
 
     @staticmethod
-    def _crop(image: np.ndarray, size: int, window: Window) -> tuple[Tensor, Tensor]:
+    def _crop(image: np.ndarray, size: int, window: Window, is_part: bool = False) -> tuple[Tensor, Tensor]:
         """One window of one image, turned and zoomed: (..., size, size); and where its pixels lie, (2, size, size)."""
         zoom, angle = (1.0, 0.0) if window.plain else (window.zoom, window.angle)
         mirror, turn = window.mirror, window.turn
         side = size if window.plain else math.ceil(1.5 * size / zoom) + 2  # only what the window can touch
         shape = image.shape[-2:]
-        room = [max(0.0, n - size / zoom) for n in shape]
+        needed = window.reach(size) if is_part else size / zoom
+        room = [max(0.0, n - needed) for n in shape]
         corner = [
             round((n - side) / 2 + r * (u - 0.5)) for n, r, u in zip(shape, room, window.place, strict=True)
         ]

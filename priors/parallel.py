@@ -64,6 +64,11 @@ class World:
 ALONE = World()
 
 
+def is_first() -> bool:
+    """Whether this is the first of the processes that torchrun started, or a lone one: the one that speaks."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined(device: str) -> Iterator[World]:
     """The world that torchrun started, or a world of one; its processes stay connected inside the `with`.

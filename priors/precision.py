@@ -25,6 +25,11 @@ def fast_dtype(device: torch.device | str = "cpu") -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def dtype_name(dtype: torch.dtype | str) -> str:
+    """`bfloat16` of torch.bfloat16: what `--dtype` and the cards call it."""
+    return str(dtype).removeprefix("torch.")
+
+
 def _cpu_has_bfloat16() -> bool:
     limit = (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "").upper()
     if limit in _WITHOUT or "AVX512" not in torch.backends.cpu.get_cpu_capability():

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .intensity import Intensity
-from .precision import fast_dtype
+from .precision import dtype_name, fast_dtype
 from .sde import SDE
 
 
@@ -108,7 +108,7 @@ class NetworkPrior(nn.Module):
         """Not the network's thousand layers: their kind and number of weights."""
         weights, network = sum(p.numel() for p in self.parameters()), type(self.network).__name__
         return (
-            f"{type(self).__name__}({network} of {weights / 1e6:.3g} M weights in {str(self.dtype)[6:]}, "
+            f"{type(self).__name__}({network} of {weights / 1e6:.3g} M weights in {dtype_name(self.dtype)}, "
             f"channels={self.channels}, sigma_data={self.sigma_data:.4g}, intensity={self.intensity})"
         )
 

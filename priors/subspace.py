@@ -23,15 +23,7 @@ from torch import Tensor, nn
 from .crops import Images
 from .intensity import Intensity
 from .score import NetworkPrior, pad_to_multiple
-
-
-def check_coarse(whose: str, factor: object, above: object) -> None:
-    """Refuse what no coarse prior can have, with ValueError: a factor below 2, or no level above zero."""
-    if type(factor) is not int or factor < 2 or type(above) not in (int, float) or not above > 0:  # type: ignore[operator]
-        raise ValueError(
-            f"{whose}: got factor = {factor!r} and above = {above!r}, expected a whole number of 2 at least and a "
-            "level above zero"
-        )
+from .settings import check_coarse
 
 
 class SubspacePrior(NetworkPrior):
@@ -98,6 +90,11 @@ def averaged(images: Images, factor: int) -> Images:
 class _Averaged:
     images: Images
     factor: int
+
+    @property
+    def parts(self) -> np.ndarray:
+        """Rows and columns of images that are parts of larger ones (crops.py)."""
+        return getattr(self.images, "parts", np.zeros((len(self), 2), int)) // self.factor
 
     def __len__(self) -> int:
         return len(self.images)

@@ -29,47 +29,27 @@ from .parallel import ALONE, World
 from .precision import fast_dtype
 from .published import PublishedPrior
 from .score import NetworkPrior, split_position
+from .settings import TrainConfig
 
 KEPT = 100  # losses, for a log that goes on as if nothing had been
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a parameter
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Settings of a run; the field's usual values for small medical sets."""
-
-    steps: int = 20_000
-    learning_rate: float = 5e-4
-    warmup: int = 200
-    decay: float = 0.5  # the last part of the run, with the learning rate falling linearly to zero
-    ema: float = 0.999
-    clip: float = 1.0
-    weight_decay: float = 1e-3
-    weighting: str = "edm"  # losses.py; "noise" and "likelihood" under the law of a `PublishedPrior`
-    p_mean: float = -1.4  # of edm's log sigma
-    p_std: float = 1.4
-    seed: int = 0
-
-    def learning_rate_at(self, step: int) -> float:
-        """The learning rate of a step."""
-        remaining = (self.steps - step) / max(1.0, self.decay * self.steps)
-        return self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup), remaining)
-
-    def weighting_for(self, prior: NetworkPrior) -> Weighting:
-        """The loss's noise levels and weights. Raises ValueError for an unknown weighting, or a prior without a law."""
-        if self.weighting == "edm":
-            return edm(prior.sigma_data, self.p_mean, self.p_std)
-        if self.weighting not in ("noise", "likelihood"):
-            raise ValueError(f"got weighting {self.weighting!r}, expected edm, noise or likelihood")
-        if not isinstance(prior, PublishedPrior):
-            raise ValueError(
-                f"weighting {self.weighting!r} takes its levels from the network's law of noise, and this one has "
-                'none; add noise = { kind = "ve" } (or another law) to [network], or take weighting = "edm"'
-            )
-        if self.weighting == "noise":
-            return noise(prior.law.level)
-        lowest, highest = prior.law.level(torch.tensor([0.0, 1.0])).tolist()
-        return likelihood(highest, lowest)
+def weighting_of(config: TrainConfig, prior: NetworkPrior) -> Weighting:
+    """The loss's noise levels and weights. Raises ValueError for an unknown weighting, or a prior without a law."""
+    if config.weighting == "edm":
+        return edm(prior.sigma_data, config.p_mean, config.p_std)
+    if config.weighting not in ("noise", "likelihood"):
+        raise ValueError(f"got weighting {config.weighting!r}, expected edm, noise or likelihood")
+    if not isinstance(prior, PublishedPrior):
+        raise ValueError(
+            f"weighting {config.weighting!r} takes its levels from the network's law of noise, and this one has "
+            'none; add noise = { kind = "ve" } (or another law) to [network], or take weighting = "edm"'
+        )
+    if config.weighting == "noise":
+        return noise(prior.law.level)
+    lowest, highest = prior.law.level(torch.tensor([0.0, 1.0])).tolist()
+    return likelihood(highest, lowest)
 
 
 @dataclass(frozen=True)
@@ -88,7 +68,7 @@ Loss = Callable[[nn.Module, Tensor, torch.Generator], Tensor]  # of a model and 
 def denoising_loss(prior: NetworkPrior, config: TrainConfig, world: World) -> Loss:
     """The loss of a prior on batches (B, C, H, W) in network units, or (B, C + 2, H, W) with their position. Raises
     ValueError for a weighting that is unknown, or does not fit the prior."""
-    weighting = config.weighting_for(prior)
+    weighting = weighting_of(config, prior)
 
     def loss(model: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         x, position = split_position(x, prior.channels)

@@ -1,4 +1,4 @@
-"""The run behind `scanprior evaluate`: images, or a prior that draws them -> FID, IS; held-out images -> bits/dim.
+"""Images, or a prior that draws them -> FID, IS; held-out images -> bits/dim.
 
 Images go through the network of the features batch by batch; what stays in memory is one batch and sums.
 """
@@ -8,139 +8,225 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from .. import __version__
+from ..errors import UsageError
 from ..formats.images import open_images
 from ..formats.write import atomic
+from ..pretrained.card import Card
 from ..pretrained.load import intensity_of, load
 from ..priors.quality import InceptionScore, Moments, frechet_distance
-from ..report.progress import counting
+from ..priors.score import NetworkPrior
 from .device import device_of
 from .features import Features, open_features
 from .images import ImageSets
-from .likelihood import figures
+from .likelihood import TOLERANCE, Likelihoods, figures, spread
+from .progress import Progress, told
 from .request import fingerprint
-from .sample import batches, own_size, physical
+from .sample import SampleSettings, batches, physical
 
 SPLITS = 10
+LEAST = {"draw": 2, "steps": 1, "batch": 1, "seed": 0, "limit": 1}
 Window = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
-class Request:
-    """The options of the command."""
+class EvaluateSettings:
+    """How a prior is judged.
 
-    images: Path | None
-    prior: str | None
-    reference: Path | None
-    features: Path | None
-    held_out: Path | None
-    limit: int | None
-    draw: int
-    sampler: str
-    steps: int
-    seed: int
-    window: Window
-    batch: int
-    device: str
-    output: Path | None
-
-
-def run(request: Request) -> None:
-    """Compute the figures, with progress bars; print a table, and write the JSON file.
+    Attributes:
+        limit: so many held-out images, spread evenly; None: all.
+        draw: how many images to draw; the papers take 50,000.
+        sampler, steps, seed: as of `SampleSettings`.
+        window: black and white of grey images; None: of CT -1000 to 1000 HU.
+        batch: images at once.
+        device: cpu, cuda or auto.
 
     Raises:
+        UsageError: settings that cannot be.
+    """
+
+    limit: int | None = None
+    draw: int = 50000
+    sampler: str = "flow"
+    steps: int = 41
+    seed: int = 0
+    window: Window = None
+    batch: int = 64
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"--{name}: got {value}, expected at least {least}")
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise UsageError(
+                f"--window: got {self.window[0]:g} {self.window[1]:g}, expected black, then white"
+            )
+
+    def drawing(self, card: Card) -> SampleSettings:
+        """The images to draw from a prior."""
+        return SampleSettings(
+            self.draw, None, self.steps, self.sampler, self.seed, batch=self.batch, device=self.device
+        ).fitting(card)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was found; None and 0 of what was not asked for.
+
+    Attributes:
+        fid: Fréchet distance of the features of `images_judged` images and of `reference_images` real ones.
+        is_mean, is_std: Inception score, its mean and standard deviation over `splits` parts.
+        feature_count: of the network; fewer images than that make a FID that compares with no other number of them.
+        bits_per_dim: of `held_out_images`, with its standard error.
+        asked: the settings, and the hash of each input for its name, which may be a patient's.
+    """
+
+    fid: float | None = None
+    is_mean: float | None = None
+    is_std: float | None = None
+    images_judged: int = 0
+    reference_images: int = 0
+    feature_count: int = 0
+    bits_per_dim: float | None = None
+    bits_per_dim_error: float | None = None
+    held_out_images: int = 0
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> int:
+        """Parts that the Inception score is the mean of."""
+        return min(SPLITS, self.images_judged)
+
+    def facts(self) -> dict[str, Any]:
+        """What was asked and found, JSON-able."""
+        found = {k: v for k, v in dataclasses.asdict(self).items() if k != "asked" and v not in (None, 0)}
+        return self.asked | found
+
+    def write_json(self, path: Path) -> None:
+        """`facts` as a file, whole or not at all."""
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(self.facts(), indent=1))
+
+
+def evaluate(
+    images: Path | str | None = None,
+    prior: str | Path | None = None,
+    reference: Path | str | None = None,
+    features: Path | str | None = None,
+    held_out: Path | str | None = None,
+    settings: EvaluateSettings | None = None,
+    progress: Progress | None = None,
+) -> Figures:
+    """Figures of a prior: FID and IS of its images, bits/dim of images that it has not seen.
+
+    Args:
+        images: drawn images, an image set; None: drawn here, from the prior.
+        prior: to be judged: by name, run folder or file.
+        reference: real images, for the FID.
+        features: the network of FID and IS (features.py).
+        held_out: images that the prior has not seen, for its bits/dim.
+        settings: how many, by which sampler.
+        progress: hears of the images.
+
+    Raises:
+        UsageError: nothing to judge, or something that is missing for it.
         FileNotFoundError, ValueError: no such file, images or a prior that do not fit, a network that cannot be had.
         FloatingPointError: a drawn image that is not finite.
     """
-    device = device_of(request.device)
-    facts: dict[str, Any] = {
-        "scanprior": __version__,
-        "torch": torch.__version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    if request.prior is not None:
-        _, card = load(request.prior)
-        facts |= {"prior": card.name, "prior_sha256": card.sha256}
-    table = Table("figure", "value", "of", title="evaluation")
-    with counting() as progress:
-        if request.features is not None:
-            network = open_features(request.features, device)
-            facts |= _of_images(request, network, device, table, progress)
-        if request.held_out is not None and request.prior is not None:
-            facts |= _bits(request.held_out, request.prior, request, device, table, progress)
-    Console().print(table)
-    if request.output is not None:
-        with atomic(request.output) as temporary:
-            temporary.write_text(json.dumps(_asked(request) | facts, indent=1))
-        print(f"wrote {request.output}")
+    given = {"images": images, "reference": reference, "held_out": held_out, "features": features}
+    paths = {name: None if path is None else Path(path) for name, path in given.items()}
+    settings = settings or EvaluateSettings()
+    _refuse_nothing(paths, prior)
+    device = device_of(settings.device)
+    with closing(told(progress)) as telling:
+        network, card = (None, None) if prior is None else load(prior)
+        found: dict[str, Any] = {}
+        if paths["features"] is not None:
+            telling.stage("loading the network of the features")
+            judge = _Judge(open_features(paths["features"], device), settings, telling)
+            if paths["images"] is not None:
+                shown = _stored(paths["images"], settings)
+            else:
+                shown = _drawn(network, card, settings, device)
+            found |= judge.figures(shown, paths["reference"])
+        if paths["held_out"] is not None and network is not None and card is not None:
+            found |= _bits(paths["held_out"], network, card, settings, telling)
+    return Figures(**found, asked=_asked(settings, paths, card))
 
 
-def _asked(request: Request) -> dict[str, Any]:
-    """The options, with the hash of each input for its name, which may be a patient's."""
-    asked = {k: v for k, v in dataclasses.asdict(request).items() if k not in ("output", "device")}
-    given = {key: asked.pop(key) for key in ("images", "reference", "held_out", "features")}
-    return asked | {f"{key}_sha256": fingerprint(path) for key, path in given.items() if path is not None}
+def _refuse_nothing(paths: dict[str, Path | None], prior: object) -> None:
+    """Raise UsageError where there is nothing to judge, or something is missing for it."""
+    if paths["images"] is None and prior is None:
+        raise UsageError("nothing to judge: give IMAGES, or a --prior to draw them from")
+    if paths["held_out"] is not None and prior is None:
+        raise UsageError("--held-out: bits/dim are a prior's; add --prior")
+    if paths["features"] is None and (paths["images"] is not None or paths["reference"] is not None):
+        raise UsageError("FID and IS need a network: add --features (docs/priors.md)")
+    if paths["features"] is None and paths["held_out"] is None:
+        raise UsageError("nothing to judge: add --features for FID and IS, --held-out for bits/dim")
 
 
-def _of_images(
-    request: Request,
-    network: Features,
-    device: str,
-    table: Table,
-    progress: Progress,
-) -> dict[str, Any]:
-    """FID and IS of the given images, or of drawn ones."""
-    if request.images is not None:
-        count, judged = _stored(request.images, request.batch, request.window)
-    else:
-        count, judged = request.draw, _drawn(request, device)
-    shown, score = Moments(), InceptionScore(count, min(SPLITS, count))
-    has_classes = False
-    task = progress.add_task("images", total=count)
-    for x in judged:
-        features, log_p = network(x)
-        shown.add(features.numpy())
-        if log_p is not None:
-            score.add(log_p.numpy())
-            has_classes = True
-        progress.advance(task, len(x))
-    facts: dict[str, Any] = {"images_judged": count, "feature_count": len(shown.mean)}
-    if has_classes:
-        mean, spread = score.score()
-        facts |= {"is_mean": mean, "is_std": spread}
-        table.add_row("IS", f"{mean:.3f} ± {spread:.3f}", f"{count} images, {min(SPLITS, count)} splits")
-    if request.reference is None:
-        return facts
-    real = Moments()
-    total, others = _stored(request.reference, request.batch, request.window)
-    task = progress.add_task("reference", total=total)
-    for x in others:
-        real.add(network(x)[0].numpy())
-        progress.advance(task, len(x))
-    fid = frechet_distance(shown, real)
-    table.add_row("FID", f"{fid:.3f}", f"{count} images against {total}")
-    few = min(count, total)
-    if few <= len(shown.mean):
-        table.caption = (
-            f"{few} images for {len(shown.mean)} features: this FID compares with no other number of images"
-        )
-    return {**facts, "fid": fid, "reference_images": total}
+def _asked(settings: EvaluateSettings, paths: dict[str, Path | None], card: Card | None) -> dict[str, Any]:
+    """The settings, and the hash of each input for its name."""
+    out: dict[str, Any] = {k: v for k, v in dataclasses.asdict(settings).items() if k != "device"}
+    out |= {f"{name}_sha256": fingerprint(path) for name, path in paths.items() if path is not None}
+    out |= {"scanprior": __version__, "torch": torch.__version__}
+    out["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return out | ({} if card is None else {"prior": card.name, "prior_sha256": card.sha256})
 
 
-def _stored(path: Path, batch: int, window: Window) -> tuple[int, Iterator[torch.Tensor]]:
-    """Number of images in a file, and their batches, (B, 3, H, W) uint8."""
-    images = open_images(path)
+Shown = tuple[int, Iterator[torch.Tensor]]  # how many, and their batches, (B, 3, H, W) uint8
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """FID and IS by a network's features."""
+
+    network: Features
+    settings: EvaluateSettings
+    progress: Progress
+
+    def figures(self, shown: Shown, reference: Path | None) -> dict[str, Any]:
+        """Of images, and of real ones."""
+        count, score = shown[0], InceptionScore(shown[0], min(SPLITS, shown[0]))
+        moments, has_classes = self._moments("images", shown, score)
+        found: dict[str, Any] = {"images_judged": count, "feature_count": len(moments.mean)}
+        if has_classes:
+            found |= dict(zip(("is_mean", "is_std"), score.score(), strict=True))
+        if reference is None:
+            return found
+        others = _stored(reference, self.settings)
+        real, _ = self._moments("reference", others)
+        return {**found, "fid": frechet_distance(moments, real), "reference_images": others[0]}
+
+    def _moments(self, name: str, shown: Shown, score: InceptionScore | None = None) -> tuple[Moments, bool]:
+        """Of the features; whether the network has classes too, which go into the score."""
+        (total, images), moments, has_classes, done = shown, Moments(), False, 0
+        self.progress.stage(name, total)
+        for x in images:
+            features, log_p = self.network(x)
+            moments.add(features.numpy())
+            if log_p is not None and score is not None:
+                score.add(log_p.numpy())
+                has_classes = True
+            self.progress.update(done := done + len(x))
+        return moments, has_classes
+
+
+def _stored(path: Path, settings: EvaluateSettings) -> Shown:
+    """The images in a file."""
+    images, batch, window = open_images(path), settings.batch, settings.window
 
     def read() -> Iterator[torch.Tensor]:
         for first in range(0, len(images), batch):
@@ -151,16 +237,12 @@ def _stored(path: Path, batch: int, window: Window) -> tuple[int, Iterator[torch
     return len(images), read()
 
 
-def _drawn(request: Request, device: str) -> Iterator[torch.Tensor]:
-    """Images of the prior as batches (B, 3, H, W) uint8, drawn as they are asked for."""
-    prior, card = load(request.prior or "")
-    units = intensity_of(card).units
-    seeds = range(request.seed, request.seed + request.draw)
-    network = prior.for_inference(device)
-    for _, x in batches(
-        network, own_size(card), seeds, request.steps, request.sampler, request.batch, device
-    ):
-        yield levels(physical(x, card), units, request.window)
+def _drawn(prior: NetworkPrior | None, card: Card | None, settings: EvaluateSettings, device: str) -> Shown:
+    """Images of the prior, drawn as they are asked for."""
+    assert prior is not None and card is not None  # `_refuse_nothing`
+    units, network = intensity_of(card).units, prior.for_inference(device)
+    drawn = batches(network, settings.drawing(card), device)
+    return settings.draw, (levels(physical(x, card), units, settings.window) for _, x in drawn)
 
 
 def levels(images: np.ndarray, units: str, window: Window) -> torch.Tensor:
@@ -169,32 +251,32 @@ def levels(images: np.ndarray, units: str, window: Window) -> torch.Tensor:
     Grey images, complex ones by magnitude, have `window` from black to white and three equal channels.
 
     Raises:
-        ValueError: grey images in units that say no window.
+        UsageError: grey images in units that say no window.
     """
     if units.startswith("RGB"):
         return torch.from_numpy(np.asarray(images).round().clip(0, 255).astype(np.uint8))
     if window is None and units != "HU":
-        raise ValueError(f"images in {units}: add --window, the values shown as black and as white")
+        raise UsageError(f"images in {units}: add --window, the values shown as black and as white")
     low, high = window or (-1000.0, 1000.0)
     grey = (255 * (np.abs(images) if np.iscomplexobj(images) else images) - 255 * low) / (high - low)
     return torch.from_numpy(grey.round().clip(0, 255).astype(np.uint8))[:, None].expand(-1, 3, -1, -1)
 
 
 def _bits(
-    held_out: Path, name: str, request: Request, device: str, table: Table, progress: Progress
+    held_out: Path, prior: NetworkPrior, card: Card, settings: EvaluateSettings, progress: Progress
 ) -> dict[str, Any]:
-    """bits/dim of the held-out images, as `scanprior likelihood` has them."""
-    prior, card = load(name)
+    """bits/dim of the held-out images, as `likelihood` has them."""
     images = ImageSets([held_out], card)
-    count = min(request.limit or len(images), len(images))
-    chosen = np.linspace(0, len(images) - 1, count).round().astype(int).tolist()
-    prior.for_inference(device, torch.float32)
-    task = progress.add_task("bits/dim", total=count)
-    bits = []
-    for row in figures(prior, images, chosen, 1e-3, request.seed):
-        bits.append(row.bits_per_dim)
-        progress.advance(task)
-    mean, error = float(np.mean(bits)), float(np.std(bits, ddof=1) / count**0.5) if count > 1 else None
-    said = f"{mean:.3f}" if error is None else f"{mean:.3f} ± {error:.3f}"
-    table.add_row("bits/dim", said, f"{count} held-out images" if count > 1 else "1 held-out image")
-    return {"bits_per_dim": mean, "bits_per_dim_error": error, "held_out_images": count}
+    chosen = spread(len(images), settings.limit)
+    prior.for_inference(device_of(settings.device), torch.float32)
+    progress.stage("bits/dim", len(chosen))
+    rows = []
+    for row in figures(prior, images, chosen, TOLERANCE, settings.seed):
+        rows.append(row)
+        progress.update(len(rows))
+    found = Likelihoods(rows, card, images.intensity.grey_level)
+    return {
+        "bits_per_dim": found.mean,
+        "bits_per_dim_error": found.error,
+        "held_out_images": len(rows),
+    }

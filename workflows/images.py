@@ -7,6 +7,7 @@ of a pack's smaller images is cut off again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,39 @@ from typing import Any
 import numpy as np
 
 from ..formats.grid import middle
-from ..formats.images import open_images
+from ..formats.images import kept_for_calibration, open_images
 from ..pretrained.card import Card
 from ..pretrained.load import intensity_of
 
 IN_MEMORY = 2 << 30  # bytes
 SAMPLE = 16  # images of a set that are hashed
+Paths = Path | str | Sequence[Path | str]
 UNITS = {"CT": ("HU",), "MR": ("magnitude", "complex"), "RGB": ("RGB",)}  # of a modality's images
+
+
+def to_learn_from(paths: Paths, card: Card) -> ImageSets | None:
+    """The images that a training learns from, or is judged by while it is made; None for no paths.
+
+    Raises:
+        ValueError: images that are kept for calibration; as `ImageSets`.
+    """
+    paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not paths:
+        return None
+    images = ImageSets(paths, card)
+    for path, part in zip(paths, images.sets, strict=True):
+        if why := kept_for_calibration(path, part):
+            raise ValueError(
+                f"{path}: is for calibration only ({why}), expected images to learn from; intervals that are "
+                "calibrated on what was trained on promise too much"
+            )
+    return images
 
 
 class ImageSets:
     """Several image sets as one array of N images in the network units of a card, (H, W) float32 or (complex images of
-    a prior with 2 channels) complex64; pictures in colour (3, H, W) float32.
+    a prior with 2 channels) complex64; pictures in colour (3, H, W) float32. Of an image that is a part of a larger one
+    there is what was recorded, and `partial` (N,) says so.
 
     Raises:
         ValueError: images in other units than the card's modality has; NaN or Inf among them, when they are read.
@@ -45,6 +67,9 @@ class ImageSets:
         self.arrays = [s.load() if size < IN_MEMORY else s for s in self.sets]
         self.groups = _numbered([s.groups for s in self.sets])
         self.starts = np.cumsum([0] + [len(s) for s in self.sets])
+        self.parts = np.concatenate(
+            [np.zeros((len(s), 2), int) if (b := _boxes(s)) is None else b[:, 2:] for s in self.sets]
+        )
         for k, array in enumerate(self.arrays):
             if isinstance(array, np.ndarray):
                 for own in range(len(array)):
@@ -56,8 +81,12 @@ class ImageSets:
     def __getitem__(self, index: int) -> np.ndarray:
         k = int(np.searchsorted(self.starts, index, side="right")) - 1
         own = int(index - self.starts[k])
-        image, extent = self._finite(k, own), self.sets[k].extent(own)
-        rows, columns = (middle(n, keep) for n, keep in zip(image.shape[-2:], extent, strict=True))
+        image = self._finite(k, own)
+        if (boxes := _boxes(self.sets[k])) is None:
+            rows, columns = map(middle, image.shape[-2:], self.sets[k].extent(own))
+        else:
+            top, left, height, width = boxes[own].tolist()
+            rows, columns = slice(top, top + height), slice(left, left + width)
         image = np.ascontiguousarray(image[..., rows, columns])
         if np.iscomplexobj(image) and self.card.channels == 1:
             image = np.abs(image)
@@ -85,12 +114,21 @@ class ImageSets:
         return {"images": len(self), "patients": len(set(self.groups)), "hash": digest.hexdigest()}
 
     @property
+    def matrix(self) -> tuple[int, ...]:
+        """Rows and columns of the first whole image, or of the first where none is whole."""
+        return self[int(np.argmin(self.parts.any(1)))].shape[-2:]
+
+    @property
     def pixel_mm(self) -> tuple[float, float] | None:
         """Least and greatest, None of pictures in colour."""
         if self.card.modality == "RGB":
             return None
         sizes = np.concatenate([np.atleast_1d(s.pixel_mm) for s in self.sets])
         return float(sizes.min()), float(sizes.max())
+
+
+def _boxes(images: object) -> np.ndarray | None:
+    return getattr(images, "boxes", None)
 
 
 def _numbered(groups: list[np.ndarray]) -> np.ndarray:

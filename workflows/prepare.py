@@ -1,4 +1,4 @@
-"""The run behind `scanprior prepare`: folders of scans -> a training pack, with a report of what was left out.
+"""Folders of scans -> a training pack, with a list of what was left out.
 
 Two passes: headers first (formats/collect.py), then series by series the pixels, by all cores (series.py), appended to
 the pack (formats/pack.py) by one process. Memory holds one series a core; finished ones wait on the disk. Twice the
@@ -7,88 +7,167 @@ same files and options are twice the same pack, byte by byte.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from .. import __version__
 from ..formats.collect import KSPACE, LeftOut, Source, collect, find_files
 from ..formats.image_set import read_images
-from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of, split_of
+from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of
+from ..modality import Modality
+from ..pretrained.card import Card
 from ..report.figures import sample_grid
-from ..report.progress import counting
 from .output import check_output, whole_folder
-from .series import Prepared, Settings, prepare_all
+from .progress import Progress, told
+from .series import Prepared, PrepareSettings, prepare_all
+from .training_preset import TrainingPreset, read_preset
 
 PICTURE = "pack.png"
 OURS = {f"{split}.h5" for split in SPLITS} | {MANIFEST, LEFT_OUT, PICTURE}
-SHOWN = {"train": 8, "val": 4, "test": 4}  # slices on the picture
+SHOWN = {"train": 8, "val": 4, "test": 4, "calib": 4}  # slices on the picture
 
 
-def run_preparation(
-    sources: list[Path],
-    output: Path,
-    preset: dict[str, Any],
-    settings: Settings,
+@dataclass(frozen=True)
+class Pack:
+    """A training pack: its folder, and its manifest (docs/formats.md)."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """split -> {patients, images}."""
+        return self.manifest["counts"]
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Reason -> images that were left out for it."""
+        return self.manifest["left_out"]
+
+    @property
+    def without(self) -> list[str]:
+        """Splits that were asked for and that no patient fell into."""
+        asked = self.manifest["split"]
+        return [split for split in SPLITS[1:] if asked[split] and not self.counts[split]["patients"]]
+
+
+def prepare(
+    sources: Path | str | Sequence[Path | str],
+    output: Path | str,
+    preset: str | Path | TrainingPreset = "ct-256",
+    settings: PrepareSettings | None = None,
     overwrite: bool = False,
-    told: str | None = None,
-) -> None:
-    """Write the pack `output` and print its summary. `told`: the modality of files that do not say it.
+    progress: Progress | None = None,
+) -> Pack:
+    """Turn scans into a training pack.
+
+    Args:
+        sources: folders and files, searched recursively, of any mixture of formats.
+        output: folder of the pack.
+        preset: of the training that it is for: modality, matrix, HU window.
+        settings: matrix, pixels, splits.
+        overwrite: replace an older pack.
+        progress: hears of files and images.
 
     Raises:
         ValueError: nothing usable in the sources (with the reasons), or no patient left to train on.
         FileExistsError, NotADirectoryError, FileNotFoundError: as `check_output`.
         FormatError: a source that does not exist.
     """
+    card, output = read_preset(preset).card, Path(output)
+    settings = (settings or PrepareSettings()).fitting(card)
     check_output(output, overwrite, OURS)
-    console = Console()
-    prior = preset["prior"]
-    modality = prior["modality"]
-    with whole_folder(output, overwrite, OURS) as folder, counting() as progress:
-        files = find_files(sources, skip=output.resolve())
-        task = progress.add_task("headers", total=len(files))
-        found, left = collect(files, modality, lambda: progress.advance(task), told)
-        units = "HU" if modality == "CT" else "magnitude"
-        if prior["channels"] == 2 and any(
-            s.format in (*KSPACE, "scanprior-scan") or _is_complex(s) for s in found
-        ):
-            units = "complex"
-        secret = secret_of(path for path, _ in files)
-        found = sorted(found, key=lambda source: place_of(source.patient, secret))
-        task = progress.add_task("images", total=sum(len(s.files) for s in found))
+    with (
+        closing(told(progress)) as telling,
+        whole_folder(output, overwrite, OURS, progress=telling) as folder,
+    ):
+        found, left, secret = _found(_paths(sources), output, card, settings, telling)
+        units = _units(card, found)
+        telling.stage("images", sum(len(s.files) for s in found))
         with (
             TemporaryDirectory(dir=folder) as waiting,
-            PackWriter(folder, units, settings.matrix, secret) as pack,
+            PackWriter(folder, units, settings.matrix or 256, secret) as pack,
+            closing(prepare_all(found, card, settings, units, Path(waiting))) as images,
         ):
-            writer = _Writer(pack, settings, left)
-            with closing(prepare_all(found, prior, settings, units, Path(waiting))) as images:
-                for source, own in zip(found, images, strict=True):
-                    writer.add(source, own)
-                    progress.advance(task, len(source.files))
-            about = {
-                "scanprior": __version__,
-                "preset": preset["name"],
-                "modality": modality,
-                "window": prior["window"] if modality == "CT" else None,
-                "pixel_mm_asked": settings.pixel_mm,
-                "split": {"val": settings.val, "test": settings.test, "seed": settings.seed},
-            }
-            manifest = pack.finish(about, left)
+            writer, done = _Writer(pack, settings, left), 0
+            for source, own in zip(found, images, strict=True):
+                writer.add(source, own)
+                telling.update(done := done + len(source.files))
+            manifest = pack.finish(_about(card, settings), left)
         _refuse_useless(manifest)
         _draw(folder, manifest, units)
-    _report(console, output, manifest)
+    return Pack(output, manifest)
+
+
+def planned(
+    sources: Path | str | Sequence[Path | str],
+    preset: str | Path | TrainingPreset = "ct-256",
+    settings: PrepareSettings | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """What `prepare` would read, from headers alone: files and patients, those of each split, what would be left out.
+    Pixels may leave out more. Raises as `prepare`."""
+    card = read_preset(preset).card
+    settings = (settings or PrepareSettings()).fitting(card)
+    with closing(told(progress)) as telling:
+        found, left, _ = _found(_paths(sources), None, card, settings, telling)
+    patients = {source.patient for source in found}
+    return {
+        "modality": card.modality,
+        "matrix": settings.matrix,
+        "files": len({path for source in found for path in source.files}),
+        "patients": len(patients),
+        "split": dict(Counter(map(settings.split_of, patients))),
+        "left_out": dict(Counter(item.reason for item in left)),
+    }
+
+
+def _paths(sources: Path | str | Sequence[Path | str]) -> list[Path]:
+    return [Path(path) for path in ([sources] if isinstance(sources, str | Path) else sources)]
+
+
+def _found(
+    sources: list[Path], output: Path | None, card: Card, settings: PrepareSettings, progress: Progress
+) -> tuple[list[Source], list[LeftOut], bytes]:
+    """What the files hold, in an order that says nothing of patients; what is left out; the secret of the labels."""
+    files, done = find_files(sources, skip=output and output.resolve()), iter(range(1, 1 << 60))
+    progress.stage("headers", len(files))
+    found, left = collect(files, card.modality, lambda: progress.update(next(done)), settings.modality)
+    secret = secret_of(path for path, _ in files)
+    return sorted(found, key=lambda source: place_of(source.patient, secret)), left, secret
+
+
+def _units(card: Card, found: list[Source]) -> str:
+    if card.modality == Modality.CT:
+        return "HU"
+    raw = any(s.format in (*KSPACE, "scanprior-scan") or _is_complex(s) for s in found)
+    return "complex" if card.channels == 2 and raw else "magnitude"
+
+
+def _about(card: Card, settings: PrepareSettings) -> dict[str, Any]:
+    """The manifest's account of how the pack was made."""
+    return {
+        "scanprior": __version__,
+        "preset": card.name,
+        "modality": card.modality,
+        "window": card.window if card.modality == Modality.CT else None,
+        "pixel_mm_asked": settings.pixel_mm,
+        "split": {name: getattr(settings, name) for name in (*SPLITS[1:], "seed")},
+    }
 
 
 class _Writer:
     """Source after source into a pack, each image once."""
 
-    def __init__(self, pack: PackWriter, settings: Settings, left: list[LeftOut]) -> None:
+    def __init__(self, pack: PackWriter, settings: PrepareSettings, left: list[LeftOut]) -> None:
         self.pack, self.settings, self.left = pack, settings, left
         self.seen: set[bytes] = set()
 
@@ -104,8 +183,8 @@ class _Writer:
                 self.seen.add(digest)
                 keep.append(k)
         if keep:
-            s, (_, sizes, extents) = self.settings, zip(*(found.images[k] for k in keep), strict=True)
-            split = split_of(source.patient, s.seed, s.val, s.test)
+            _, sizes, extents = zip(*(found.images[k] for k in keep), strict=True)
+            split = self.settings.split_of(source.patient)
             self.pack.add(source.patient, split, pixels[keep], list(sizes), list(extents), source.format)
 
 
@@ -142,23 +221,3 @@ def _draw(folder: Path, manifest: dict[str, Any], units: str) -> None:
     title = f"{total} images of {len(manifest['patients'])} patients, {manifest['units']}"
     window = (-1000.0, 600.0) if units == "HU" else (0.0, 1.0)
     sample_grid(folder / PICTURE, np.stack(pictures), window, title, labels)
-
-
-def _report(console: Console, output: Path, manifest: dict[str, Any]) -> None:
-    """The summary on the screen."""
-    console.print(f"{output}: {manifest['units']}", soft_wrap=True, highlight=False)
-    table = Table("", "patients", "images")
-    for split, count in manifest["counts"].items():
-        table.add_row(split, str(count["patients"]), str(count["images"]))
-    console.print(table)
-    if manifest["left_out"]:
-        table = Table("left out", "images")
-        for reason, count in manifest["left_out"].items():
-            table.add_row(reason, str(count))
-        console.print(table)
-    for split in SPLITS[1:]:
-        if manifest["split"][split] and not manifest["counts"][split]["patients"]:
-            console.print(f"no patient fell into {split}: add patients, or choose another --seed")
-    console.print(
-        f"look at {output / PICTURE}; {LEFT_OUT} names your files, all else is anonymous", soft_wrap=True
-    )

@@ -1,23 +1,20 @@
-"""What the verbs of `scanprior priors` do. Listing and showing read cards only: no torch, no weights."""
+"""What there is of priors: listed, verified, fetched, imported. Listing and showing read cards only: no torch, no
+weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, field, make_dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, make_dataclass
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-import click
-
+from ..errors import UsageError
 from ..pretrained import cache
 from ..pretrained.card import Card, bundled
-from ..report.words import lines, to_json
 from .output import check_file
-
-if TYPE_CHECKING:
-    from ..pretrained.fetch import Bar
+from .progress import Progress, told
 
 SHORT = 12  # digits of a hash that are shown
 SIDE = 64  # of the noise that `verify` denoises, pixels
@@ -32,81 +29,64 @@ NUMBERS = (
 
 
 # --- list, show
-def listing() -> str:
-    """What is bundled and what is in the cache, as text."""
-    kept = [_summary(card) for card in cache.cached().values()]
-    kept += [f"{name}  (damaged)\n  {fault}" for name, fault in cache.damaged().items()]
-    return "\n\n".join(
-        [
-            "Bundled with scanprior:",
-            *([_summary(card) for card in bundled().values()] or ["none; train one with `scanprior train`"]),
-            f"In the cache, {cache.shelf()}:",
-            *(kept or ["none; `scanprior priors fetch` and `scanprior priors import` put some there"]),
-        ]
-    )
+@dataclass(frozen=True)
+class Listed:
+    """A prior that is there: `where` is "bundled" or "cache"; its card, or how it is damaged."""
+
+    name: str
+    where: str
+    card: Card | None = None
+    damaged: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "where": self.where,
+            **({"damaged": self.damaged} if self.card is None else self.card.to_dict()),
+        }
 
 
-def listing_json() -> str:
-    """The same as JSON: name -> card, with `where` it is and, instead of the card, how it is `damaged`."""
-    table = {name: {"where": "bundled", **card.to_dict()} for name, card in bundled().items()}
-    table |= {name: {"where": "cache", **card.to_dict()} for name, card in cache.cached().items()}
-    table |= {name: {"where": "cache", "damaged": fault} for name, fault in cache.damaged().items()}
-    return to_json(table)
+def listed() -> list[Listed]:
+    """What is bundled and what is in the cache."""
+    found = [Listed(name, "bundled", card) for name, card in bundled().items()]
+    found += [Listed(name, "cache", card) for name, card in cache.cached().items()]
+    return found + [Listed(name, "cache", damaged=fault) for name, fault in cache.damaged().items()]
 
 
-def card_of(name: str) -> Card:
+def card_of(name: str | Path) -> Card:
     """The card of a prior by name, file or run folder. Raises FileNotFoundError and ValueError."""
     found = cache.find(name)
     return found.card or cache.header_card(found.path)
 
 
-def _summary(card: Card) -> str:
-    """A prior in a few lines."""
-    facts = {
-        "what": card.description or f"{card.modality} images",
-        "channels": card.channels,
-        "matrix": " x ".join(map(str, card.matrix)) if card.matrix else "any",
-        "pixel": f"{card.pixel_mm[0]:.3g} to {card.pixel_mm[1]:.3g} mm" if card.pixel_mm else "not stated",
-        "data": "; ".join(f"{d.get('name', '?')} ({d.get('licence', '?')})" for d in card.data)
-        or "not stated",
-        "weights": card.licence or "licence not stated",
-        **{key.replace("_", " "): _figures(value) for key, value in card.validation.items()},
-        "sha256": f"{card.sha256[:SHORT]}…",
-    }
-    return "\n".join([f"{card.name}  ({card.modality})", *lines(facts, 2)])
-
-
-def _figures(value: object) -> object:
-    """Validation figures on one line."""
-    return ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
-
-
 # --- verify
-def verify_priors(names: tuple[str, ...]) -> bool:
-    """Check priors and print a table; whether all are sound. Raises FileNotFoundError for an unknown one."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+@dataclass(frozen=True)
+class Verified:
+    """A prior that was checked: where it is, the first digits of its hash, what is wrong with it ("" for nothing)."""
 
+    name: str
+    where: str
+    sha256: str
+    fault: str
+
+
+def verify(names: Sequence[str] = (), progress: Progress | None = None) -> list[Verified]:
+    """Check priors, all by default: hash, cards, weights, and whether they denoise. Raises FileNotFoundError for an
+    unknown one."""
     known = [*bundled(), *sorted({**cache.cached(), **cache.damaged()})]
     for name in names:
         if name not in known:
             cache.find(name)
-    table, sound = Table("prior", "where", "sha256", "result"), True
-    for name in names or known:
-        where, digest, fault = _checked(name)
-        table.add_row(Text(name), where, digest, Text(fault or "OK"))
-        sound = sound and not fault
-    Console().print(table)
-    return sound
+    found, names = [], names or known
+    with closing(told(progress)) as telling:
+        telling.stage("checking priors", len(names))
+        for name in names:
+            found.append(_verified(name))
+            telling.update(len(found), name)
+    return found
 
 
-def _checked(name: str) -> tuple[str, str, str]:
-    """(where a prior is, the first digits of its hash, what is wrong with it or "")."""
-    import torch
-
-    from ..pretrained.load import intensity_of, load_file
-
+def _verified(name: str) -> Verified:
     where, digest = "cache", ""
     try:
         found = cache.find(name)
@@ -114,108 +94,157 @@ def _checked(name: str) -> tuple[str, str, str]:
         found.check()
         digest = cache.sha256_of(found.path)[:SHORT]
         inside = cache.header_card(found.path)
-        card = found.card or inside
-        unlike = [entry for entry in NUMBERS if getattr(card, entry) != getattr(inside, entry)]
-        unlike += ["intensity"] if intensity_of(card) != intensity_of(inside) else []
-        if unlike:
-            return where, digest, f"card and header of the weights do not agree on {', '.join(unlike)}"
-        prior, _ = load_file(found.path, card)
-        prior.for_inference()
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(1, card.channels, SIDE, SIDE, generator=generator)
-        if not all(prior.denoise(sigma * noise, sigma).isfinite().all() for sigma in LEVELS):
-            return where, digest, "denoises to infinite or undefined numbers"
+        return Verified(name, where, digest, _fault(found.path, found.card or inside, inside))
     except (ValueError, OSError, RuntimeError) as error:
-        return where, digest, " ".join(str(error).split())
-    return where, digest, ""
+        return Verified(name, where, digest, " ".join(str(error).split()))
+
+
+def _fault(path: Path, card: Card, inside: Card) -> str:
+    """What is wrong with weights under a card, and under the one `inside` of their file; "" for nothing."""
+    import torch
+
+    from ..pretrained.load import intensity_of, load_file
+
+    unlike = [entry for entry in NUMBERS if getattr(card, entry) != getattr(inside, entry)]
+    unlike += ["intensity"] if intensity_of(card) != intensity_of(inside) else []
+    if unlike:
+        return f"card and header of the weights do not agree on {', '.join(unlike)}"
+    prior, _ = load_file(path, card)
+    prior.for_inference()
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, card.channels, SIDE, SIDE, generator=generator)
+    if not all(prior.denoise(sigma * noise, sigma).isfinite().all() for sigma in LEVELS):
+        return "denoises to infinite or undefined numbers"
+    return ""
 
 
 # --- fetch
-def fetch_prior(source: str, sha256: str | None, name: str | None, overwrite: bool) -> None:
-    """Into the cache, with a progress bar where someone is looking."""
-    from ..pretrained.fetch import fetch
+@dataclass(frozen=True)
+class Kept:
+    """A prior that was put somewhere: its card, with the hash of its weights, and their file."""
 
-    with _bar() as bar:
-        card = fetch(source, sha256, name, overwrite, bar)
-    checked = "as asked for" if sha256 else "not held against anything: no --sha256"
-    click.echo(f"{card.name}: in the cache, {cache.shelf() / card.file}\nsha256 {card.sha256} ({checked})")
+    card: Card
+    path: Path
 
 
-@contextmanager
-def _bar() -> Iterator[Bar]:
-    """A download's progress on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+def fetch(
+    source: str | Path,
+    sha256: str | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Kept:
+    """Put a prior into the cache; see `pretrained.fetch.fetch`, whose arguments and errors these are."""
+    from ..pretrained.fetch import fetch as into_the_cache
 
-    console = Console(stderr=True)
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with closing(told(progress)) as telling:
+        card = into_the_cache(source, sha256, name, overwrite, _Downloading(telling))
+    return Kept(card, cache.shelf() / card.file)
 
-        class Shown:
-            """As pooch drives a bar."""
 
-            def __init__(self) -> None:
-                self.total, self.task = 0, progress.add_task("", total=None)
+class _Downloading:
+    """A download's progress as pooch drives it, in kB."""
 
-            def update(self, n: int) -> None:
-                progress.update(self.task, total=self.total or None, advance=n)
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.total, self.done = progress, 0, 0
 
-            def reset(self) -> None:
-                progress.update(self.task, completed=0)
+    def update(self, n: int) -> None:
+        if not self.done:
+            self.progress.stage("downloading, kB", self.total // 1000 or None)
+        self.done += n
+        self.progress.update(self.done // 1000)
 
-            def close(self) -> None:
-                progress.stop_task(self.task)
+    def reset(self) -> None:
+        self.done = 0
 
-        yield Shown()
+    def close(self) -> None:
+        pass
 
 
 # --- import
+@dataclass(frozen=True)
+class ImportSettings:
+    """What a checkpoint does not say of itself.
+
+    Attributes:
+        kind: the code that it is of: "score-sde", "edm", "adm", "diffusers", "ncsnv2".
+        name: of the prior.
+        intensity: how its images were scaled: "attenuation:hu_per_unit=1000,hu_at_zero=0".
+        options: what shapes cannot tell: "sde=sub-vp,centered=false".
+        facts: entries of its card: modality, window, sigma_data, pixel_mm, matrix, description, licence, data.
+    """
+
+    kind: str
+    name: str
+    intensity: str
+    options: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Imported(Kept):
+    """A prior made of a checkpoint; `parameters`: how many numbers its weights are."""
+
+    parameters: int
+
+
 def import_prior(
-    checkpoint: Path,
-    kind: str,
-    name: str,
-    intensity: str,
-    options: str,
-    facts: dict[str, Any],
-    output: Path | None,
-    overwrite: bool,
-) -> None:
-    """A published checkpoint -> a prior in the cache, or in the file `output`. `facts` are keywords of
-    `import_checkpoint`."""
+    checkpoint: Path | str,
+    settings: ImportSettings,
+    output: Path | str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Make a prior of a published checkpoint.
+
+    Args:
+        checkpoint: of another project; .safetensors or a PyTorch state dict. Nothing is unpickled.
+        settings: what it does not say of itself.
+        output: a .safetensors file; None: the cache.
+        overwrite: replace a prior of this name, or the file.
+        progress: hears of the stages.
+
+    Raises:
+        FileNotFoundError, FileExistsError, ValueError: no such checkpoint, one that is damaged or of other code, a
+            name or a file that is taken, facts that cannot be.
+    """
+    from ..pretrained.convert import import_checkpoint
+    from ..pretrained.fetch import check_name
+
+    checkpoint, output = Path(checkpoint), None if output is None else Path(output)
+    if output is None:
+        check_name(settings.name)
+    else:
+        check_file(output, overwrite, checkpoint)
+    scaling = intensity_table(settings.intensity)
+    more = settings.facts | options_of(settings.kind, settings.options)
+    with closing(told(progress)) as telling:
+        telling.stage(f"reading {checkpoint.name}")
+        card, weights = import_checkpoint(checkpoint, settings.kind, settings.name, scaling, **more)
+        Card.from_dict(card.to_dict())  # raises for facts that cannot be
+        size = sum(tensor.numel() for tensor in weights.values())
+        telling.stage(f"writing and checking {size / 1e6:.0f} million weights")
+        kept = _kept(card, weights, output, overwrite)
+    return Imported(kept.card, kept.path, size)
+
+
+def _kept(card: Card, weights: dict[str, Any], output: Path | None, overwrite: bool) -> Kept:
+    """Weights written, read again and, where there is no output, put into the cache."""
     import torch
-    from rich.console import Console
 
     from ..formats.write import atomic
-    from ..pretrained.convert import import_checkpoint
-    from ..pretrained.fetch import check_name, install, staging
+    from ..pretrained.fetch import install, staging
     from ..pretrained.load import load_file, save
 
     if output is None:
-        check_name(name)
-    else:
-        check_file(output, overwrite, checkpoint)
-    scaling, more = intensity_table(intensity), options_of(kind, options)
-    console = Console(stderr=True)
-    with console.status(f"reading {checkpoint.name}"):
-        card, weights = import_checkpoint(checkpoint, kind, name, scaling, **facts, **more)
-    Card.from_dict(card.to_dict())  # raises for facts that cannot be
-    size = sum(tensor.numel() for tensor in weights.values()) / 1e6
-    with console.status(f"writing and checking {size:.0f} million weights"):
-        if output is None:
-            with staging() as folder:
-                save(folder / "prior.safetensors", weights, card, torch.float32)
-                card = install(folder / "prior.safetensors", overwrite=overwrite)
-            path = cache.shelf() / card.file
-        else:
-            with atomic(output) as path:
-                save(path, weights, card, torch.float32)
-                _, card = load_file(path)
-            path = output
-    click.echo(
-        f"{name}: {kind} network, {size:.1f} million weights, {card.channels} channel(s) -> {path}\n"
-        f"sha256 {card.sha256}\n"
-        "no checkpoint says how its images were scaled: look at a sample before you trust it"
-    )
+        with staging() as folder:
+            save(folder / "prior.safetensors", weights, card, torch.float32)
+            card = install(folder / "prior.safetensors", overwrite=overwrite)
+        return Kept(card, cache.shelf() / card.file)
+    with atomic(output) as path:
+        save(path, weights, card, torch.float32)
+        _, card = load_file(path)
+    return Kept(card, output)
 
 
 def intensity_table(text: str) -> dict[str, Any]:
@@ -225,7 +254,7 @@ def intensity_table(text: str) -> dict[str, Any]:
 
     kind, _, fields = text.partition(":")
     if kind not in INTENSITIES:
-        raise ValueError(
+        raise UsageError(
             f"--intensity: got {text!r}, expected attenuation:hu_per_unit=1000,hu_at_zero=0, "
             "robust-maximum:quantile=0.99,factor=1 or grey-levels:per_unit=255,at_zero=0"
         )

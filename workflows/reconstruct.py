@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..formats.scan import Scan, Volume
+from ..priors.precision import dtype_name
 from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.display import Display, Row
@@ -181,7 +182,7 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
 
 def _dtype(network: Any) -> str:
     """What the network computes in."""
-    return str(getattr(network, "dtype", "float32")).removeprefix("torch.")
+    return dtype_name(getattr(network, "dtype", "float32"))
 
 
 def _rows(

@@ -1,6 +1,7 @@
-"""The run behind `scanprior sample`: a prior -> images, batch by batch, into an output folder.
+"""A prior -> images, batch by batch: in memory, or into an output folder.
 
-What is held in memory is one batch and the pictures of the sheet; `samples.h5` is written as the images come.
+Of what goes into a folder one batch is held in memory, and the pictures of the sheet; `samples.h5` is written as the
+images come.
 """
 
 from __future__ import annotations
@@ -8,22 +9,26 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
 import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from .. import __version__
+from ..errors import UsageError, unknown
+from ..formats.image_set import ImageSet, read_images
+from ..modality import Modality
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, intensity_of, load
 from ..priors import classifier as classifiers
+from ..priors.precision import dtype_name
 from ..priors.sampling.guidance import Guided
 from ..priors.sampling.loop import sample_images, uniform_times
 from ..priors.sampling.ode import flow_images
@@ -33,47 +38,113 @@ from ..priors.score import NetworkPrior, Prior, from_channels
 from ..priors.sde import VE
 from ..report.figures import FOOTER, sample_grid
 from ..report.page import write_sidecar
-from ..report.progress import counting
 from .device import device_of
-from .output import whole_folder
+from .output import check_output, whole_folder
+from .progress import Progress, told
 
 FILES = {"samples.png", "samples.h5", "samples.json"}
 ON_THE_SHEET, THUMBNAIL = 64, 400  # images, pixels
+LEAST = {"images": 1, "size": 1, "steps": 1, "batch": 1, "seed": 0, "tile": 32}
+STEPS = {"flow": 41, "ancestral": 41, "pc": 500}  # network evaluations an image, where none are said
 Shape = tuple[int, int]
 NOTE = "Synthetic images, drawn from a prior; they show no patient. " + FOOTER
 
 
 @dataclass(frozen=True)
-class Request:
-    """The options of the command."""
+class SampleSettings:
+    """How images are drawn.
 
-    output: Path
-    prior: str | None
-    images: int
-    size: int | None  # the prior's own, at most 256, where it is not said
-    steps: int
-    seed: int
-    class_name: str | None
-    classifier: Path | None
-    strength: float
-    batch: int
-    tile: int | None
-    sampler: str
-    device: str
-    overwrite: bool
+    Attributes:
+        images: how many.
+        size: rows and columns; None: the prior's own, at most 256.
+        steps: network evaluations an image; None: 41, of the sampler "pc" 500.
+        sampler: "flow" (the probability flow by Heun's method), "ancestral" or "pc" (predictor and corrector, Song et
+            al. 2021).
+        seed: of the first image; the others have the next ones.
+        class_name, classifier: draw images of this class, which the classifier in this file knows.
+        strength: of its guidance.
+        batch: images at once.
+        tile: side of the tiles in which large images are denoised; None: whole.
+        device: cpu, cuda or auto.
+
+    Raises:
+        UsageError: settings that cannot be.
+    """
+
+    images: int = 16
+    size: int | None = None
+    steps: int | None = None
+    sampler: str = "flow"
+    seed: int = 0
+    class_name: str | None = None
+    classifier: Path | None = None
+    strength: float = 1.0
+    batch: int = 4
+    tile: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"--{name}: got {value}, expected at least {least}")
+        if self.sampler not in SAMPLERS:
+            raise unknown("--sampler", self.sampler, SAMPLERS)
+        if (self.class_name is None) != (self.classifier is None):
+            raise UsageError(
+                "--class and --classifier belong together: a class by name, and the file that knows it"
+            )
+
+    def fitting(self, card: Card) -> SampleSettings:
+        """With the size of a prior's images and the steps of the sampler, where none are said."""
+        steps = STEPS[self.sampler] if self.steps is None else self.steps
+        return dataclasses.replace(self, size=self.size or own_size(card), steps=steps)
+
+    @property
+    def seeds(self) -> range:
+        """Of the images."""
+        return range(self.seed, self.seed + self.images)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples:
+    """Drawn images.
+
+    Attributes:
+        images: (N, H, W), or (N, 3, H, W) uint8 of pictures in colour. Of an output folder its image set, which reads
+            them when asked.
+        units: "HU", "RGB, 0 to 255", or those of the network, for MR.
+        seeds: of each; an image is a function of its seed.
+        card: of the prior.
+        nfe: network evaluations that an image took.
+        seconds: of all.
+        folder: where they are; None for images in memory.
+    """
+
+    images: np.ndarray | ImageSet
+    units: str
+    seeds: range
+    card: Card
+    nfe: int
+    seconds: float
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        sizes = " x ".join(map(str, self.images.shape))
+        return f"Samples({sizes} in {self.units}, of {self.card.name!r}, {self.nfe} evaluations each)"
 
 
 class Announced:
     """A prior that counts its network evaluations and tells of each."""
 
-    def __init__(self, prior: Prior, tell: Callable[[], None]) -> None:
+    def __init__(self, prior: Prior, tell: Callable[[int], None]) -> None:
         self.prior, self.tell, self.evaluations = prior, tell, 0
         self.channels, self.intensity = prior.channels, prior.intensity
 
     def denoise(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         mean = self.prior.denoise(x, sigma)
         self.evaluations += 1
-        self.tell()
+        self.tell(self.evaluations)
         return mean
 
 
@@ -89,52 +160,79 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {  # of about `steps` network evalu
 }
 
 
-def draw(request: Request) -> None:
-    """Draw, with a progress bar, and write the folder.
+def sample(
+    prior: str | Path | None = None,
+    output: Path | str | None = None,
+    settings: SampleSettings | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Samples:
+    """Draw images from a prior, without any measurement.
+
+    Args:
+        prior: bundled, in the cache, a run folder or a file; None: the bundled CT prior.
+        output: folder for samples.png, samples.h5 and samples.json; None: the images stay in memory.
+        settings: how many, by which sampler.
+        overwrite: replace an older folder.
+        progress: hears of the network evaluations.
 
     Raises:
         FileNotFoundError, ValueError: no such prior or classifier, one that does not fit the other, an unknown class.
+        FileExistsError and others: as `check_output`.
         FloatingPointError: an image that is not finite.
     """
-    device = device_of(request.device)
-    network, card = load(request.prior or default_for("CT"))
-    request = dataclasses.replace(request, size=request.size or own_size(card))
-    prior, facts = _prior_of(request, network.for_inference(device), card, device)
-    began = time.perf_counter()
-    with whole_folder(request.output, request.overwrite, FILES) as folder:
-        shown, nfe = _fill(folder / "samples.h5", request, prior, card, facts["units"], device)
-        seconds = time.perf_counter() - began
-        facts |= {
-            "nfe": nfe,
-            "seconds": round(seconds, 3),
-            "device": device,
-            "network_dtype": str(network.dtype),
-        }
-        write_sidecar(folder / "samples.json", facts)
-        sample_grid(
-            folder / "samples.png", shown, intensity_of(card).window, _title(request, card, len(shown))
-        )
-    what = "1 image" if request.images == 1 else f"{request.images} images"
-    click.echo(f"{what}, {nfe} network evaluations each, {seconds:.1f} s; wrote {request.output}")
+    settings, folder = settings or SampleSettings(), None if output is None else Path(output)
+    if folder is not None:
+        check_output(folder, overwrite, FILES)
+    device = device_of(settings.device)
+    with closing(told(progress)) as telling:
+        telling.stage("loading the prior")
+        network, card = load(prior or default_for(Modality.CT))
+        settings, began = settings.fitting(card), time.perf_counter()
+        drawing = _Drawing(_guided(settings, network.for_inference(device), card, device), card, settings)
+        if folder is None:
+            images = np.concatenate([values for _, values in drawing.images(device, telling)])
+            seconds = time.perf_counter() - began
+        else:
+            with whole_folder(folder, overwrite, FILES, progress=telling) as place:
+                sheet = drawing.into(place / "samples.h5", device, telling)
+                seconds = time.perf_counter() - began
+                computed = {"nfe": drawing.nfe, "seconds": round(seconds, 3), "device": device}
+                computed["network_dtype"] = dtype_name(network.dtype)
+                write_sidecar(place / "samples.json", _facts(drawing, prior) | computed)
+                title = _title(settings, card, len(sheet))
+                sample_grid(place / "samples.png", sheet, intensity_of(card).window, title)
+            images = read_images(folder / "samples.h5")
+    return Samples(images, drawing.units, settings.seeds, card, drawing.nfe, seconds, folder)
 
 
-def _fill(
-    path: Path, request: Request, prior: Prior, card: Card, units: str, device: str
-) -> tuple[np.ndarray, int]:
-    """Draw into the image set; the images of the sheet (N, [3,] H, W), and the network evaluations that each took."""
-    count = -(-request.images // request.batch)
-    side, seeds = request.size or own_size(card), range(request.seed, request.seed + request.images)
-    sheet: list[np.ndarray] = []
-    with h5py.File(path, "w") as file, counting() as progress:
-        task = progress.add_task("sampling", total=count * request.steps)
-        announced = Announced(prior, lambda: progress.advance(task))
-        stored = _image_set(file, request, card, units)
-        drawing = batches(announced, side, seeds, request.steps, request.sampler, request.batch, device)
-        for first, drawn in drawing:
-            values = physical(drawn, card)
-            stored[first : first + len(values)] = values
-            sheet.append(_thumbnails(values[: ON_THE_SHEET - sum(map(len, sheet))]))
-    return np.concatenate(sheet), announced.evaluations // count
+class _Drawing:
+    """The images of a request, as they come."""
+
+    def __init__(self, prior: Prior, card: Card, settings: SampleSettings) -> None:
+        self.prior, self.card, self.settings, self.nfe = prior, card, settings, 0
+        self.units = intensity_of(card).units
+        if self.units == "magnitude":
+            self.units = ("magnitude", "complex")[card.channels - 1] + ", network units"
+
+    def images(self, device: str, progress: Progress) -> Iterator[tuple[int, np.ndarray]]:
+        """Index of the first, and the images as they are stored, of each batch."""
+        s, count = self.settings, -(-self.settings.images // self.settings.batch)
+        progress.stage("sampling", count * (s.steps or 1))
+        announced = Announced(self.prior, progress.update)
+        for first, drawn in batches(announced, s, device):
+            yield first, physical(drawn, self.card)
+        self.nfe = announced.evaluations // count
+
+    def into(self, path: Path, device: str, progress: Progress) -> np.ndarray:
+        """Draw into an image set; returns the images of the sheet, (N, [3,] H, W)."""
+        sheet: list[np.ndarray] = []
+        with h5py.File(path, "w") as file:
+            stored = _image_set(file, self.settings, self.card, self.units)
+            for first, values in self.images(device, progress):
+                stored[first : first + len(values)] = values
+                sheet.append(_thumbnails(values[: ON_THE_SHEET - sum(map(len, sheet))]))
+        return np.concatenate(sheet)
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
@@ -145,53 +243,50 @@ def _thumbnails(images: np.ndarray) -> np.ndarray:
     return images[..., : n * k, : n * k].reshape(*images.shape[:-2], n, k, n, k).mean((-3, -1))
 
 
-def _prior_of(
-    request: Request, network: NetworkPrior, card: Card, device: str
-) -> tuple[Prior, dict[str, Any]]:
-    """The prior to draw from, tiled and guided as asked for, and the facts for the sidecar."""
-    units = intensity_of(card).units
-    if units == "magnitude":
-        units = ("magnitude", "complex")[card.channels - 1] + ", network units"
-    asked = {
-        k: v for k, v in dataclasses.asdict(request).items() if k not in {"output", "overwrite", "device"}
-    }
-    facts: dict[str, Any] = {
-        **asked,
+def _facts(drawing: _Drawing, prior: str | Path | None) -> dict[str, Any]:
+    """What the sidecar says of a request."""
+    settings, card = dataclasses.asdict(drawing.settings), drawing.card
+    classifier = settings.pop("classifier")
+    del settings["device"]
+    facts = settings | {
         "scanprior": __version__,
         "torch": torch.__version__,
         "prior": card.name,
         "prior_sha256": card.sha256,
-        "classifier": None,
-        "units": units,
+        "classifier": classifier and classifier.name,
+        "units": drawing.units,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "note": NOTE,
     }
-    prior: Prior = network if request.tile is None else Tiled(network, request.tile)
-    if request.class_name is None or request.classifier is None:
-        return prior, facts
-    classifier = classifiers.load(request.classifier, device)
+    return facts | ({"classifier_sha256": sha256_of(classifier)} if classifier else {})
+
+
+def _guided(settings: SampleSettings, network: NetworkPrior, card: Card, device: str) -> Prior:
+    """The prior to draw from, tiled and guided as asked for."""
+    prior: Prior = network if settings.tile is None else Tiled(network, settings.tile)
+    if settings.class_name is None or settings.classifier is None:
+        return prior
+    classifier = classifiers.load(settings.classifier, device)
     own = classifier.card
     fits = own.channels == card.channels and own.modality in ("", card.modality)
     if fits and own.intensity:
         fits = intensity_of(dataclasses.replace(card, intensity=own.intensity)) == intensity_of(card)
     if not fits:
         raise ValueError(
-            f"{request.classifier}: learned images of {own.channels} channel(s), modality {own.modality or 'any'}, "
+            f"{settings.classifier}: learned images of {own.channels} channel(s), modality {own.modality or 'any'}, "
             f"intensities {own.intensity or 'any'}; prior {card.name!r} has {card.channels}, {card.modality}, "
             f"{card.intensity}; choose another classifier or prior"
         )
-    facts |= {"classifier": request.classifier.name, "classifier_sha256": sha256_of(request.classifier)}
-    return Guided(prior, classifier, request.class_name, request.strength), facts
+    return Guided(prior, classifier, settings.class_name, settings.strength)
 
 
-def batches(
-    prior: Prior, side: int, seeds: range, steps: int, sampler: str, batch: int, device: str
-) -> Iterator[tuple[int, Tensor]]:
-    """(index of the first, images (B, C, side, side) in network units) of each batch. Raises FloatingPointError for an
-    image that is not finite."""
-    for first in range(0, len(seeds), batch):
-        some = seeds[first : first + batch]
-        x = SAMPLERS[sampler](prior, (side, side), some, steps, device=device).cpu()
+def batches(prior: Prior, settings: SampleSettings, device: str) -> Iterator[tuple[int, Tensor]]:
+    """(index of the first, images (B, C, side, side) in network units) of each batch. `settings`: that have a size and
+    steps (`fitting`). Raises FloatingPointError for an image that is not finite."""
+    shape, seeds = (settings.size, settings.size), settings.seeds
+    for first in range(0, len(seeds), settings.batch):
+        some = seeds[first : first + settings.batch]
+        x = SAMPLERS[settings.sampler](prior, shape, some, settings.steps, device=device).cpu()
         if not bool(torch.isfinite(x).all()):
             raise FloatingPointError(
                 f"an image of seeds {some[0]} to {some[-1]} is not finite; a --strength too great?"
@@ -209,9 +304,9 @@ def physical(x: Tensor, card: Card) -> np.ndarray:
     return intensity_of(card).to_physical(from_channels(x)).numpy()
 
 
-def _image_set(file: h5py.File, request: Request, card: Card, units: str) -> h5py.Dataset:
+def _image_set(file: h5py.File, settings: SampleSettings, card: Card, units: str) -> h5py.Dataset:
     """The empty image set (docs/formats.md), one chunk an image."""
-    n, side = request.images, request.size or own_size(card)
+    n, side = settings.images, settings.size or own_size(card)
     shape = (3, side, side) if units.startswith("RGB") else (side, side)
     file.attrs.update({"content": "samples", "prior": card.name, "prior_sha256": card.sha256, "note": NOTE})
     dtype = {"com": np.complex64, "RGB": np.uint8}.get(units[:3], np.float32)
@@ -228,11 +323,11 @@ def _image_set(file: h5py.File, request: Request, card: Card, units: str) -> h5p
     file["px_mm"] = np.full(n, np.mean(card.pixel_mm) if card.pixel_mm else 1.0, np.float32)
     file["px_mm"].attrs["note"] = "middle of the prior's training images" if card.pixel_mm else "not known"
     file["patient"] = np.array([b"synthetic"] * n)
-    file["seed"] = request.seed + np.arange(n)
+    file["seed"] = settings.seed + np.arange(n)
     return images
 
 
-def _title(request: Request, card: Card, shown: int) -> str:
-    which = f" of class {request.class_name}" if request.class_name else ""
-    seeds = f"seed {request.seed}" if shown == 1 else f"seeds {request.seed} to {request.seed + shown - 1}"
-    return f"{card.name}: samples of the prior{which}, {request.steps} steps, {seeds}"
+def _title(settings: SampleSettings, card: Card, shown: int) -> str:
+    which = f" of class {settings.class_name}" if settings.class_name else ""
+    seeds = f"seed {settings.seed}" if shown == 1 else f"seeds {settings.seed} to {settings.seed + shown - 1}"
+    return f"{card.name}: samples of the prior{which}, {settings.steps} steps, {seeds}"

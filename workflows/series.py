@@ -6,14 +6,16 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..formats.collect import KSPACE, LeftOut, Source
 from ..formats.grid import to_grid
-from ..formats.pack import stored
+from ..formats.pack import SPLITS, split_of, stored
 from ..formats.scan import FormatError
+from ..modality import Modality
+from ..pretrained.card import Card
 from .pool import in_order
 from .sources import Picture, pictures
 
@@ -22,26 +24,46 @@ FAINT = 0.1  # an MR slice whose brightest parts are fainter than this part of i
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What `scanprior prepare` can be told: side of the matrix [pixels], side of the pixels [mm] (None: the finest
-    with which the field of view fits, never finer than measured), parts of the patients for validation and test, the
-    seed of the split."""
+class PrepareSettings:
+    """How a pack is made.
 
-    matrix: int
+    Attributes:
+        matrix: pixels a side; None: the preset's.
+        pixel_mm: side of the pixels [mm]; None: the finest with which the field of view fits, never finer than
+            measured.
+        val, test, calib: parts of the patients for validation, tests and calibration.
+        seed: of the split.
+        modality: "CT" or "MR", of images that do not say it (NIfTI).
+
+    Raises:
+        UsageError: settings that cannot be.
+    """
+
+    matrix: int | None = None
     pixel_mm: float | None = None
     val: float = 0.1
     test: float = 0.1
+    calib: float = 0.0
     seed: int = 0
+    modality: str | None = None
 
     def __post_init__(self) -> None:
-        if self.matrix < 16:
-            raise ValueError(f"--matrix: got {self.matrix}, expected at least 16")
+        if self.matrix is not None and self.matrix < 16:
+            raise UsageError(f"--matrix: got {self.matrix}, expected at least 16")
         if self.pixel_mm is not None and not self.pixel_mm > 0:
-            raise ValueError(f"--pixel-mm: got {self.pixel_mm}, expected a positive length")
-        if min(self.val, self.test) < 0 or self.val + self.test >= 1:
-            raise ValueError(
-                f"--val {self.val} --test {self.test}: expected parts of 1 that leave some to train on"
-            )
+            raise UsageError(f"--pixel-mm: got {self.pixel_mm}, expected a positive length")
+        parts = {name: getattr(self, name) for name in SPLITS[1:]}
+        if min(parts.values()) < 0 or sum(parts.values()) >= 1:
+            said = " ".join(f"--{name} {part:g}" for name, part in parts.items())
+            raise UsageError(f"{said}: expected parts of 1 that leave some to train on")
+
+    def split_of(self, patient: str) -> str:
+        """Where a patient goes, by the key that identifies them."""
+        return split_of(patient, self.seed, self.val, self.test, self.calib)
+
+    def fitting(self, card: Card) -> PrepareSettings:
+        """With the matrix of a preset's images, where none is said."""
+        return replace(self, matrix=self.matrix or max(card.matrix or (256,)))
 
 
 @dataclass
@@ -68,11 +90,11 @@ class Prepared:
 
 
 def prepare_all(
-    found: list[Source], prior: dict[str, Any], settings: Settings, units: str, folder: Path
+    found: list[Source], card: Card, settings: PrepareSettings, units: str, folder: Path
 ) -> Generator[Prepared]:
     """The sources in their order; `folder`: for pixels that wait. A file that ends the process that reads it is left
     out, and its series read again without it."""
-    function = partial(prepare_one, prior=prior, settings=settings, units=units, folder=folder)
+    function = partial(prepare_one, card=card, settings=settings, units=units, folder=folder)
     numbered, preload = list(enumerate(found)), [__name__, "pydicom", "h5py"]
     preload += ["scanprior.operators.coils"] if any(source.format in KSPACE for source in found) else []
     for (number, source), done in zip(numbered, in_order(function, numbered, preload), strict=True):
@@ -88,23 +110,23 @@ def prepare_all(
 
 
 def prepare_one(
-    numbered: tuple[int, Source], *, prior: dict[str, Any], settings: Settings, units: str, folder: Path
+    numbered: tuple[int, Source], *, card: Card, settings: PrepareSettings, units: str, folder: Path
 ) -> Prepared:
     """Read and check the n-th source, in whatever process. `folder` has meanwhile the place in the source of the file
     that is being read."""
     number, source = numbered
-    is_ct = prior["modality"] == "CT"
+    is_ct = card.modality == Modality.CT
     out, pixels, levels = Prepared(), [], []
     for place, (path, name) in enumerate(zip(source.files, source.names, strict=True)):
         _place(folder, number).write_text(str(place))
-        for item in pictures(replace(source, files=(path,), names=(name,)), prior["modality"]):
+        for item in pictures(replace(source, files=(path,), names=(name,)), card.modality):
             if isinstance(item, LeftOut):
                 out.left.append(item)
                 continue
             reason, detail = _flaw(item.image, is_ct), ""
             try:
                 if not reason:
-                    image, side, extent = _on_grid(item, prior, settings, units)
+                    image, side, extent = _on_grid(item, card, settings, units)
                     pixels.append(image)
                     levels.append(float(np.quantile(np.abs(image), 0.998)))
                     out.images.append((item.name, side, extent))
@@ -126,16 +148,16 @@ def _place(folder: Path, number: int) -> Path:
 
 
 def _on_grid(
-    picture: Picture, prior: dict[str, Any], settings: Settings, units: str
+    picture: Picture, card: Card, settings: PrepareSettings, units: str
 ) -> tuple[np.ndarray, float, tuple[int, int]]:
     """As it is stored, its pixels' side [mm], its extent."""
     image, fill = picture.image, 0.0
-    if prior["modality"] == "CT":
-        low, high = prior["window"]
+    if card.modality == Modality.CT:
+        low, high = card.window
         image, fill = np.clip(image, low, high), low
     elif units == "complex":
         image = image.astype(np.complex64)
-    image, side, extent = to_grid(image, picture.spacing, settings.matrix, fill, settings.pixel_mm)
+    image, side, extent = to_grid(image, picture.spacing, settings.matrix or 256, fill, settings.pixel_mm)
     return stored(image, units), side, extent
 
 

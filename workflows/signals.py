@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +51,7 @@ def leave(asked: signal.Signals) -> None:
     if asked == signal.SIGINT:
         raise KeyboardInterrupt
     if asked == signal.SIGTERM:
-        sys.exit(128 + signal.SIGTERM)
+        raise SystemExit(128 + signal.SIGTERM)
 
 
 @contextmanager

@@ -18,9 +18,11 @@ from ..formats.dicom import read_volumes
 from ..formats.dicom_frames import classic
 from ..formats.grid import middle
 from ..formats.image_set import read_images
+from ..formats.images import kept_for_calibration
 from ..formats.read import describe, read
 from ..formats.reader import negative
 from ..formats.scan import FormatError, Scan, Volume
+from ..modality import Modality
 
 CALIBRATION = 24  # width of ESPIRiT's calibration square
 _THICK = 1.5  # slices this many times as far apart as pixels: the direction of acquisition
@@ -56,7 +58,7 @@ def _dicom(path: Path, name: str, source: Source, modality: str) -> Iterator[Pic
             yield LeftOut(name, reason, images=len(stack.images))
             continue
         volume = read_stack()
-        if modality == "MR" and (odd := negative(volume.data)):
+        if modality == Modality.MR and (odd := negative(volume.data)):
             yield LeftOut(name, "no magnitude (negative values)", odd, len(volume.data))
             continue
         for image in volume.data:
@@ -73,13 +75,13 @@ def _nifti(path: Path, name: str, source: Source, modality: str) -> Iterator[Pic
         yield LeftOut(name, "no pixel size", images=len(volume.data))
         return
     data, spacing = volume.data, volume.spacing
-    if modality == "MR" and (odd := negative(data)):
+    if modality == Modality.MR and (odd := negative(data)):
         yield LeftOut(name, "no magnitude (negative values)", odd, len(data))
         return
     if further:
         yield LeftOut(name, "further volumes of one place", images=further * len(data))
     across = int(np.argmax(spacing)) if max(spacing) > _THICK * min(spacing) else 0
-    if modality == "CT" and across:
+    if modality == Modality.CT and across:
         yield LeftOut(name, "not axial", images=data.shape[across])
         return
     plane = tuple(s for axis, s in enumerate(spacing) if axis != across)
@@ -89,10 +91,13 @@ def _nifti(path: Path, name: str, source: Source, modality: str) -> Iterator[Pic
 
 def _image_set(path: Path, name: str, source: Source, modality: str) -> Iterator[Picture | LeftOut]:
     images = read_images(path)
-    if images.units == "RGB":
-        yield LeftOut(
-            name, "other modality", "pictures in colour", images=int((images.groups == source.patient).sum())
-        )
+    reason = ("other modality", "pictures in colour") if images.units == "RGB" else ("", "")
+    if why := kept_for_calibration(path, images):
+        reason = ("for calibration only", why)
+    if images.boxes is not None:  # a pack says how large an image is, not that the body goes on beyond
+        reason = ("parts of images (box)", "train on the file itself")
+    if reason[0]:
+        yield LeftOut(name, *reason, images=int((images.groups == source.patient).sum()))
         return
     for index in np.flatnonzero(images.groups == source.patient).tolist():
         rows, columns = (

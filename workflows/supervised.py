@@ -1,4 +1,4 @@
-"""The run behind `scanprior train --supervised`: images -> simulated measurements -> pairs -> trainer -> run folder.
+"""A supervised network from images: images -> simulated measurements -> pairs -> trainer -> run folder.
 
 A supervised network learns from whole images, because the artefacts of few measurements run across all of one: the
 preset's crops only say how many pixels a step has. Images are turned and zoomed as crops are, measured as
@@ -9,8 +9,9 @@ exact. The run folder is a prior's without pictures; the card says what the netw
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import asdict
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,10 @@ from ..formats.scan import Volume
 from ..modality import Modality
 from ..pretrained import load as store
 from ..pretrained.card import Card
-from ..priors.crops import Augmentation, Crops
-from ..priors.parallel import World, joined
+from ..priors.crops import Crops
+from ..priors.parallel import World, is_first, joined
 from ..priors.score import from_channels
+from ..priors.settings import Augmentation
 from ..priors.supervised import SupervisedNetwork, supervised_loss
 from ..priors.train import Trainer
 from ..recon.baselines.supervised import first_reconstruction, in_network_units, measurement_of
@@ -33,11 +35,24 @@ from ..recon.problem import Problem
 from ..recon.simulate import CTSimulation, MRISimulation, simulate, simulation_of
 from ..recon.study import problem_of
 from .device import device_of
-from .images import ImageSets
-from .keeping import loop
-from .resuming import Log, alone_in, resume
-from .signals import Request
-from .train import card_of, config_of, crops_settings, refuse_other_run, run_facts, write_config
+from .images import ImageSets, Paths, to_learn_from
+from .progress import SILENT, Progress, told
+from .signals import listening
+from .train import card_of, seen
+from .train_folder import (
+    WEIGHTS,
+    Log,
+    TrainingRun,
+    TrainSettings,
+    alone_in,
+    left_in,
+    refuse_other_run,
+    resume,
+    run_facts,
+    write_config,
+)
+from .train_loop import Keeping, loop
+from .training_preset import TrainingPreset, read_preset
 
 BLOCK = 32  # images measured at once
 HELD_OUT = 8  # validation images
@@ -92,84 +107,146 @@ class Pairs:
         return problem_of(scan), torch.from_numpy(np.asarray(scan.truth))
 
 
-def run_supervised(
-    data: list[Path],
-    output: Path,
-    preset: dict[str, Any],
-    validation: list[Path],
+@dataclass(frozen=True)
+class _Run:
+    """What is trained: the network, its pairs, the held-out ones, the card so far."""
+
+    spec: str
+    preset: TrainingPreset
+    images: ImageSets
+    network: SupervisedNetwork
+    pairs: Pairs
+    held_out: torch.Tensor | None
+    card: Card
+
+
+def train_supervised(
+    data: Paths,
+    output: Path | str,
     spec: str,
-    steps: int | None,
-    device: str,
-    checkpoint_minutes: float,
-    force: bool = False,
-    request: Request | None = None,
-) -> None:
-    """Train, or go on with, the run in `output`; `force`: with other data or settings than it began with; `request`:
-    what signals ask for.
+    preset: str | Path | TrainingPreset = "ct-256",
+    validation: Paths = (),
+    settings: TrainSettings | None = None,
+    progress: Progress | None = None,
+) -> TrainingRun:
+    """Train a supervised network for one measurement, or go on with the run in a folder.
+
+    Args:
+        data, output, preset, validation, settings, progress: as of `train.train`.
+        spec: the measurement, as `--simulate` says it: ct:views=23,photons=1e5.
 
     Raises:
         NotADirectoryError: `output` is a file.
-        ValueError: as for a prior; a measurement of another modality than the preset's; a folder of another run.
+        ValueError: as for a prior; a measurement of another modality than the preset's; a folder of another run; a
+            prior to start from.
     """
+    output, settings = Path(output), settings or TrainSettings()
+    if settings.start_from is not None:
+        raise ValueError("--start-from is for priors; a --supervised network starts from nothing")
     refuse_other_run(output, spec)
-    settings, config = simulation_of(spec, "--supervised"), config_of(preset, steps)
-    card = card_of({**preset, "name": f"{preset['name']}-supervised"}, config)
-    if card.modality != settings.modality:
-        raise ValueError(f"--supervised: got {spec}, but the preset is one of {card.modality} images")
-    images = ImageSets(data, card)
+    with closing(told(progress) if is_first() else SILENT) as telling, listening() as request:
+        telling.stage("reading images")
+        run = _prepared(spec, read_preset(preset).with_steps(settings.steps), data, validation)
+        device = device_of(settings.device)
+        with joined(device) as world, alone_in(output) if world.rank == 0 else nullcontext():
+            keeping = partial(Keeping, minutes=settings.checkpoint_minutes, request=request, progress=telling)
+            _train(run, output, world, settings.force, keeping)
+        return left_in(output, run.card)
+
+
+def planned(
+    spec: str,
+    data: Paths,
+    output: Path | str,
+    preset: str | Path | TrainingPreset = "ct-256",
+    validation: Paths = (),
+    settings: TrainSettings | None = None,
+) -> dict[str, Any]:
+    """What `train_supervised` would do; as `train.planned`."""
+    output, settings = Path(output), settings or TrainSettings()
+    refuse_other_run(output, spec)
+    run = _prepared(spec, read_preset(preset).with_steps(settings.steps), data, ())
+    network = {
+        "million_weights": round(sum(p.numel() for p in run.network.parameters()) / 1e6, 2),
+        "steps": run.preset.training.steps,
+        "images_a_step": run.pairs.crops.batch,
+        "goes_on": (output / "checkpoint.safetensors").is_file(),
+    }
+    parts = seen(run.images, to_learn_from(validation, run.card))
+    return {**parts, "device": device_of(settings.device), "networks": {str(output): network}}
+
+
+def _prepared(
+    spec: str,
+    preset: TrainingPreset,
+    data: Paths,
+    validation: Paths,
+) -> _Run:
+    """The images read, the network made."""
+    settings, plain = simulation_of(spec, "--supervised"), card_of(preset)
+    if plain.modality != settings.modality:
+        raise ValueError(f"--supervised: got {spec}, but the preset is one of {plain.modality} images")
+    card = replace(plain, name=f"{plain.name}-supervised", measurement={"spec": spec})
+    images, other = to_learn_from(data, card), to_learn_from(validation, card)
+    if images is None:
+        raise ValueError("no images to learn from: got no --data, expected image sets or folders of DICOM")
     with torch.random.fork_rng(devices=[]):  # the first weights too are a function of the seed
-        torch.manual_seed(config.seed)
-        network = store.supervised_from_card(_with(card, measurement={"spec": spec}))
-    pairs = Pairs(_whole(images, preset, config.seed), settings, network, _pixel(images))
+        torch.manual_seed(preset.training.seed)
+        network = store.supervised_from_card(card)
+    pairs = Pairs(_whole(images, preset), settings, network, _pixel(images))
     held_out = None
-    if validation:
-        other = ImageSets(validation, card)
-        crops = _whole(other, preset, config.seed, augment=False)
-        held_out = Pairs(crops, settings, network, _pixel(other))(0)
-    facts = run_facts(images, preset, f"a supervised network for {spec}")
-
-    def train(world: World) -> None:
-        def mine(step: int) -> torch.Tensor:
-            return pairs(step)[world.share(pairs.crops.batch)]
-
-        checkpoint = output / "checkpoint.safetensors"
-        trainer = Trainer(network, mine, config, checkpoint, world, loss=supervised_loss, facts=facts)
-        resume(trainer, output, force)
-        measured = measurement_of(pairs.problem(pairs.crops(0), 0)[0]) if world.rank == 0 else {}
-        done = _with(
-            card,
-            measurement={"spec": spec, **measured},
-            pixel_mm=images.pixel_mm,
-            matrix=images[0].shape[-2:],
-            training={**card.training, "images": len(images), "patients": len(set(images.groups))},
-        )
-        if world.rank == 0:
-            write_config(output, {"preset": preset, "training": asdict(config), "supervised": spec})
-        export = partial(_export, trainer, done, held_out, output)
-        loop(trainer, output, checkpoint_minutes, export, request or Request())
-
-    with joined(device_of(device)) as world, alone_in(output) if world.rank == 0 else nullcontext():
-        train(world)
+    if other is not None:
+        held_out = Pairs(_whole(other, preset, augment=False), settings, network, _pixel(other))(0)
+    return _Run(spec, preset, images, network, pairs, held_out, card)
 
 
-def _whole(images: ImageSets, preset: dict[str, Any], seed: int, augment: bool = True) -> Crops:
+def _train(run: _Run, output: Path, world: World, force: bool, keeping: Callable[..., Keeping]) -> None:
+    """Holds the trainer, which must not outlive the processes' connection."""
+    pairs, images, config = run.pairs, run.images, run.preset.training
+
+    def mine(step: int) -> torch.Tensor:
+        return pairs(step)[world.share(pairs.crops.batch)]
+
+    facts = run_facts(images, run.preset, f"a supervised network for {run.spec}")
+    checkpoint = output / "checkpoint.safetensors"
+    trainer = Trainer(run.network, mine, config, checkpoint, world, loss=supervised_loss, facts=facts)
+    keep = keeping(output, lambda log: _export(trainer, done, run.held_out, output, log))
+    resume(trainer, output, force, keep.progress)
+    measured = measurement_of(pairs.problem(pairs.crops(0), 0)[0]) if world.rank == 0 else {}
+    seen = {"images": len(images), "patients": len(set(images.groups))}
+    done = replace(
+        run.card,
+        measurement={"spec": run.spec, **measured},
+        pixel_mm=images.pixel_mm,
+        matrix=images.matrix,
+        training={**run.card.training, **seen},
+    )
+    if world.rank == 0:
+        kept = {"preset": run.preset.tables, "training": asdict(config), "supervised": run.spec}
+        write_config(output, kept)
+    loop(trainer, keep)
+
+
+def _whole(images: ImageSets, preset: TrainingPreset, augment: bool = True) -> Crops:
     """Whole images, as many a step as have the pixels of the preset's crops; or some of them as they are."""
-    options = crops_settings(preset)
-    side, crop = max(images[0].shape[-2:]), options["size"]
-    crop = crop if isinstance(crop, int) else crop[0]
-    options |= {"size": side, "batch": max(1, round(options["batch"] * (crop / side) ** 2))}
+    side, crop = max(images.matrix), preset.crops.sizes[0]
+    batch, augmentation = max(1, round(preset.crops.batch * (crop / side) ** 2)), preset.crops.augmentation
     if not augment:
-        options |= {"batch": HELD_OUT, "augmentation": Augmentation(degrees=0, zoom=(1, 1))}
-    return Crops(images, images.groups, channels=images.card.channels, seed=seed, **options)
+        batch, augmentation = HELD_OUT, Augmentation(degrees=0, zoom=(1, 1))
+    return Crops(
+        images,
+        images.groups,
+        channels=images.card.channels,
+        size=side,
+        batch=batch,
+        seed=preset.training.seed,
+        augmentation=augmentation,
+    )
 
 
 def _pixel(images: ImageSets) -> float:
     """The median pixel size [mm]."""
     return float(np.median(np.concatenate([np.atleast_1d(part.pixel_mm) for part in images.sets])))
-
-
-def _with(card: Card, **entries: Any) -> Card:
-    return Card.from_dict({**card.to_dict(), **entries})
 
 
 @torch.no_grad()
@@ -187,4 +264,4 @@ def _export(trainer: Trainer, card: Card, held_out: torch.Tensor | None, output:
         figures = {"first_psnr": round(psnr[0], 2), "psnr": round(psnr[1], 2)}
         log.write({"step": trainer.step, "supervised": figures})
     training = {**card.training, "finished_steps": trainer.step, "date": datetime.now(UTC).date().isoformat()}
-    store.save(output / "prior.safetensors", trainer.ema, _with(card, training=training, validation=figures))
+    store.save(output / WEIGHTS, trainer.ema, replace(card, training=training, validation=figures))

@@ -17,6 +17,7 @@ from scanprior.cli.verb import verb
 from scanprior.formats.dicom import example_ct
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import read_reconstruction, read_scan, write_scan
+from scanprior.recon import presets
 from scanprior.report.words import to_json
 
 FBP = ("--method", "fbp", "--no-baselines")
@@ -191,3 +192,19 @@ def test_a_verb_keeps_its_own_options() -> None:
 
     names = list(inspect.signature(one).parameters)
     assert names[:2] == ["path", "number"] and "console" not in names and {"as_json", "config"} <= set(names)
+
+
+# --- presets
+def test_presets_are_listed_and_own_ones_removed(scanprior) -> None:
+    shipped = json.loads(scanprior("presets", "list", "--json").out)
+    assert all(row["from"] == "scanprior" for row in shipped)
+    like = presets.Likeness("ct", 32.0, 4.0, 1.0, 0.01)
+    own = presets.Preset("dds", "", like, {}, {"eta": 0.25}, {"suite": "own", "task": "few", "patients": 4})
+    presets.keep(presets.user_presets_path(), own)
+    listed = scanprior("presets", "list")
+    assert "own: few" in listed.out and "eta=0.25" in listed.out
+    removed = scanprior("presets", "remove", "1")
+    assert removed.code == 0 and "removed dds for own: few" in removed.out
+    assert json.loads(scanprior("presets", "list", "--json").out) == shipped
+    refused = scanprior("presets", "remove", "1")
+    assert refused.code == 2 and len(refused.err.strip().splitlines()) == 1

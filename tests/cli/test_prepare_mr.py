@@ -19,27 +19,15 @@ from scanprior.pretrained.card import Card
 from scanprior.workflows import prepare as preparation
 from scanprior.workflows import train as training
 from scanprior.workflows.images import ImageSets
+from toy_training import CT, changed, mr
 
 SIDE = 48
-PRESET = """
-[prior]
-modality = "MR"
-channels = {channels}
-matrix = [48, 48]
-sigma_data = 0.3
-intensity = {{ kind = "robust-maximum", quantile = 0.998, factor = 1.25 }}
-window = [0.0, 4.0]
-[network]
-name = "unet"
-base = 8
-multipliers = [1, 2]
-blocks = 1
-[crops]
-size = 16
-batch = 2
-[training]
-steps = 2
-"""
+PRESETS = {
+    channels: mr(channels, changed(CT, sigma_data=0.3, gain=0.0, steps=2)).replace(
+        "[network]", "matrix = [48, 48]\n[network]"
+    )
+    for channels in (1, 2)
+}
 HEADER = """<?xml version="1.0"?>
 <ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
  <subjectInformation><patientName>Xylophone</patientName><patientID>{patient}</patientID></subjectInformation>
@@ -62,7 +50,7 @@ def quick(monkeypatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for channels in (1, 2):
-        (tmp_path / f"mr{channels}.toml").write_text(PRESET.format(channels=channels))
+        (tmp_path / f"mr{channels}.toml").write_text(PRESETS[channels])
     (tmp_path / "scans").mkdir()
     return tmp_path
 
@@ -219,14 +207,14 @@ def test_a_mixture_trains_and_its_padding_does_not(scanprior, folder) -> None:
     nifti(folder / "scans" / "wide.nii", np.stack([head(5)[:30], head(6)[:30]]) + 1)
     outcome, pack = run(scanprior, folder)
     assert outcome.code == 0, outcome.err
-    card = Card.from_dict({"name": "x", **_table(PRESET.format(channels=2))})
+    card = Card.from_dict({"name": "x", **_table(PRESETS[2])})
     images = ImageSets([pack / "train.h5"], card)
     assert sorted(image.shape for image in (images[k] for k in range(4))) == [(30, 48)] * 2 + [(48, 48)] * 2
     before = images[0].copy()
     assert np.array_equal(before, images[0]) and before.dtype == np.complex64
     sizes = [np.abs(images[k]) for k in range(4)]
     assert all(0.7 < np.quantile(size, 0.99) < 0.85 and size.max() < 4 for size in sizes)
-    flat = ImageSets([pack / "train.h5"], Card.from_dict({"name": "x", **_table(PRESET.format(channels=1))}))
+    flat = ImageSets([pack / "train.h5"], Card.from_dict({"name": "x", **_table(PRESETS[1])}))
     np.testing.assert_allclose(flat[0], sizes[0], atol=1e-5)
     assert len(set(images.groups)) == 2
     torch.set_num_threads(1)

@@ -16,7 +16,8 @@ from scanprior.pretrained.load import save as save_prior
 from scanprior.priors.classifier import ClassifierCard, NoiseClassifier, save
 from scanprior.priors.sampling.ode import flow_images
 from scanprior.priors.sampling.tiled import Tiled
-from scanprior.workflows.sample import _thumbnails
+from scanprior.workflows.progress import SILENT
+from scanprior.workflows.sample import SampleSettings, _thumbnails, sample
 
 QUICK = ("--size", 21, "--steps", 5)  # the stride, 4, does not divide 21
 
@@ -86,6 +87,18 @@ def test_folder_of_a_ct_prior(scanprior, tmp_path: Path, prior: Path) -> None:
         assert "show no patient" in file.attrs["note"]
     with Image.open(tmp_path / "out" / "samples.png") as picture:
         assert picture.size[0] > 300
+
+
+def test_in_memory_the_images_are_those_of_the_folder(tmp_path: Path, prior: Path) -> None:
+    settings = SampleSettings(images=3, size=21, steps=5, seed=7, batch=2, device="cpu")
+    kept = sample(prior, tmp_path / "out", settings, progress=SILENT)
+    free = sample(prior, settings=settings, progress=SILENT)
+    assert isinstance(free.images, np.ndarray) and free.images.shape == (3, 21, 21)
+    np.testing.assert_array_equal(free.images, kept.images.load())
+    assert list(free.seeds) == [7, 8, 9] and (free.units, free.nfe, free.folder) == ("HU", 5, None)
+    assert (kept.folder, kept.card.sha256) == (tmp_path / "out", load(prior)[1].sha256)
+    facts = json.loads((tmp_path / "out" / "samples.json").read_text())
+    assert facts["network_dtype"] in ("float32", "bfloat16")
 
 
 def test_an_image_is_a_function_of_its_seed(scanprior, tmp_path: Path, prior: Path) -> None:
@@ -158,7 +171,7 @@ def test_refusals(scanprior, tmp_path: Path, prior: Path, mr_prior: Path, classi
         (("--class", "grey", "--classifier", classifier), "the classifier knows bright, dark"),
         (("--class", "dark", "--classifier", tmp_path / "no.safetensors"), "no such file"),
         (("--prior", mr_prior, *guided), "choose another classifier or prior"),
-        (("--device", "tpu"), "expected cpu, cuda or auto"),
+        (("--device", "tpu"), "--device: got 'tpu'"),
         ((*guided, "--strength", "1e38"), "is not finite"),
     ]
     before = sorted(tmp_path.iterdir())

@@ -15,29 +15,12 @@ from scanprior.formats.store import read_reconstruction, write_scan
 from scanprior.pretrained.load import load, load_supervised
 from scanprior.recon.simulate import CTSimulation, simulate
 from scanprior.workflows import train as training
+from toy_training import CT, changed, mr
 
-PRESET = """
-[prior]
-modality = "CT"
-channels = 1
-sigma_data = 0.5
-intensity = { kind = "attenuation", hu_per_unit = 1000.0, mu_water = 0.0193 }
-window = [-1024.0, 3071.0]
-[network]
-name = "unet"
-base = 16
-multipliers = [1, 2]
-[crops]
-size = 32
-batch = 2
-degrees = 0.0
-zoom = [1.0, 1.0]
-[training]
-steps = 6
-learning_rate = 3e-3
-warmup = 2
-ema = 0.9
-"""
+PRESET = changed(CT, base=16, size=32, learning_rate=3e-3, steps=6, warmup=2, gain=0.0)
+PRESET = PRESET.replace("[training]", "degrees = 0.0\nzoom = [1.0, 1.0]\n[training]\nema = 0.9").replace(
+    "blocks = 1\n", ""
+)
 SPEC = "ct:views=12,photons=1e5"
 
 
@@ -132,15 +115,7 @@ def test_mri_pairs_are_complex(train, files, mr_volume) -> None:
     with h5py.File(files["data"], "r+") as file:
         file["images"][...] = mr_volume.data
         file["images"].attrs["units"] = "magnitude"
-    text = (
-        PRESET.replace('"CT"', '"MR"')
-        .replace("channels = 1", "channels = 2")
-        .replace("[-1024.0, 3071.0]", "[0.0, 4.0]")
-    )
-    text = text.replace(
-        'kind = "attenuation", hu_per_unit = 1000.0, mu_water = 0.0193', 'kind = "robust-maximum"'
-    )
-    files["preset"].write_text(text)
+    files["preset"].write_text(mr(preset=PRESET))
     done = train("--steps", 1, spec="mri:accel=2,coils=3,center=0.3")
     assert done.code == 0, done.err
     network, card = load_supervised(files["run"])

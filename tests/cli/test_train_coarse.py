@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import click
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,17 +15,10 @@ from scanprior.priors.crops import Crops
 from scanprior.priors.subspace import SubspacePrior, averaged
 from scanprior.workflows import train as training
 from scanprior.workflows.training_preset import PRESETS, read_preset
+from toy_training import COARSE
+from toy_training import CT as PRESET
 
-from .test_train import PRESET, files, losses, one_thread, run, same, undrawn  # noqa: F401 (fixtures)
-
-COARSE = """
-[coarse]
-factor = 2
-above = 1.5
-network = { name = "unet", base = 8, multipliers = [1, 2], position = true }
-crops = { size = 12, batch = 2, gain = 0.02 }
-training = { p_mean = 0.5, p_std = 1.2, steps = 7, warmup = 2 }
-"""
+from .test_train import files, losses, one_thread, run, same, undrawn  # noqa: F401 (fixtures)
 
 
 @pytest.fixture
@@ -56,20 +48,20 @@ def test_one_run_trains_both_and_ships_one_prior(both) -> None:
 def test_a_run_killed_between_the_two_goes_on(both, undrawn, tmp_path: Path, monkeypatch, capsys) -> None:  # noqa: F811
     whole, loop = run(both, tmp_path / "whole"), training.loop
 
-    def kill(trainer, output: Path, *rest) -> None:
-        if output == both["run"]:
+    def kill(trainer, keeping) -> None:
+        if keeping.output == both["run"]:
             raise KeyboardInterrupt
-        loop(trainer, output, *rest)
+        loop(trainer, keeping)
 
-    with monkeypatch.context() as now, pytest.raises(click.exceptions.Abort):
+    with monkeypatch.context() as now, pytest.raises(SystemExit):
         now.setattr(training, "loop", kill)
         run(both)
     assert not (both["run"] / "prior.safetensors").exists()
     capsys.readouterr()
     same(whole, run(both))
-    out = capsys.readouterr().out
-    assert f"{both['run'] / 'coarse'}: all 7 steps are done" in out.replace("\n", "")
-    assert "12/12 steps" in out and "nan" not in out
+    err = capsys.readouterr().err
+    assert f"{both['run'] / 'coarse'}: all 7 steps are done" in err
+    assert "training run 12/12" in err and "nan" not in err
     same(whole / "coarse", both["run"] / "coarse")
 
 
@@ -144,18 +136,23 @@ def test_a_card_with_half_a_coarse_prior_is_refused(both, undrawn) -> None:  # n
             training.store.from_card(training.replace(card, network=network))
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in PRESETS.glob("*-256*.toml")))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(p.stem, marks=[pytest.mark.slow] if "large" in p.stem else [])
+        for p in sorted(PRESETS.glob("*-256*.toml"))
+    ],
+)
 def test_the_shipped_coarse_presets_train(name: str, tmp_path: Path) -> None:
     preset, factor = read_preset(name), 1
-    while table := preset.get("coarse"):
-        preset, factor = training.coarse_preset(preset, table), factor * table["factor"]
-        config = training.TrainConfig(**preset["training"])
-        card = training.card_of(preset, config)
-        settings = {**training.crops_settings(preset), "batch": 1}
+    while coarse := preset.coarse:
+        preset, factor = coarse.preset, factor * coarse.factor
+        card = training.card_of(preset)
+        settings = {"size": preset.crops.size, "batch": 1, "augmentation": preset.crops.augmentation}
         image = averaged([torch.rand(256, 256).numpy()], factor)
         crops = Crops(image, ["p"], channels=card.channels, position=True, **settings)
         own = tmp_path / f"{factor}.safetensors"
-        trainer = training.Trainer(training.store.from_card(card), crops, config, own)
+        trainer = training.Trainer(training.store.from_card(card), crops, preset.training, own)
         loss = next(iter(trainer)).loss
         assert 0 < loss < 10
     assert factor == 4

@@ -68,6 +68,7 @@ def test_series_are_appended_under_labels_of_the_pack(tmp_path):
             "train": {"patients": 1, "images": 3},
             "val": {"patients": 1, "images": 1},
             "test": {"patients": 0, "images": 0},
+            "calib": {"patients": 0, "images": 0},
         }
         assert manifest["left_out"] == {"empty": 4, "localizer": 1} and manifest["preset"] == "mine"
         one = manifest["patients"][0]
@@ -104,7 +105,10 @@ def test_the_split_has_the_parts_asked_for_and_is_a_function_of_the_patient():
     keys = [f"patient {k}" for k in range(4000)]
     splits = [split_of(key, 0, 0.1, 0.2) for key in keys]
     shares = [splits.count(name) / len(keys) for name in SPLITS]
-    np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.02)
+    np.testing.assert_allclose(shares, [0.7, 0.1, 0.2, 0], atol=0.02)
+    calibrated = [split_of(key, 0, 0.1, 0.2, 0.3) for key in keys]  # it takes from train only
+    assert abs(calibrated.count("calib") / len(keys) - 0.3) < 0.02
+    assert {a for a, b in zip(splits, calibrated, strict=True) if a != b} == {"train"}
     assert splits == [split_of(key, 0, 0.1, 0.2) for key in keys]
     assert splits != [split_of(key, 1, 0.1, 0.2) for key in keys]
     assert {split_of(key, 0, 0.0, 0.0) for key in keys} == {"train"}

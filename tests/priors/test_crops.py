@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scanprior.priors.crops import Augmentation, Crops, smooth_phase
+from scanprior.priors.device_crops import DeviceCrops
 from scanprior.priors.intensity import RobustMaximum
 from scanprior.priors.nets.unet import whole_image
 
@@ -216,3 +217,59 @@ def test_pictures_in_colour_are_cropped_as_one() -> None:
         assert (kept[0] == picture).all((1, 2, 3)).sum() == 1
     with pytest.raises(ValueError, match="for a prior of 1 channel"):
         Crops(colour, range(3), channels=1, size=8, batch=1)(0)
+
+
+class Parts:
+    """Ramps, of which `parts` says which are parts of larger images."""
+
+    def __init__(self, shapes: list[tuple[int, int]], parts: list[bool]) -> None:
+        self.images = [
+            np.add.outer(1.0 * np.arange(h), 0.5 * np.arange(w)).astype(np.float32) + 1000 * k
+            for k, (h, w) in enumerate(shapes)
+        ]
+        self.parts = np.array(shapes) * np.array(parts)[:, None]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.images[index]
+
+
+def on_device(*arguments, **options):
+    return DeviceCrops(Crops(*arguments, **options))
+
+
+def bends(crops: torch.Tensor) -> torch.Tensor:
+    """How far each crop is from a ramp; bicubic interpolation of one is off by 0.05 of its slope at most."""
+    return torch.stack([crops.diff(n=2, dim=d).abs().amax((-2, -1)) for d in (-2, -1)]).amax(0)
+
+
+@pytest.mark.parametrize("make", [Crops, on_device])
+def test_no_crop_leaves_a_part_of_an_image(make) -> None:
+    """A ramp stays a ramp in every crop: neither its edge nor what lies beyond is seen."""
+    turns = Augmentation(degrees=30, zoom=(0.7, 1.3), flip_rows=True)
+    options = {"channels": 1, "size": 16, "batch": 200, "augmentation": turns}
+    shapes = [(40, 30), (18, 60), (16, 16)]
+    inside = make(Parts(shapes, [True] * 3), list("abc"), **options)(0)[:, 0]
+    assert bends(inside).max() < 0.5
+    slopes = inside.diff(dim=-2).mean((-2, -1)).abs()
+    assert ((slopes - 1).abs() > 1e-3).sum() > 20  # the large one's are turned and zoomed
+    leaving = make(Parts(shapes, [False] * 3), list("abc"), **options)(0)[:, 0]
+    assert (bends(leaving) > 5).sum() > 40  # of whole images what lies beyond is air
+
+
+@pytest.mark.parametrize("make", [Crops, on_device])
+def test_crops_larger_than_a_part_come_from_other_images(make) -> None:
+    images = Parts([(20, 24), (40, 40), (36, 50)], [True, True, False])
+    crops = make(images, list("abc"), channels=1, size=[32, 16], batch=40)
+    seen: dict[int, set[int]] = {16: set(), 32: set()}
+    for step in range(12):
+        x = crops(step)
+        seen[x.shape[-1]] |= {round(float(level)) for level in x.mean((1, 2, 3)) // 1000}
+    assert seen == {32: {1, 2}, 16: {0, 1, 2}}
+
+
+def test_a_crop_that_fits_into_no_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="crops of 48 pixels fit into none of the 2 images"):
+        Crops(Parts([(20, 24), (40, 40)], [True, True]), list("ab"), channels=1, size=[16, 48], batch=4)

@@ -20,8 +20,8 @@ from scanprior.priors.nets.build import build
 from scanprior.priors.parallel import ALONE, World, joined
 from scanprior.priors.score import NetworkPrior
 from scanprior.priors.train import TrainConfig, Trainer
-from scanprior.workflows.keeping import loop
 from scanprior.workflows.signals import listening
+from scanprior.workflows.train_loop import Keeping, loop
 
 STEPS, HALF, BATCH = 6, 3, 4
 SECONDS = 240  # a hang ends here; a run takes a few
@@ -97,7 +97,7 @@ def told_to_stop(folder: Path, world: World) -> object:
     run.batches = interrupted
     try:
         with listening() as request:
-            loop(run, folder, 5.0, lambda log: None, request)
+            loop(run, Keeping(folder, lambda log: None, request=request))
     except SystemExit as left:
         return left.code
     return "went on"
@@ -184,36 +184,9 @@ def test_a_failure_of_one_process_ends_the_other(ran) -> None:
     assert "this process cannot go on" in done.stderr
 
 
-PRESET = """
-[prior]
-modality = "CT"
-channels = 1
-sigma_data = 0.5
-intensity = { kind = "attenuation", hu_per_unit = 1000.0, mu_water = 0.0193 }
-window = [-1024.0, 3071.0]
-[network]
-name = "unet"
-base = 8
-multipliers = [1, 2]
-[crops]
-size = 16
-batch = 4
-[training]
-steps = 4
-[coarse]
-factor = 2
-above = 2.0
-network = { name = "unet", base = 8, multipliers = [1, 2] }
-crops = { size = 12, batch = 4 }
-training = { p_mean = 0.5, steps = 3 }
-"""
-
-
 COMMAND = """
 from pathlib import Path
-from scanprior.workflows.keeping import loop
 from scanprior.cli.main import main
-from scanprior.workflows.signals import listening
 try:
     main()
 finally:
@@ -228,13 +201,17 @@ def test_torchrun_of_the_command_line_leaves_one_run(tmp_path: Path, monkeypatch
         file["images"].attrs["units"] = "HU + 1024"
         file["patient"] = np.array(list("aabbcc"), dtype=h5py.string_dtype())
         file["px_mm"] = np.ones(6)
-    (tmp_path / "tiny.toml").write_text(PRESET)
+    from toy_training import COARSE, CT, changed  # not for the process: the script knows no tests/made
+
+    preset = changed(CT, batch=4, gain=0.0, steps=4, warmup=200, learning_rate=5e-4)
+    coarse = changed(COARSE, crops="{ size = 12, batch = 4 }", training="{ p_mean = 0.5, steps = 3 }")
+    (tmp_path / "tiny.toml").write_text(preset + coarse)
     options = ["--data", tmp_path / "set.h5", "--preset", tmp_path / "tiny.toml", "--device", "cpu"]
     (tmp_path / "command.py").write_text(COMMAND)
     done = torchrun(tmp_path / "command.py", "train", *options, "-o", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("threads left: []") == 2, done.stdout
-    assert done.stdout.count("4/4 steps") == done.stdout.count("3/3 steps") == 1  # one progress bar a network
+    assert done.stderr.count("two 4/4") == done.stderr.count("coarse 3/3") == 1  # one process speaks
     monkeypatch.setattr("scanprior.workflows.train._draw", lambda *_: None)
     try:
         main(["train", *map(str, options), "-o", str(tmp_path / "one")])

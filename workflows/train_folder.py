@@ -1,4 +1,13 @@
-"""Going on with a training run: whether it is still the same one, from which step, and what its log keeps."""
+"""The folder of a training run: what lies in it, who may write it, and how a run in it goes on: whether it is still the
+same one, from which step, and what its log keeps.
+
+    checkpoint.safetensors   everything needed to go on
+    prior.safetensors        the averaged weights in half precision, with their card: for `--prior`
+    log.jsonl                loss and validation figures, an entry a line
+    config.json              the preset and the settings, for people
+    samples.png, curves.png  samples of the prior, and the curves of the log
+    coarse/                  the same of the coarse prior, where the preset has one
+"""
 
 from __future__ import annotations
 
@@ -6,15 +15,74 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
+from ..errors import UsageError
 from ..formats.write import atomic
 from ..pretrained.cache import header_card
+from ..pretrained.card import Card
 from ..priors.train import Trainer
 from . import locks
+from .images import ImageSets
+from .progress import Progress
+from .training_preset import TrainingPreset
+
+WEIGHTS = "prior.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a run is done, beside its preset.
+
+    Attributes:
+        steps: optimiser steps in all; None: the preset's.
+        start_from: a prior whose weights are the first ones, by name, file or run folder.
+        device: cpu, cuda or auto.
+        checkpoint_minutes: between checkpoints.
+        force: go on with other data, seed or settings than the run began with.
+        crops_on_device: where the crops are made. None: on the GPU that trains, if it has room for the images.
+
+    Raises:
+        UsageError: no steps, or less than no time.
+    """
+
+    steps: int | None = None
+    start_from: str | Path | None = None
+    device: str = "auto"
+    checkpoint_minutes: float = 5.0
+    force: bool = False
+    crops_on_device: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"--steps: got {self.steps}, expected at least 1")
+        if not self.checkpoint_minutes >= 0:
+            raise UsageError(f"--checkpoint-minutes: got {self.checkpoint_minutes:g}, expected 0 or more")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a training left: its folder, the steps it has done, the figures of its last export (PSNR [dB], by noise
+    level of a prior; empty without validation images), and the card of what it ships."""
+
+    folder: Path
+    step: int
+    figures: dict[str, Any]
+    card: Card
+
+    @property
+    def weights(self) -> Path:
+        """The file to reconstruct with."""
+        return self.folder / WEIGHTS
+
+
+def left_in(folder: Path, card: Card) -> TrainingRun:
+    """What lies in a run folder; of `card` where another process has yet to write it."""
+    with suppress(OSError, ValueError, LookupError):
+        card = header_card(folder / WEIGHTS)
+    return TrainingRun(folder, exported(folder), card.validation, card)
 
 
 @contextmanager
@@ -40,8 +108,34 @@ def alone_in(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def resume(trainer: Trainer, output: Path, force: bool) -> None:
-    """Load the run's checkpoint where there is one.
+def refuse_other_run(output: Path, supervised: str | None) -> None:
+    """Raise ValueError where the folder holds a run of a prior or a supervised network, and this is the other;
+    NotADirectoryError where it is none."""
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"{output} is a file, expected a folder for the run; choose another name")
+    before = kind_before(output)
+    if before is not None and before != (supervised or ""):
+        kinds = [f"a supervised network for {s}" if s else "a prior" for s in (before, supervised)]
+        raise ValueError(
+            f"{output} holds the run of {kinds[0]}, this is one of {kinds[1]}; give another folder"
+        )
+
+
+def write_config(output: Path, settings: dict[str, Any]) -> None:
+    """The run folder, with its config.json: for people to read."""
+    output.mkdir(parents=True, exist_ok=True)
+    with atomic(output / "config.json") as temporary:
+        temporary.write_text(json.dumps(settings, indent=1))
+
+
+def run_facts(images: ImageSets, preset: TrainingPreset, kind: str, factor: int = 1) -> dict[str, Any]:
+    """What a run learns, and from what: kept in its checkpoint, and held against the call that goes on with it."""
+    tables = {key: preset.tables[key] for key in ("prior", "network", "crops")}
+    return {"run": kind, "data": images.facts(), **tables, "factor": factor}
+
+
+def resume(trainer: Trainer, output: Path, force: bool, progress: Progress) -> None:
+    """Load the run's checkpoint where there is one; `progress` hears of what is forced.
 
     Raises:
         ValueError: a checkpoint that is damaged or of another network; without `force` one of other data, seed or
@@ -64,8 +158,8 @@ def resume(trainer: Trainer, output: Path, force: bool) -> None:
             f"{output}: the run began with other data or settings ({'; '.join(unlike)}); take those, give another "
             "folder, or go on with these by --force"
         )
-    if unlike and trainer.world.rank == 0:
-        click.echo(f"{output}: goes on with other data or settings ({'; '.join(unlike)})")
+    if unlike:
+        progress.warn(f"{output}: goes on with other data or settings ({'; '.join(unlike)})")
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
@@ -97,7 +191,7 @@ def kind_before(output: Path) -> str | None:
 def exported(output: Path) -> int:
     """The step of the prior that the run folder has to ship; -1 for none."""
     try:
-        return int(header_card(output / "prior.safetensors").training["finished_steps"])
+        return int(header_card(output / WEIGHTS).training["finished_steps"])
     except (OSError, ValueError, LookupError, TypeError):
         return -1
 

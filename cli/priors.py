@@ -195,10 +195,7 @@ def import_(
     modality: Annotated[Literal["CT", "MR", "RGB"], typer.Option(help="Of its images.")],
     intensity: Annotated[
         str,
-        typer.Option(
-            help="How its images were scaled: attenuation:hu_per_unit=1000,hu_at_zero=0 (CT), "
-            "robust-maximum:quantile=0.99,factor=1 (MR), grey-levels:per_unit=255,at_zero=0 (RGB)."
-        ),
+        typer.Option(help="How its images were scaled; see above.", metavar="TEXT"),
     ],
     window: Annotated[tuple[float, float], typer.Option(help="Least and greatest value; CT: HU.")],
     options: Annotated[
@@ -208,7 +205,7 @@ def import_(
         float, typer.Option(help="Standard deviation of its images, in network units.")
     ] = 0.5,
     pixel_mm: Annotated[
-        tuple[float, float] | None, typer.Option(help="Smallest and largest pixel of its images [mm].")
+        tuple[float, float] | None, typer.Option(help="Smallest and largest pixel of its images, in mm.")
     ] = None,
     matrix: Annotated[tuple[int, int] | None, typer.Option(help="Rows and columns of its images.")] = None,
     description: Annotated[str, typer.Option(help="What it is, in a sentence.", show_default=False)] = "",
@@ -234,6 +231,12 @@ def import_(
       edm             preconditioning
       adm, diffusers  num_heads, num_head_channels, use_new_attention_order, schedule, towards, labels
       ncsnv2          centered, sigma_max, sigma_min
+
+    \b
+    --intensity, of CT, MR and pictures in colour:
+      attenuation:hu_per_unit=1000,hu_at_zero=0
+      robust-maximum:quantile=0.99,factor=1
+      grey-levels:per_unit=255,at_zero=0
 
     \b
     Examples:

@@ -90,7 +90,7 @@ def test_only_the_box_of_an_image_is_learned_from(files, undrawn) -> None:
     )  # bone at 0.7, and interpolation's overshoot
     with h5py.File(files["other"], "r+") as file:
         file["box"][0] = [10, 1, 18, 20]
-    with pytest.raises(ValueError, match="val.h5: got a column box"):
+    with pytest.raises(ValueError, match=r"val\.h5: got a column box"):
         ImageSets([files["other"]], card)
 
 

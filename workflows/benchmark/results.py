@@ -16,6 +16,7 @@ import torch
 
 from ... import __version__
 from ...pretrained.load import default_for, load_any
+from ...priors.precision import dtype_name
 from ...recon.metrics import WINDOW_HU
 from ...report.benchmark import write_benchmark_page
 from ...report.figures import overview, pareto, save
@@ -145,7 +146,7 @@ def run_suite(
         "device": device,
         "threads": torch.get_num_threads(),
         "priors": {
-            key: {"name": card.name, "sha256": card.sha256, "network_dtype": str(network.dtype)}
+            key: {"name": card.name, "sha256": card.sha256, "network_dtype": dtype_name(network.dtype)}
             for key, (network, card) in priors.items()
         },
         "presets": settled,

@@ -100,7 +100,7 @@ def test_what_is_no_prior_or_method_is_said(mylab: Path) -> None:
             load_prior(name)
     with pytest.raises(ValueError, match="denoise gave shape"):
         load_prior("mylab:Odd").denoise(torch.ones(1, 1, 4, 4), 1.0)
-    with pytest.raises(ValueError, match="got dtype torch.bfloat16"):
+    with pytest.raises(ValueError, match=r"got dtype torch\.bfloat16"):
         load_prior("mylab:MyPrior", dtype=torch.bfloat16)
     with pytest.raises(ValueError, match="expected a class derived from"):
         method_of("mylab:MyPrior", "")

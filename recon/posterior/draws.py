@@ -29,7 +29,7 @@ from .covariance import SteinDiagonal
 from .method import PosteriorMethod
 from .posed import Posed
 
-WIDTH = {False: 1.0, True: 1.6}  # of real, of complex images; docs/lab/2026-11-27-draws.md
+WIDTH = {False: 0.9, True: 1.8}  # of real, of complex images; docs/lab/2026-11-27-draws.md
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Draws(PosteriorMethod):
     Attributes:
         steps: network evaluations.
         gamma: variance that the mean's data step gives to the denoised image, in units of C.
-        width: variance that is drawn, in units of C; auto: 1 for CT, 1.6 for MRI.
+        width: variance that is drawn, in units of C; auto: 0.9 for CT, 1.8 for MRI.
         cg: conjugate gradient steps of each of the two; auto: 3 where they are preconditioned (CT), else 6 (MRI).
         sigma_start: the first level, of noise added to a least-squares reconstruction, in network units.
         sigma_min: the last level.

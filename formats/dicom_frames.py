@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def _enhanced(path: Path, header: Any) -> Iterator[DicomSlice]:
         found = _Groups((*groups, header))
         position = numbers(found, "ImagePositionPatient", 3)
         kind = [str(word).upper() for word in found.frame_type() or image_type(header)]
-        yield _slice(path, i, header, found, position, i, [], kind, groups)
+        yield replace(_slice(path, i, header, found, position, i, [], kind), groups=groups)
 
 
 class _Groups:
@@ -166,7 +167,6 @@ def _slice(
     order: float | None,
     remarks: list[str],
     kind: list[str] | None = None,
-    groups: tuple[Any, ...] = (),
 ) -> DicomSlice:
     size = pixel_size(found)
     orientation = np.asarray(numbers(found, "ImageOrientationPatient", 6) or np.zeros(6))
@@ -191,5 +191,4 @@ def _slice(
         kind=kind,
         marks=marks,
         order=order,
-        groups=groups,
     )

@@ -51,7 +51,6 @@ def findings(header: Any, kind: list[str] | None = None) -> Iterator[Finding]:
     """
     kind = image_type(header) if kind is None else kind
     modality, words = str(value(header, "Modality") or ""), _sop_class(header)
-    later = set(kind[2:])
     if "DirectoryRecordSequence" in header:
         yield Finding(
             "no image (other DICOM object)",
@@ -80,6 +79,12 @@ def findings(header: Any, kind: list[str] | None = None) -> Iterator[Finding]:
             "raw projections stored as a CT image (DICOM-CT-PD), expected reconstructed slices; convert the series "
             "to a sinogram in HDF5 (docs/formats.md)",
         )
+    yield from _contents(header, kind, modality)
+
+
+def _contents(header: Any, kind: list[str], modality: str) -> Iterator[Finding]:
+    """What is odd about what an image shows, by its own words."""
+    later = set(kind[2:])
     if component := _component(header, kind, modality):
         yield Finding(
             f"no magnitude ({component})",

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from ..modality import Modality
 from .dicom_pixels import pydicom_quietly
 from .scan import FormatError, Volume
 from .write import atomic
@@ -64,37 +63,57 @@ class DicomSeries:
 
 def write_dicom(
     data: np.ndarray,
-    source: Volume | None,
+    source: Volume,
     out_dir: str | Path,
     description: str,
     derivation: dict[str, Any],
     uid_seed: str | None = None,
-    *,
-    modality: Modality = Modality.CT,
-    spacing: tuple[float | None, float, float] = (1.0, 1.0, 1.0),
-    thickness: float | None = None,
-    pixel_assumed: bool = False,
 ) -> DicomSeries:
     """Write slices as a new series in a new (or empty) folder.
 
     Args:
         data: (Z, H, W), HU for CT, magnitude for MR. Another matrix than the source's means other pixels over
             the same field of view: PixelSpacing and ImagePositionPatient are scaled.
-        source: the images the data stem from, with `Volume.dicom`; None for raw data, which makes a new
-            anonymous study.
+        source: the images the data stem from. Without `Volume.dicom` (raw data, NIfTI) a new anonymous study, of its
+            modality and spacing; nothing that is assumed of it is written, and `slice_thickness_mm` of its header is.
         description: SeriesDescription; "NOT FOR DIAGNOSTIC USE" is appended.
         derivation: what DerivationDescription says, as key=value pairs (at most 1024 characters).
         uid_seed: makes all UIDs a function of it (and the source), so that a repeated run writes the same
             ones; random by default.
-        modality, spacing, thickness, pixel_assumed: without a source only: what the data are, (dz, dy, dx) [mm];
-            slices are dz (None: nobody knows) apart and, where that is another number, `thickness` mm thick; whether
-            these lengths are a guess.
 
     Raises:
-        FormatError: wrong shape, NaN or Inf, a source without DICOM headers or with another number of slices,
-            a folder that is not empty.
+        FormatError: wrong shape, NaN or Inf, a source with another number of DICOM headers, a folder that is not empty.
     """
     out_dir = Path(out_dir)
+    _check(data, source, out_dir)
+    if source.pixel_assumed:
+        derivation = {"pixel size": "not known", **derivation}
+    with pydicom_quietly() as pydicom:
+        uids = _Uids(pydicom, uid_seed, source)
+        series, now = uids("series"), datetime.datetime.now(tz=datetime.UTC).astimezone()
+        templates = source.dicom or _anonymous(pydicom, uids, data.shape, source)
+        stored, slope, clipped = _quantised(data, source.modality)
+        with atomic(out_dir, directory=True) as folder:
+            for i, (template, pixels) in enumerate(zip(templates, stored, strict=True)):
+                image = _derived(pydicom, template, source.modality, keep_source=bool(source.dicom))
+                image.SOPInstanceUID, image.SeriesInstanceUID = uids(f"image {i}"), series
+                image.InstanceNumber = i + 1
+                image.SeriesNumber = 9000 + int(template.get("SeriesNumber") or 0) % 1000
+                image.SeriesDescription = _short(description, 63 - len(WARNING)) + " " + WARNING
+                said = "; ".join(f"{k}={v}" for k, v in derivation.items())
+                image.DerivationDescription = _short(said, 1024)
+                image.InstanceCreationDate = image.ContentDate = now.strftime("%Y%m%d")
+                image.InstanceCreationTime = image.ContentTime = now.strftime("%H%M%S")
+                _equipment(pydicom, image, now)
+                _geometry(image, template, data.shape[1:])
+                _pixels(pydicom, image, pixels, source.modality, slope)
+                pydicom.dcmwrite(folder / f"{i + 1:04d}.dcm", image, enforce_file_format=True)
+    paths = tuple(out_dir / f"{i + 1:04d}.dcm" for i in range(len(data)))
+    return DicomSeries(paths, str(series), clipped)
+
+
+def _check(data: np.ndarray, source: Volume, out_dir: Path) -> None:
+    """Refuse what cannot be written; as `write_dicom`."""
     if data.ndim != 3 or not data.size or np.iscomplexobj(data):
         raise FormatError(
             f"{out_dir}: got {data.dtype} data of shape {data.shape}, expected real (slices, rows, columns)"
@@ -103,60 +122,18 @@ def write_dicom(
         raise FormatError(
             f"{out_dir}: got NaN or Inf in the images, expected finite numbers; the reconstruction diverged"
         )
-    if source is not None and not source.dicom:
-        (dz, dy, dx), (_, H, W) = source.spacing, source.data.shape
-        spacing = (
-            None if source.slice_assumed else dz,
-            dy * H / data.shape[1],
-            dx * W / data.shape[2],
-        )  # another matrix, the same field of view
-        modality, pixel_assumed, source = source.modality, source.pixel_assumed, None
-    if source is not None and len(source.dicom or ()) != len(data):
+    if source.dicom and len(source.dicom) != len(data):
         raise FormatError(
-            f"{out_dir}: got {len(data)} slices for a source of {len(source.dicom or ())}; read the same "
-            "slices of it"
+            f"{out_dir}: got {len(data)} slices for a source of {len(source.dicom)}; read the same slices of it"
         )
-    if source is not None:
-        modality, pixel_assumed = source.modality, source.pixel_assumed
-    if pixel_assumed:
-        derivation = {"pixel size": "not known", **derivation}
-    with pydicom_quietly() as pydicom:
-        uids = _Uids(pydicom, uid_seed, source)
-        series, now = uids("series"), datetime.datetime.now(tz=datetime.UTC).astimezone()
-        templates = (
-            source.dicom
-            if source is not None and source.dicom
-            else _anonymous(
-                pydicom, uids, data.shape, modality, None if pixel_assumed else spacing, thickness
-            )
-        )
-        stored, slope, clipped = _quantised(data, modality)
-        with atomic(out_dir, directory=True) as folder:
-            for i, (template, pixels) in enumerate(zip(templates, stored, strict=True)):
-                image = _derived(pydicom, template, modality, keep_source=source is not None)
-                image.SOPInstanceUID, image.SeriesInstanceUID = uids(f"image {i}"), series
-                image.InstanceNumber = i + 1
-                image.SeriesNumber = 9000 + int(template.get("SeriesNumber") or 0) % 1000
-                image.SeriesDescription = _short(description, 63 - len(WARNING)) + " " + WARNING
-                image.DerivationDescription = _short(
-                    "; ".join(f"{k}={v}" for k, v in derivation.items()), 1024
-                )
-                image.InstanceCreationDate = image.ContentDate = now.strftime("%Y%m%d")
-                image.InstanceCreationTime = image.ContentTime = now.strftime("%H%M%S")
-                _equipment(pydicom, image, now)
-                _geometry(image, template, data.shape[1:])
-                _pixels(pydicom, image, pixels, modality, slope)
-                pydicom.dcmwrite(folder / f"{i + 1:04d}.dcm", image, enforce_file_format=True)
-    paths = tuple(out_dir / f"{i + 1:04d}.dcm" for i in range(len(data)))
-    return DicomSeries(paths, str(series), clipped)
 
 
 class _Uids:
     """New UIDs: random, or a function of the seed and the source."""
 
-    def __init__(self, pydicom: Any, seed: str | None, source: Volume | None) -> None:
+    def __init__(self, pydicom: Any, seed: str | None, source: Volume) -> None:
         self.generate = pydicom.uid.generate_uid
-        origin = source.dicom[0].get("SOPInstanceUID", "") if source is not None and source.dicom else ""
+        origin = source.dicom[0].get("SOPInstanceUID", "") if source.dicom else ""
         self.entropy = None if seed is None else f"{seed}|{origin}"
 
     def __call__(self, purpose: str) -> Any:
@@ -276,16 +253,14 @@ def _pixels(pydicom: Any, image: Any, stored: np.ndarray, modality: str, slope: 
     image.file_meta, image.preamble = meta, b"\0" * 128
 
 
-def _anonymous(
-    pydicom: Any,
-    uids: _Uids,
-    shape: tuple[int, ...],
-    modality: str,
-    spacing: tuple[float | None, float, float] | None,
-    thickness: float | None,
-) -> list[Any]:
-    """Headers of a new study of nobody: raw data carry no patient. The volume's middle is the origin; without a
-    spacing, nothing is said of lengths and places; without dz, nothing of what lies between slices."""
+def _anonymous(pydicom: Any, uids: _Uids, shape: tuple[int, ...], source: Volume) -> list[Any]:
+    """Headers of a new study of nobody: raw data carry no patient. The volume's middle is the origin; of assumed pixels
+    nothing is said of lengths and places, of assumed slices nothing of what lies between them."""
+    modality, spacing = source.modality, None
+    thickness = float(source.header.get("slice_thickness_mm") or 0)
+    if not source.pixel_assumed:  # another matrix is the same field of view
+        (dz, dy, dx), (_, H, W) = source.spacing, source.data.shape
+        spacing = (None if source.slice_assumed else dz, dy * H / shape[1], dx * W / shape[2])
     depth, rows, columns = shape
     study, frame = uids("study"), uids("frame of reference")
     headers = []

@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .counts import line_integrals
 from .hdf5 import dataset, open_hdf5
 from .parallel import Rows, degrees_of, millimetres_of, parallel_scan, range_of
 from .reader import Slices
@@ -59,10 +60,9 @@ def read_dxchange(
                 "exchange/data holds transmissions"
             )
         dark = file.get("exchange/data_dark")
+        dark = rows.of(dark) if isinstance(dark, h5py.Dataset) and dark.size else None
         return parallel_scan(
-            rows.of(data),
-            rows.of(white),
-            rows.of(dark) if isinstance(dark, h5py.Dataset) and dark.size else None,
+            line_integrals(rows.of(data), rows.of(white), dark, source),
             degrees=_theta(file),
             stated_mm=_pixel_size(file),
             center=center,

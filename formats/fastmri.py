@@ -61,18 +61,11 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
         if protocol := _protocol(file):
             header["acquisition"] = protocol
     height, width = kspace.shape[-2:]
-    if stored is not None and len(stored) != width:
-        raise FormatError(
-            f"{source}: got a mask of length {len(stored)}, expected the width {width} of kspace; repair the mask, "
-            "or remove it: columns of zeros then count as not measured"
-        )
+    _check_mask(stored, width, source)
     if acquisition is None:
         side = told_or_stated(source, pixel_mm, None)
-        spacing, assumed, remarks = (
-            (1.0, side or 1.0, side or 1.0),
-            side is None,
-            (NO_PIXEL,) * (side is None),
-        )
+        spacing, assumed = (1.0, side or 1.0, side or 1.0), side is None
+        remarks = (NO_PIXEL,) * assumed
     else:
         fields = acquisition.encoded_mm
         spacing = (acquisition.thickness_mm or 1.0, fields[0] / height, fields[1] / width)
@@ -104,6 +97,14 @@ def read_fastmri(path: str | Path, slices: Slices = None, pixel_mm: float | None
         pixel_assumed=assumed,
         remarks=(*averaged, *remarks),
     )
+
+
+def _check_mask(stored: np.ndarray | None, width: int, source: str) -> None:
+    if stored is not None and len(stored) != width:
+        raise FormatError(
+            f"{source}: got a mask of length {len(stored)}, expected the width {width} of kspace; repair the mask, "
+            "or remove it: columns of zeros then count as not measured"
+        )
 
 
 def _kspace(data: h5py.Dataset, slices: Slices, source: str) -> tuple[np.ndarray, tuple[str, ...]]:

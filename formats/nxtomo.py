@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .counts import line_integrals
 from .hdf5 import dataset, open_hdf5, text
 from .parallel import Rows, degrees_of, millimetres_of, parallel_scan, range_of
 from .reader import Slices, one_of
@@ -65,9 +66,7 @@ def read_nxtomo(
         if not (keys == key).any():
             raise FormatError(f"{source}: got an image_key without {what} ({key}), expected some; add them")
     return parallel_scan(
-        frames[keys == PROJECTION],
-        frames[keys == FLAT],
-        frames[keys == DARK],
+        line_integrals(frames[keys == PROJECTION], frames[keys == FLAT], frames[keys == DARK], source),
         degrees=None if angles is None else angles[keys == PROJECTION],
         stated_mm=stated,
         center=center,

@@ -14,7 +14,7 @@ import numpy as np
 from ..geometry import ParallelBeam
 from ..modality import Modality
 from . import limits
-from .counts import line_integrals
+from .counts import LineIntegrals
 from .hdf5 import text, whole
 from .reader import Slices, choose, geometry_or_faults, told_or_stated
 from .scan import FormatError, Scan, one_turn, square_around
@@ -59,9 +59,7 @@ class Rows:
 
 
 def parallel_scan(
-    counts: np.ndarray,
-    white: np.ndarray,
-    dark: np.ndarray | None,
+    measured: LineIntegrals,
     *,
     degrees: np.ndarray | None,
     stated_mm: float | None,
@@ -73,7 +71,7 @@ def parallel_scan(
     """The scan of parallel projections.
 
     Args:
-        counts, white, dark: as `line_integrals` takes them, without the columns that were dropped.
+        measured: without the columns that were dropped.
         degrees: (views,); None: not stored, evenly from 0 to 180.
         stated_mm: the detector's pixel, as the file states it; None: it does not.
         center: column of the rotation axis, counted from 0 in the file; None: the middle of what is read.
@@ -81,28 +79,27 @@ def parallel_scan(
         pixel_mm: the detector's pixel, as the user says.
 
     Raises:
-        FormatError: as `line_integrals` does, or for angles that look like radians, a centre outside the detector, a
-            pixel that is not the file's.
+        FormatError: angles that look like radians, a centre outside the detector, a pixel that is not the file's.
     """
-    measured = line_integrals(counts, white, dark, source)
+    views, detectors = measured.data.shape[1:]
     remarks = list(measured.remarks)
     pixel = told_or_stated(source, pixel_mm, stated_mm)
     if pixel is None:
         remarks.append("the detector's pixel size is not stored; 1 mm is assumed (--pixel-mm says it)")
     if degrees is None:
-        degrees = np.linspace(0, 180, len(counts))
+        degrees = np.linspace(0, 180, views)
         remarks.append("the angles are not stored: evenly from 0 to 180 degrees is assumed")
     elif len(degrees) > FEW and degrees.max() < degrees.min() + 2 * np.pi + 0.1:
         raise FormatError(
             f"{source}: got {len(degrees)} views over {np.ptp(degrees):.3g} degrees, expected about 180 or 360; "
             "these look like radians: give the dataset of the angles the attribute units = 'rad'"
         )
-    offset, matrix = _axis(counts.shape[2], center, drop_columns, source)
+    offset, matrix = _axis(detectors, center, drop_columns, source)
     if center is None:
         remarks.append(
             "the rotation axis is taken to be in the middle of the detector (--center says its column)"
         )
-    beam = partial(ParallelBeam, tuple(one_turn(degrees)), counts.shape[2], pixel or 1.0, offset=offset)
+    beam = partial(ParallelBeam, tuple(one_turn(degrees)), detectors, pixel or 1.0, offset=offset)
     return Scan(
         Modality.CT,
         measured.data,

@@ -95,24 +95,10 @@ def espirit_maps(
     _, coils, H, W = kspace.shape
     if coils == 1:
         return torch.ones(kspace.shape, dtype=torch.complex64, device=kspace.device)
-    n = calibration
-    if not kernel <= n <= min(H, W):
-        raise ValueError(
-            f"got calibration={n}, expected at least the kernel's {kernel} and at most {min(H, W)}"
-        )
-    top, left = H // 2 - n // 2, W // 2 - n // 2
-    centre = kspace[:, :, top : top + n, left : left + n].to(torch.complex64)
-    missing = int((centre == 0).all(1).sum())
-    if missing:
-        raise ValueError(
-            f"{missing} positions of the {n} x {n} calibration square were not measured (zero in all coils); "
-            "lower calibration to acs.acs_size(mask)"
-        )
     from sigpy.mri.app import EspiritCalib
 
-    centre = (
-        centre / torch.view_as_real(centre).abs().max()
-    )  # maps have no unit, and the squares of some leave float32
+    n, centre = calibration, _calibration_square(kspace, calibration, kernel)
+    top, left = H // 2 - n // 2, W // 2 - n // 2
     flat = centre.transpose(0, 1).flatten(1)  # one basis for all slices
     basis = torch.linalg.eigh(flat @ flat.mH).eigenvectors.flip(1)  # (C, principal coils), strongest first
     maps = torch.empty(kspace.shape, dtype=torch.complex64, device=kspace.device)
@@ -125,6 +111,25 @@ def espirit_maps(
         principal = torch.from_numpy(app.run()).to(maps.device)
         maps[i] = torch.einsum("cp,pyx->cyx", basis, principal)
     return normalise(maps)
+
+
+def _calibration_square(kspace: Tensor, n: int, kernel: int) -> Tensor:
+    """The n x n centre of k-space, (slices, coils, n, n), its largest number 1: maps have no unit, and the squares of
+    some units leave float32. ValueError where it does not fit or was not measured."""
+    H, W = kspace.shape[-2:]
+    if not kernel <= n <= min(H, W):
+        raise ValueError(
+            f"got calibration={n}, expected at least the kernel's {kernel} and at most {min(H, W)}"
+        )
+    top, left = H // 2 - n // 2, W // 2 - n // 2
+    centre = kspace[:, :, top : top + n, left : left + n].to(torch.complex64)
+    missing = int((centre == 0).all(1).sum())
+    if missing:
+        raise ValueError(
+            f"{missing} positions of the {n} x {n} calibration square were not measured (zero in all coils); "
+            "lower calibration to acs.acs_size(mask)"
+        )
+    return centre / torch.view_as_real(centre).abs().max()
 
 
 def smooth_maps(coils: int, shape: Sequence[int], seed: int = 0) -> Tensor:

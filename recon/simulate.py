@@ -112,21 +112,7 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         FormatError: for images of another kind or without square pixels.
         ValueError: for a negative number of metal discs, or metal in images without a body.
     """
-    if settings.metal < 0:
-        raise ValueError(f"ct simulation: got metal={settings.metal}, expected a number of discs, 0 or more")
-    for name in ("photons", "arc", "matrix"):
-        if (value := getattr(settings, name)) is not None and not 0 < value < math.inf:
-            raise ValueError(
-                f"ct simulation: got {name}={value:g}, expected a positive number, or {name}=auto (the default)"
-            )
-    if volume.units != "HU":
-        raise FormatError(
-            f"{volume.source}: got {volume.units} images, expected CT in HU; for MR use an mri simulation"
-        )
-    if abs(volume.spacing[1] / volume.spacing[2] - 1) > 0.01:
-        raise FormatError(
-            f"{volume.source}: pixels of {volume.spacing[1:]} mm are not square; resample them first"
-        )
+    _check_ct(volume, settings)
     mu = torch.from_numpy(np.maximum(mu_from_hu(volume.data.astype(np.float32)), 0))
     H, W = mu.shape[1:]
     factor = max(1, round(H / settings.matrix)) if settings.matrix else 2 if min(H, W) > LARGEST_MATRIX else 1
@@ -174,6 +160,25 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         pixel_assumed=volume.pixel_assumed,
         remarks=(*volume.remarks, *_resized((H, W), grid.matrix)),
     )
+
+
+def _check_ct(volume: Volume, settings: CTSimulation) -> None:
+    """Refuse what cannot be simulated; as `simulate_ct`."""
+    if settings.metal < 0:
+        raise ValueError(f"ct simulation: got metal={settings.metal}, expected a number of discs, 0 or more")
+    for name in ("photons", "arc", "matrix"):
+        if (value := getattr(settings, name)) is not None and not 0 < value < math.inf:
+            raise ValueError(
+                f"ct simulation: got {name}={value:g}, expected a positive number, or {name}=auto (the default)"
+            )
+    if volume.units != "HU":
+        raise FormatError(
+            f"{volume.source}: got {volume.units} images, expected CT in HU; for MR use an mri simulation"
+        )
+    if abs(volume.spacing[1] / volume.spacing[2] - 1) > 0.01:
+        raise FormatError(
+            f"{volume.source}: pixels of {volume.spacing[1:]} mm are not square; resample them first"
+        )
 
 
 def _resized(images: tuple[int, int], matrix: tuple[int, int]) -> list[str]:

@@ -162,20 +162,17 @@ def write_results(folder: Path, result: Result) -> None:
     write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
-    modality = scan.modality
-    write_dicom(
+    volume = Volume(
         mean,
-        result.volume,
-        folder / "dicom",
-        "scanprior",
-        derivation,
-        modality=modality,
-        spacing=spacing if scan.spacing is not None else (None, *spacing[1:]),
-        thickness=scan.thickness,
+        units,
+        scan.modality,
+        spacing,
+        {"slice_thickness_mm": scan.thickness} if scan.thickness else {},
+        dicom=None if result.volume is None else result.volume.dicom,
+        slice_assumed=scan.spacing is None,
         pixel_assumed=scan.pixel_assumed,
     )
-    headers = result.volume.dicom if result.volume is not None else None
-    volume = Volume(mean, units, modality, spacing, dicom=headers, pixel_assumed=scan.pixel_assumed)
+    write_dicom(mean, result.volume or volume, folder / "dicom", "scanprior", derivation)
     if evenly_spaced(volume):
         write_nifti(folder / "reconstruction.nii.gz", volume)
     save(result.plot(), folder / "report.png")

@@ -29,6 +29,16 @@ FAMILIES: dict[str, ModuleType] = {
     "diffusers": adm,
     "ncsnv2": ncsnv2,
 }
+FACTS = {
+    "modality",
+    "window",
+    "sigma_data",
+    "description",
+    "licence",
+    "data",
+    "pixel_mm",
+    "matrix",
+}  # of a card
 EXPORT = (
     "export the weights where its code is installed, once, with torch.save(network.state_dict(), 'weights.pt'); for "
     'NVIDIA\'s .pkl: torch.save(pickle.load(open(pkl, "rb"))["ema"].state_dict(), "weights.pt")'
@@ -69,16 +79,7 @@ def import_checkpoint(
     kind: str,
     name: str,
     intensity: dict[str, Any],
-    *,
-    modality: str,
-    window: tuple[float, float],
-    sigma_data: float = 0.5,
-    description: str = "",
-    licence: str = "",
-    data: list[dict[str, str]] | None = None,
-    pixel_mm: tuple[float, float] | None = None,
-    matrix: tuple[int, ...] | None = None,
-    **options: Any,
+    **facts: Any,
 ) -> tuple[Card, dict[str, Tensor]]:
     """The card and weights of a published checkpoint; `load.save(path, weights, card, torch.float32)` writes them, and
     `load.load` gives the prior back.
@@ -89,10 +90,10 @@ def import_checkpoint(
         name: of the prior.
         intensity: the card's table, e.g. {"kind": "robust-maximum", "quantile": 0.99, "factor": 1.0}: how the images it
             was trained on were scaled. No checkpoint says, and nothing is more important.
-        modality: "CT", "MR" or "RGB". `window`: for display, as on the card.
-        sigma_data: standard deviation of the training images in network units; EDM's is 0.5.
-        description, licence, data, pixel_mm, matrix: as on the card.
-        options: what shapes cannot tell: the keywords of the family's `convert`.
+        facts: what else the card says: `modality` ("CT", "MR" or "RGB") and `window` (for display), which no checkpoint
+            does without, `sigma_data` (standard deviation of the training images in network units, 0.5 as EDM's),
+            `description`, `licence`, `data`, `pixel_mm`, `matrix`; and what shapes cannot tell: the keywords of the
+            family's `convert`.
 
     Raises FileNotFoundError; ValueError for an unreadable file, keys missing or unknown, an unknown kind or option.
     """
@@ -100,8 +101,25 @@ def import_checkpoint(
         raise ValueError(f"kind {kind!r}: expected one of {', '.join(FAMILIES)}")
     family = FAMILIES[kind]
     known = [option for option in inspect.signature(family.convert).parameters if option != "state"]
-    if unknown := set(options) - set(known):
-        raise ValueError(f"{kind} has no option {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    options = {key: facts.pop(key) for key in known if key in facts}
+    if unknown := sorted(set(facts) - FACTS):
+        raise ValueError(f"{kind} has no option {', '.join(unknown)}; known: {', '.join(known)}")
+    network, weights = family.convert(_state(path, kind), **options)
+    card = Card(
+        name=name,
+        channels=network.pop("channels"),
+        intensity=intensity,
+        network=network,
+        training={"imported": Path(path).name, "kind": kind, **options},
+        **{"sigma_data": 0.5, **facts, "modality": Modality(facts["modality"])},
+    )
+    intensity_of(card)  # raises for an unknown map
+    return card, {f"network.{key}": tensor for key, tensor in weights.items()}
+
+
+def _state(path: str | Path, kind: str) -> dict[str, Tensor]:
+    """The state dict of a checkpoint of a family. FileNotFoundError, ValueError."""
+    family = FAMILIES[kind]
     checkpoint = read_checkpoint(path)
     if not isinstance(checkpoint, dict | list | tuple) or not checkpoint:
         raise ValueError(f"{path}: holds a {type(checkpoint).__name__}, expected a state dict")
@@ -113,22 +131,4 @@ def import_checkpoint(
         raise ValueError(
             f"{path}: entries {', '.join(map(str, strange[:5]))} are no tensors; not a checkpoint of {kind}"
         )
-    network, weights = family.convert(state, **options)
-    channels = network.pop("channels")
-    card = Card(
-        name=name,
-        modality=Modality(modality),
-        channels=channels,
-        sigma_data=sigma_data,
-        intensity=intensity,
-        network=network,
-        window=window,
-        pixel_mm=pixel_mm,
-        matrix=matrix,
-        description=description,
-        licence=licence,
-        data=data or [],
-        training={"imported": Path(path).name, "kind": kind, **options},
-    )
-    intensity_of(card)  # raises for an unknown map
-    return card, {f"network.{key}": tensor for key, tensor in weights.items()}
+    return state

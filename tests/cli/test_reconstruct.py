@@ -271,7 +271,8 @@ def test_a_real_dicom_slice_with_a_simulation(ct_prior, reconstructed) -> None:
 
 
 def test_slices_that_lie_unevenly_have_no_nifti(tmp_path, scanprior) -> None:
-    write_dicom(np.full((4, SIDE, SIDE), 40, np.float32), None, tmp_path / "series", "ct", {})
+    body = Volume(np.full((4, SIDE, SIDE), 40, np.float32), "HU", "CT", (1.0, 1.0, 1.0))
+    write_dicom(body.data, body, tmp_path / "series", "ct", {})
     for chosen, nifti in (("0,1,3", False), ("1,3", True)):
         out = tmp_path / chosen
         few = ("--simulate", "ct:views=9", "--method", "fbp", "--no-baselines", "--slices", chosen)

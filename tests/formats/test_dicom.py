@@ -263,7 +263,8 @@ def test_other_matrix_keeps_the_field_of_view(ct_small, tmp_path):
 
 def test_raw_data_become_an_anonymous_study(tmp_path):
     data = np.random.default_rng(0).random((3, 8, 9)).astype(np.float32) * 7
-    series = write_dicom(data, None, tmp_path / "o", "x", {}, modality="MR", spacing=(2.0, 1.1, 1.3))
+    raw = Volume(data, "magnitude", "MR", (2.0, 1.1, 1.3))
+    series = write_dicom(data, raw, tmp_path / "o", "x", {})
     back = read(tmp_path / "o")
     assert back.spacing == (2.0, 1.1, 1.3) and back.modality == "MR" and series.clipped == 0
     assert np.abs(back.data - data).max() <= 7 / 65000
@@ -277,10 +278,11 @@ def test_raw_data_become_an_anonymous_study(tmp_path):
 
 def test_seed_makes_uids_repeatable(tmp_path):
     data = np.zeros((2, 4, 4), np.float32)
+    raw = Volume(data, "HU", "CT", (1.0, 1.0, 1.0))
     uids = [
         [
             pydicom.dcmread(p).SOPInstanceUID
-            for p in write_dicom(data, None, tmp_path / n, "x", {}, uid_seed=s).paths
+            for p in write_dicom(data, raw, tmp_path / n, "x", {}, uid_seed=s).paths
         ]
         for n, s in (("a", "1"), ("b", "1"), ("c", "2"), ("d", None))
     ]
@@ -289,7 +291,8 @@ def test_seed_makes_uids_repeatable(tmp_path):
 
 def test_failed_writing_leaves_nothing(ct_small, tmp_path):
     volume = Volume(np.zeros((2, 4, 4), np.float32), "HU", "CT", (1.0, 1.0, 1.0), dicom=(ct_small,))
-    for data, source in ((np.full((2, 4, 4), np.nan), None), (np.zeros((4, 4)), None), (volume.data, volume)):
+    raw = Volume(volume.data, "HU", "CT", (1.0, 1.0, 1.0))
+    for data, source in ((np.full((2, 4, 4), np.nan), raw), (np.zeros((4, 4)), raw), (volume.data, volume)):
         with pytest.raises(FormatError, match="out"):
             write_dicom(data, source, tmp_path / "out", "x", {})
     with pytest.raises(AttributeError):  # in the middle: a template that is no dataset

@@ -1,5 +1,7 @@
 """Lengths: whatever way they are stored; what was assumed is said and never written as if measured."""
 
+from dataclasses import replace
+
 import nibabel
 import numpy as np
 import pydicom
@@ -84,8 +86,8 @@ def test_nothing_that_was_assumed_is_written(modality, tmp_path):
     """Without a DICOM source: no lengths, no places; what is read back says so."""
     data = np.arange(3 * 4 * 4, dtype=np.float32).reshape(3, 4, 4)
     volume = Volume(data, "HU" if modality == "CT" else "magnitude", modality, (1, 1, 1), pixel_assumed=True)
-    for name, source in (("a", volume), ("b", None)):
-        written = write_dicom(data, source, tmp_path / name, "x", {}, modality=modality, pixel_assumed=True)
+    for name, source in (("a", volume), ("b", replace(volume, slice_assumed=True))):
+        written = write_dicom(data, source, tmp_path / name, "x", {})
         first = pydicom.dcmread(written.paths[0])
         assert not {"PixelSpacing", "ImagePositionPatient", "SpacingBetweenSlices"} & {
             e.keyword for e in first

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,8 +26,11 @@ SMALL: dict[str, dict[str, object]] = {
 
 
 @pytest.fixture(autouse=True)
-def from_their_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def from_their_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """They set matplotlib's style for a process of their own; here it ends with the test."""
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    with matplotlib.rc_context():
+        yield
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -6,6 +6,7 @@ import json
 from itertools import combinations
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,6 +27,14 @@ def case(methods: int, shape=(64, 64), *, truth=True, std=True, seed=0):
         "title": "patient_scan_$x_1$.h5 " * 9,
         "captions": dict.fromkeys(images, "31.20 dB · SSIM 0.891"),
     }
+
+
+def test_a_notebooks_style_moves_nothing(tmp_path: Path) -> None:
+    """What a user has set for figures of their own, a layout above all (which warns where there is no grid)."""
+    save(overview(**case(2)), tmp_path / "plain.png")
+    with matplotlib.rc_context({"figure.constrained_layout.use": True}):
+        save(overview(**case(2)), tmp_path / "styled.png")
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (40, 90), (90, 40)])

@@ -6,7 +6,7 @@
 Images are 4 x 4 with correlated pixels (and correlated real and imaginary parts) and a mean that is not zero; each case
 has two measurements of different images. Printed are the largest error of the samples' mean in posterior standard
 deviations, the mean ratio of the standard deviations, the error of the whole covariance (Frobenius norm, relative),
-network evaluations and VJPs. `tests/recon/test_methods_known_answer.py` holds the methods to
+network evaluations and VJPs. `tests/recon/test_methods_posterior.py` holds the methods to
 these figures.
 """
 
@@ -207,7 +207,7 @@ if __name__ == "__main__":
     parser.add_argument("--samples", type=int, default=SAMPLES)
     args = parser.parse_args()
     chosen = operators() if args.operators else {name: cases()[name] for name in args.cases}
-    table = Table(title="bias [posterior std], ratio of the stds, error of the covariance")
+    table = Table(title="bias (in posterior std), ratio of the stds, error of the covariance")
     for heading in ("method", "NFE", "vjps", *chosen, "s"):
         table.add_column(heading, justify="left" if heading == "method" else "right")
     for name in args.methods:

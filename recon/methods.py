@@ -40,6 +40,7 @@ def _entries(folder: str) -> dict[str, Entry]:
     for path in sorted((Path(__file__).parent / folder).glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and "name" in (said := _literals(node)):
+                _check_said(said, found, f"{path.name}:{node.lineno} {node.name}")
                 found[said["name"]] = Entry(
                     f".{folder}.{path.stem}",
                     node.name,
@@ -54,15 +55,27 @@ def _entries(folder: str) -> dict[str, Entry]:
 
 
 def _literals(node: ast.ClassDef) -> dict[str, Any]:
-    """The class attributes that are literals, without an annotation."""
+    """The class attributes that are literals."""
     out = {}
     for item in node.body:
-        if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
+        target = item.targets[0] if isinstance(item, ast.Assign) else getattr(item, "target", None)
+        value = getattr(item, "value", None)
+        if isinstance(target, ast.Name) and value is not None:
             try:
-                out[item.targets[0].id] = ast.literal_eval(item.value)
+                out[target.id] = ast.literal_eval(value)
             except ValueError:
                 continue
     return out
+
+
+def _check_said(said: dict[str, Any], found: dict[str, Entry], where: str) -> None:
+    """Refuse a class that does not say what the command line needs: a slip in one file would be all methods'."""
+    if said["name"] in found:
+        raise TypeError(f"{where}: the name {said['name']!r} is {found[said['name']].kind}'s; choose another")
+    if not isinstance(said.get("line"), str):
+        raise TypeError(f"{where}: has no `line`, expected its line in --help, a literal")
+    if not isinstance(said.get("suite", ()), tuple):
+        raise TypeError(f"{where}: got suite = {said['suite']!r}, expected a tuple: ({said['suite']!r},)")
 
 
 METHODS = _entries("posterior")
@@ -110,12 +123,21 @@ def method_of(name: str, options: str, before: dict[str, Any] | None = None) -> 
 def _own(name: str) -> type[PosteriorMethod] | type[Baseline]:
     """The user's own class of settings. Raises ValueError for anything else."""
     from .baselines import Baseline
-    from .posterior import PosteriorMethod
+    from .posterior import Descent, PosteriorMethod
 
     kind = import_named(name, "--method")
     if not (isinstance(kind, type) and issubclass(kind, PosteriorMethod | Baseline)):
         raise ValueError(
             f"--method: {name!r} is {kind!r}, expected a class derived from scanprior.recon's PosteriorMethod, Descent "
             "or Baseline (docs/howto/own-method.md)"
+        )
+    if getattr(kind, "trajectory", None) is PosteriorMethod.trajectory:
+        raise ValueError(f"--method: {name!r} writes no `trajectory` (docs/howto/own-method.md)")
+    if getattr(kind, "step", None) is Descent.step and kind.trajectory is Descent.trajectory:
+        raise ValueError(f"--method: {name!r} writes no `step` (docs/howto/own-method.md)")
+    if vars(kind).get("__annotations__") and "__dataclass_params__" not in vars(kind):
+        raise ValueError(
+            f"--method: {name!r} has settings of its own but is no dataclass, so that they would be ignored; write "
+            "@dataclass(frozen=True) above the class"
         )
     return kind

@@ -24,7 +24,8 @@ PROMISED = {
 
 
 @pytest.mark.parametrize("page", [name for name, blocks in PAGES.items() if blocks])
-def test_the_code_of_a_page_runs(page: str) -> None:
+def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # pages write files
     names: dict[str, Any] = {"__name__": "page"}
     for block in PAGES[page]:
         exec(compile(block, page, "exec", dont_inherit=True), names)

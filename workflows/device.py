@@ -16,7 +16,7 @@ def device_of(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
         raise UsageError(f"--device: got {name!r}, expected cpu, cuda or auto")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise UsageError(

@@ -120,7 +120,7 @@ def _result(
     slices = slice_list(request.slices) or list(range(scan.slices))
     display = Display(scan, plan.problem, card)
     beside = {plan.beside[key].title: one for key, one in found.items() if key != plan.name}
-    rows = _rows(display, method, found[plan.name], beside)
+    rows = _rows(display, plan, found[plan.name], beside)
     late = _not_finite(rows, slices) + _afterwards(plan, display, rows, slices)
     for line in late:
         tell.warn(line)
@@ -150,7 +150,8 @@ def _result(
 
 
 def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -> dict[str, Reconstruction]:
-    """What each method gives, by its name. `folder`: of what is finished, and will be."""
+    """What each method gives, by its name; a posterior method is called here (recon/posterior/method.py, `__call__`).
+    `folder`: of what is finished, and will be."""
     method, network, slices = plan.method, plan.network, len(plan.problem.y)
     samples = request.samples if isinstance(method, PosteriorMethod) else 1
     size = max(1, request.batch // samples)
@@ -159,7 +160,7 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
     steps = method.steps if isinstance(method, PosteriorMethod) else 1  # of a slice
     tell.stage("sampling" if isinstance(method, PosteriorMethod) else request.method, steps * slices)
 
-    def main(part: Problem, first: int) -> Reconstruction:
+    def asked_for(part: Problem, first: int) -> Reconstruction:
         where = f"slice {first + 1} of {slices}"
 
         def step(done: int, total: int) -> None:
@@ -176,7 +177,7 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
     solvers: dict[str, Solver] = {
         name: lambda part, first, baseline=baseline: baseline(part) for name, baseline in plan.beside.items()
     }
-    solvers[plan.name] = main
+    solvers[plan.name] = asked_for
     return by_slices(plan.problem, solvers, size, folder, lambda done: tell.update(steps * done))
 
 
@@ -186,16 +187,18 @@ def _dtype(network: Any) -> str:
 
 
 def _rows(
-    display: Display, method: Any, result: Reconstruction, beside: dict[str, Reconstruction]
+    display: Display, plan: Plan, result: Reconstruction, beside: dict[str, Reconstruction]
 ) -> list[Row]:
     """The classical methods, one sample, and the mean of several."""
     rows = [display.row(title, one.mean, 0, one.seconds) for title, one in beside.items()]
     samples = result.samples.shape[1]
-    one = "scanprior, one sample" if isinstance(method, PosteriorMethod) else result.provenance["method"]
+    posterior = isinstance(plan.method, PosteriorMethod)
+    name = plan.name if posterior else result.provenance["method"]
+    one = f"{name}, one sample" if posterior else name
     rows.append(display.row(one, result.samples[:, 0], result.nfe, result.seconds / samples))
     if samples > 1:
         nfe = f"{samples} x {result.nfe}"
-        rows.append(display.row(f"scanprior, mean of {samples}", result.mean, nfe, result.seconds))
+        rows.append(display.row(f"{name}, mean of {samples}", result.mean, nfe, result.seconds))
     return rows
 
 

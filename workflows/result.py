@@ -89,7 +89,7 @@ class Result:
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """(samples, slices, H, W)."""
+        """(samples, slices, H, W); `found.samples`, a `Reconstruction`'s, has the slices first."""
         drawn = self.found.samples
         return np.stack([self.display.image(drawn[:, s]) for s in range(drawn.shape[1])])
 
@@ -132,7 +132,7 @@ class Result:
         name = f", prior {self.card.name}" if self.card else ""
         drawn = f", {samples} samples" if samples > 1 else ""
         sizes = " x ".join(map(str, shape))
-        warned = f", {len(self.warnings)} warnings" if self.warnings else ""
+        warned = f", warnings: {len(self.warnings)}" if self.warnings else ""
         return f"<Result: {sizes} {self.units} by {self.found.provenance['method']}{name}{drawn}{warned}>"
 
     def _repr_html_(self) -> str:

@@ -96,7 +96,7 @@ def slice_list(said: Slices) -> list[int] | None:
     out: list[int] = []
     for part in said.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(f"--slices: got {said!r}, expected indices like 0,3,8 or a range like 4-9")
         out += range(int(first), int(last) + 1) if dash else [int(first)]
     return out

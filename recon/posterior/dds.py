@@ -1,4 +1,5 @@
-"""DDS, decomposed diffusion sampling (Chung, Lee & Ye, ICLR 2024, Alg. 1 and 2), the fast default.
+"""DDS, decomposed diffusion sampling (Chung, Lee & Ye, ICLR 2024, Alg. 1 and 2), the fast default. The loop is
+`DDS.trajectory`; `PaperDDS.step` is the paper's.
 
 At noise level s_i (s = sigma / alpha, so the law of noise only chooses the levels):
 

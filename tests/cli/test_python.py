@@ -81,10 +81,10 @@ def test_a_result_says_what_it_is(ct_scan: Scan, ct_prior) -> None:
     assert "found: Gaussian, standard deviation" in result.assumptions[2]
     assert any("worse than FBP" in line for line in result.warnings)  # the prior is untrained
     assert result.card.name == "tiny-ct" and result.scan is unsure
-    assert result.table[-1]["method"] == "scanprior, mean of 2" and result.table[-1]["psnr"] > 5
+    assert result.table[-1]["method"] == "dds, mean of 2" and result.table[-1]["psnr"] > 5
     words = repr(result)
     assert words.startswith("<Result: 2 x 32 x 32 HU by DDS, prior tiny-ct, 2 samples") and len(words) < 120
-    assert "<td>scanprior, mean of 2</td>" in result._repr_html_()
+    assert "<td>dds, mean of 2</td>" in result._repr_html_()
     assert result._repr_png_().startswith(b"\x89PNG")
     figure = result.plot(-1)
     assert any("slice 1" in text.get_text() for text in figure.texts)

@@ -113,7 +113,7 @@ def test_the_report_says_how_it_came_about(tmp_path, ct_scan: Scan, ct_prior, re
     assert provenance["prior_sha256"] == report["prior"]["sha256"] == digest
     assert provenance["seconds"] > 0
     rows = {row["method"]: row for row in report["table"]}
-    assert list(rows) == ["FBP", "FISTA-TV", "scanprior, one sample", "scanprior, mean of 2"]
+    assert list(rows) == ["FBP", "FISTA-TV", "dds, one sample", "dds, mean of 2"]
     assert all(0 < row["residual"] < 1 and row["seconds"] >= 0 and row["psnr"] > 5 for row in rows.values())
     assert rows["FISTA-TV"]["psnr"] > rows["FBP"]["psnr"]  # 12 views
     stored = read_reconstruction(folder / "reconstruction.h5").attrs

@@ -251,9 +251,9 @@ def test_a_bad_prior_is_said_to_be_worse_than_fbp(images, ct_prior, report) -> N
     options = ("--simulate", "ct:views=9", "--slices", "0,1", "--prior", ct_prior, *FAST)
     found, page, done = report(images, *options)
     rows = {row["method"]: row for row in found["table"]}
-    better = rows["FBP"]["psnr"] > rows["scanprior, mean of 2"]["psnr"]
+    better = rows["FBP"]["psnr"] > rows["dds, mean of 2"]["psnr"]
     assert better
-    words = f"worse than FBP: PSNR {rows['scanprior, mean of 2']['psnr']:.2f} dB, FBP has {rows['FBP']['psnr']:.2f}"
+    words = f"worse than FBP: PSNR {rows['dds, mean of 2']['psnr']:.2f} dB, FBP has {rows['FBP']['psnr']:.2f}"
     assert any(line.startswith(words) for line in found["warnings"])
     assert f"warning: {words}" in done.err
     assert page.index(words) < page.index("<img")

@@ -13,6 +13,7 @@ import torch
 from scanprior.operators.pixel import Inpainting
 from scanprior.priors.sampling.loop import ItemNoise
 from scanprior.priors.sde import VE, VP, SubVP
+from scanprior.recon.methods import METHODS
 from scanprior.recon.posterior.ald import ALD
 from scanprior.recon.posterior.auto import Auto
 from scanprior.recon.posterior.daps import DAPS
@@ -152,3 +153,9 @@ def test_the_law_of_noise_only_chooses_the_levels(sde) -> None:
 def test_settings_that_make_no_sense_are_refused(bad) -> None:
     with pytest.raises(ValueError, match="expected"):
         bad()
+
+
+def test_every_method_has_its_known_answer() -> None:
+    """The registry's methods are those of benchmarks/known_answer.py; published settings have tests of their own."""
+    kinds = {entry.kind for name, entry in METHODS.items() if not name.endswith("-paper")}
+    assert set(known.METHODS) == kinds

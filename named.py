@@ -33,7 +33,7 @@ def import_named(text: str, what: str) -> Any:
             f"{what} {text!r}: Python finds no module {error.name!r}; install the package, or put its folder on "
             "PYTHONPATH"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script leaves when it is imported
         raise ValueError(
             f"{what} {text!r}: importing {module} fails: {type(error).__name__}: {error}; repair the module"
         ) from error

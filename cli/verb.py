@@ -44,6 +44,8 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
         if isinstance(value, dict):
             raise UsageError(f"--config {path}: got a table [{key}], expected options as `name = value`")
         name, said_so = names[_plain(key)]
+        if not said_so and not isinstance(value, bool):
+            raise UsageError(f"--config {path}: got {key} = {value!r}, expected true or false")
         defaults[name] = value if said_so else not value
     context.default_map = {**(context.default_map or {}), **defaults}
     return path

@@ -52,9 +52,10 @@ def mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "mylab.py").write_text(MYLAB)
     (tmp_path / "broken.py").write_text("import no_such_package\n")
     (tmp_path / "wrong.py").write_text("1 / 0\n")
+    (tmp_path / "leaves.py").write_text("raise SystemExit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path / "mylab.py"
-    for name in ("mylab", "broken", "wrong"):
+    for name in ("mylab", "broken", "wrong", "leaves"):
         sys.modules.pop(name, None)
 
 
@@ -82,6 +83,7 @@ def test_an_own_method_has_options(mylab: Path) -> None:
         ("mylab:Other", "mylab has no 'Other'; it has dataclass, .*MyPrior"),
         ("broken:MyPrior", "importing broken fails: No module named 'no_such_package'; install it"),
         ("wrong:MyPrior", "importing wrong fails: ZeroDivisionError"),
+        ("leaves:MyPrior", "importing leaves fails: SystemExit: 3"),
     ],
 )
 def test_what_cannot_be_imported_is_said(mylab: Path, name: str, words: str) -> None:

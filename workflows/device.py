@@ -26,7 +26,10 @@ def device_of(name: str) -> str:
 
 
 def dtype_of(name: str) -> Any:
-    """The torch.dtype of `float32` or `bfloat16`; None for `auto`: the one that is fast on the device."""
+    """The torch.dtype of `float32` or `bfloat16`; None for `auto`: the one that is fast on the device. UsageError for
+    another."""
     import torch
 
+    if name not in DTYPES:
+        raise UsageError(f"--dtype: got {name!r}, expected {', '.join(DTYPES)}")
     return None if name == "auto" else {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]

@@ -26,7 +26,7 @@ from .finished import Solver, by_slices
 from .output import done_so_far, whole_folder
 from .plan import Plan, cost, plan_of
 from .progress import Progress, told
-from .remarks import remarks
+from .remarks import nameless, remarks
 from .request import Request, asked, command, configuration, fingerprint, repeating, result_of
 from .result import Result, write_results
 from .simulate import slice_list
@@ -139,7 +139,7 @@ def _result(
         slices=slices,
         title=name if named else f"{scan.kind.upper()} scan {digest[:12]}",
         kind=next(word for base, word in KINDS.items() if isinstance(method, base)),
-        remarks=[line if named else line.replace(name, "INPUT") for line in remarks(scan)],
+        remarks=[line if named else nameless(line, name) for line in remarks(scan)],
         given={"sha256": digest, "measurement": measurement_of(plan.problem)},
         asked=asked(request, method, card),
         beside={title: one.provenance for title, one in beside.items()},

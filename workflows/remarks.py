@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..formats.scan import Scan, Volume
 
 
@@ -11,3 +13,9 @@ def remarks(item: Scan | Volume) -> list[str]:
     if item.pixel_assumed and not any("pixel size" in line for line in said):
         said.append("the file does not say how large a pixel is: its size is assumed; --pixel-mm says it")
     return said
+
+
+def nameless(line: str, name: str) -> str:
+    """A remark with INPUT for the name of the input, which may be a patient's; of a short one, not within words."""
+    edge = r"\b" if len(name) < 4 else ""
+    return re.sub(edge + re.escape(name) + edge, "INPUT", line) if name else line

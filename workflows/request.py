@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,14 @@ from .simulate import Slices
 
 NOT_OF_THE_RESULT = {"device", "batch"}  # a result is no function of them
 OF_SAMPLES = {"samples", "batch", "dtype"}
+TYPES: dict[str, tuple[tuple[type, ...], str]] = {  # Python's callers are not checked by Typer
+    **dict.fromkeys(("method", "options", "device", "dtype"), ((str,), "a text")),
+    **dict.fromkeys(("prior", "simulate", "views", "arc"), ((str, NoneType), "a text, or None")),
+    **dict.fromkeys(("samples", "seed", "batch"), ((int, np.integer), "a whole number")),
+    **dict.fromkeys(("baselines", "presets", "name_in_report"), ((bool,), "True or False")),
+    "mu_water": ((int, float, np.floating, NoneType), "a number, or None"),
+    "reader": ((dict,), "a dictionary"),
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,10 @@ class Request:
     name_in_report: bool = False
 
     def __post_init__(self) -> None:
+        for name in TYPES.keys() & vars(self).keys():
+            kinds, words = TYPES[name]
+            if not isinstance(value := getattr(self, name), kinds) or (bool not in kinds and value is True):
+                raise UsageError(f"{name}: got {value!r}, expected {words}")
         if self.mu_water is not None and not 0 < self.mu_water < float("inf"):
             raise UsageError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
         for name in ("samples", "batch"):

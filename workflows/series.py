@@ -53,7 +53,7 @@ class PrepareSettings:
         if self.pixel_mm is not None and not self.pixel_mm > 0:
             raise UsageError(f"--pixel-mm: got {self.pixel_mm}, expected a positive length")
         parts = {name: getattr(self, name) for name in SPLITS[1:]}
-        if min(parts.values()) < 0 or sum(parts.values()) >= 1:
+        if not (all(part >= 0 for part in parts.values()) and sum(parts.values()) < 1):  # NaN is neither
             said = " ".join(f"--{name} {part:g}" for name, part in parts.items())
             raise UsageError(f"{said}: expected parts of 1 that leave some to train on")
 

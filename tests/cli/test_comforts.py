@@ -100,6 +100,7 @@ def test_the_configuration_names_no_file_unless_asked(scan_file, scanprior, tmp_
         ("[samples]\nn = 3", "got a table [samples]"),
         ("samples = ", "is no TOML file"),
         ('samples = "few"', "samples"),
+        ('no-baselines = "false"', "no-baselines = 'false', expected true or false"),
         ('method = "ddss"', "did you mean 'dds'?"),
     ],
 )

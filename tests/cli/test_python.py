@@ -14,6 +14,7 @@ from scanprior.formats.read import read
 from scanprior.formats.scan import FormatError, Scan, Volume
 from scanprior.formats.store import read_reconstruction, write_scan
 from scanprior.workflows.progress import SILENT
+from scanprior.workflows.remarks import nameless
 from scanprior.workflows.request import Request, fingerprint
 
 FILES = ["dicom", "reconstruction.h5", "reconstruction.nii.gz", "report.html", "report.json", "report.png"]
@@ -149,3 +150,31 @@ def test_files_of_every_kind_are_read_by_path(ct_scan: Scan, tmp_path) -> None:
     result = package.reconstruct(str(tmp_path / "scan.h5"), "fbp", baselines=False, progress=SILENT)
     result.save(tmp_path / "out")
     assert read(tmp_path / "out" / "dicom").data.shape == (2, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"samples": 2.0}, "samples: got 2.0, expected a whole number"),
+        ({"samples": "2"}, "samples: got '2'"),
+        ({"samples": True}, "samples: got True"),
+        ({"seed": None}, "seed: got None"),
+        ({"method": None}, "method: got None, expected a text"),
+        ({"options": None}, "options: got None"),
+        ({"views": [0, 1]}, "views: got \\[0, 1\\], expected a text"),
+        ({"arc": (0, 90)}, "arc: got"),
+        ({"mu_water": "0.02"}, "mu_water: got '0.02', expected a number"),
+        ({"baselines": "no"}, "baselines: got 'no', expected True or False"),
+        ({"reader": None}, "reader: got None"),
+        ({"dtype": "float16"}, "--dtype: got 'float16', expected auto, float32, bfloat16"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_refused(ct_scan: Scan, ct_prior, wrong, words) -> None:
+    with pytest.raises(UsageError, match=words):
+        package.reconstruct(ct_scan, **{**FAST, **wrong})
+
+
+def test_a_short_name_of_the_input_is_no_part_of_words() -> None:
+    assert nameless("a detector was taken; a: 3 dead", "a") == "INPUT detector was taken; INPUT: 3 dead"
+    assert nameless("JONES001.dcm: 3 dead", "JONES") == "INPUT001.dcm: 3 dead"
+    assert nameless("3 dead pixels", "") == "3 dead pixels"

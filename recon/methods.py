@@ -133,7 +133,7 @@ def _own(name: str) -> type[PosteriorMethod] | type[Baseline]:
         )
     if getattr(kind, "trajectory", None) is PosteriorMethod.trajectory:
         raise ValueError(f"--method: {name!r} writes no `trajectory` (docs/howto/own-method.md)")
-    if getattr(kind, "step", None) is Descent.step and kind.trajectory is Descent.trajectory:
+    if issubclass(kind, Descent) and kind.step is Descent.step and kind.trajectory is Descent.trajectory:
         raise ValueError(f"--method: {name!r} writes no `step` (docs/howto/own-method.md)")
     if vars(kind).get("__annotations__") and "__dataclass_params__" not in vars(kind):
         raise ValueError(

@@ -256,7 +256,9 @@ class _Sheet:
             HEAD + sum(self.space) + rows * self.height + bar * BAR + FOOT,
         )
         self.figure = Figure(figsize=self.total, dpi=DPI, facecolor="white")
-        self.figure.set_layout_engine("none")  # every place is said here, whatever the user's rcParams ask for
+        self.figure.set_layout_engine(
+            "none"
+        )  # every place is said here, whatever the user's rcParams ask for
         fits = int(9 * (self.total[0] - 2 * SIDE))  # letters
         title = title if len(title) <= fits else title[: fits - 1] + "…"
         self._text(SIDE, self.total[1] - 0.34, title, size=13, weight="bold")

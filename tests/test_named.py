@@ -13,7 +13,7 @@ from scanprior.named import is_named
 from scanprior.pretrained import load_prior
 from scanprior.priors.intensity import Attenuation
 from scanprior.recon import CTSimulation, Descent, simulate
-from scanprior.recon.methods import method_of
+from scanprior.recon.methods import class_of, method_of
 
 MYLAB = """
 from dataclasses import dataclass
@@ -162,3 +162,22 @@ def ct_volume_scan() -> Scan:
     y, x = np.mgrid[-1:1:16j, -1:1:16j]
     disc = np.where(np.hypot(x, y) < 0.8, 40.0, -1000.0).astype(np.float32)[None]
     return simulate(Volume(disc, "HU", "CT", (1.0, 8.0, 8.0)), CTSimulation(views=8))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("Bare", "writes no `trajectory`"), ("Stepless", "writes no `step`"), ("Plain", "is no dataclass")],
+)
+def test_an_own_method_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    (tmp_path / "slips.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from scanprior.recon.posterior import Descent, PosteriorMethod\n"
+        "@dataclass(frozen=True)\nclass Bare(PosteriorMethod):\n    steps: int = 3\n"
+        "@dataclass(frozen=True)\nclass Stepless(Descent):\n    steps: int = 3\n"
+        "class Plain(Descent):\n    steps: int = 3\n    def step(self, *a): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ValueError, match=words):
+        class_of(f"slips:{name}")

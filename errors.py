@@ -3,7 +3,7 @@ calls everything else a defect."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -23,3 +23,11 @@ def meant(got: str, known: Iterable[str]) -> str:
     """The nearest of some names as the end of an error; nothing where none is near."""
     near = get_close_matches(got, list(known), 1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def check_least(settings: object, least: Mapping[str, int]) -> None:
+    """Refuse settings, each an option of its name, that are said and below their least value: UsageError."""
+    for name, limit in least.items():
+        value = getattr(settings, name)
+        if value is not None and value < limit:
+            raise UsageError(f"--{name}: got {value}, expected at least {limit}")

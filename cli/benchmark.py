@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from .console import Console
-from .suites import Data, Device, Methods, Patients, Presets, Prior, Samples, Seed, Slices, SuiteName, Tasks
+from .suites import (
+    Data,
+    Device,
+    Methods,
+    Output,
+    Patients,
+    Presets,
+    Prior,
+    Samples,
+    Seed,
+    Slices,
+    SuiteName,
+    Tasks,
+)
 from .suites import suites_epilog as epilog
 from .verb import HIDDEN, verb
 
@@ -23,12 +33,7 @@ INTERVALS = ("psnr",)  # on the terminal; the page has all
 def benchmark(
     suite: SuiteName,
     *,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", help="Folder of the results; an existing one goes on.", metavar="FOLDER"
-        ),
-    ],
+    output: Output,
     data: Data = None,
     methods: Methods = None,
     tasks: Tasks = None,

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .console import Console
-from .suites import Data, Device, Methods, Patients, Presets, Prior, Samples, Seed, Slices, SuiteName, Tasks
+from .suites import (
+    Data,
+    Device,
+    Methods,
+    Output,
+    Patients,
+    Presets,
+    Prior,
+    Samples,
+    Seed,
+    Slices,
+    SuiteName,
+    Tasks,
+)
 from .suites import suites_epilog as epilog
 from .verb import HIDDEN, verb
 
@@ -24,12 +36,7 @@ KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_s
 def calibrate(
     suite: SuiteName,
     *,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", help="Folder of the results; an existing one goes on.", metavar="FOLDER"
-        ),
-    ],
+    output: Output,
     on: Annotated[
         Literal["test", "calibration"], typer.Option(help="Which of the suite's patients.")
     ] = "test",

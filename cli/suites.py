@@ -16,6 +16,10 @@ PANEL: dict[str, Any] = {"rich_help_panel": "Suite"}
 SuiteName = Annotated[
     str, typer.Argument(help="One of those below, or a TOML file.", metavar="SUITE", **choices.SUITE)
 ]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="Folder of the results; an existing one goes on.", metavar="FOLDER"),
+]
 Data = Annotated[Path | None, typer.Option(help="Images instead of the suite's.", metavar="IMAGES", **PANEL)]
 Methods = Annotated[
     list[str] | None,

@@ -21,14 +21,6 @@ EVERY = 30.0  # seconds between plain lines
 SHORT = 10.0  # seconds after which a stage without steps is worth a plain line
 
 
-def counting() -> Progress:
-    """What is done of what, for how long, and how much longer; a context manager. Nothing where no terminal is."""
-    console = Console(file=sys.stderr)
-    times = (TimeElapsedColumn(), TimeRemainingColumn())
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
-    return Progress(*columns, console=console, disable=not console.is_terminal)
-
-
 class Shown:
     """A workflow's progress (workflows/progress.py): a bar for the stage that runs, a line for each that has ended.
 

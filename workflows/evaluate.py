@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..errors import UsageError
+from ..errors import UsageError, check_least
 from ..formats.images import open_images
 from ..formats.write import atomic
 from ..pretrained.card import Card
@@ -64,10 +64,7 @@ class EvaluateSettings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"--{name}: got {value}, expected at least {least}")
+        check_least(self, LEAST)
         if self.window is not None and not self.window[0] < self.window[1]:
             raise UsageError(
                 f"--window: got {self.window[0]:g} {self.window[1]:g}, expected black, then white"

@@ -20,7 +20,7 @@ import numpy as np
 import tomli_w
 
 from .. import __version__
-from ..errors import UsageError, unknown
+from ..errors import UsageError, check_least, unknown
 from ..formats.read import files_of
 from ..formats.scan import Scan, Volume
 from ..named import is_named, source_hash
@@ -88,9 +88,7 @@ class Request:
                 raise UsageError(f"{name}: got {value!r}, expected {words}")
         if self.mu_water is not None and not 0 < self.mu_water < float("inf"):
             raise UsageError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
-        for name in ("samples", "batch"):
-            if (value := getattr(self, name)) < 1:
-                raise UsageError(f"--{name}: got {value}, expected at least 1")
+        check_least(self, {"samples": 1, "batch": 1})
 
     @staticmethod
     def of(**settings: Any) -> Request:

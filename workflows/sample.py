@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..errors import UsageError, unknown
+from ..errors import UsageError, check_least, unknown
 from ..formats.image_set import ImageSet, read_images
 from ..modality import Modality
 from ..pretrained.cache import sha256_of
@@ -84,10 +84,7 @@ class SampleSettings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"--{name}: got {value}, expected at least {least}")
+        check_least(self, LEAST)
         if self.sampler not in SAMPLERS:
             raise unknown("--sampler", self.sampler, SAMPLERS)
         if (self.class_name is None) != (self.classifier is None):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, check_least
 from ..formats.write import atomic
 from ..pretrained.cache import header_card
 from ..pretrained.card import Card
@@ -56,8 +56,7 @@ class TrainSettings:
     crops_on_device: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.steps is not None and self.steps < 1:
-            raise UsageError(f"--steps: got {self.steps}, expected at least 1")
+        check_least(self, {"steps": 1})
         if not self.checkpoint_minutes >= 0:
             raise UsageError(f"--checkpoint-minutes: got {self.checkpoint_minutes:g}, expected 0 or more")
 

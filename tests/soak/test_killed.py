@@ -35,6 +35,7 @@ from scanprior.formats.store import read_reconstruction, write_scan
 from scanprior.pretrained.load import load
 from scanprior.priors.checkpoint import read_checkpoint
 from scanprior.recon.simulate import CTSimulation, simulate
+from toy_training import CT, changed
 
 pytestmark = pytest.mark.soak
 MOMENTS = int(os.environ.get("SOAK_MOMENTS", "50"))
@@ -132,27 +133,7 @@ def all_of(path: Path) -> dict:
 
 
 # --- train
-PRESET = """
-[prior]
-modality = "CT"
-channels = 1
-sigma_data = 0.5
-intensity = { kind = "attenuation", hu_per_unit = 1000.0, mu_water = 0.0193 }
-window = [-1024.0, 3071.0]
-[network]
-name = "unet"
-base = 8
-multipliers = [1]
-blocks = 1
-[crops]
-size = 16
-batch = 2
-gain = 0.02
-[training]
-steps = 30
-learning_rate = 2e-3
-warmup = 4
-"""
+PRESET = changed(CT, multipliers=[1], steps=30)
 COARSE = """
 [coarse]
 factor = 2

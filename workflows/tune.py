@@ -19,7 +19,7 @@ from .benchmark import search
 from .benchmark.cases import cases
 from .benchmark.results import Selection, priors_of
 from .benchmark.search import Search
-from .benchmark.suite import Suite, Task, find_data, read_suite, suits
+from .benchmark.suite import Suite, Task, images_of, read_suite, suits
 from .device import device_of
 from .progress import Progress, told
 
@@ -98,8 +98,7 @@ class _Run:
 def _tuned(run: _Run, priors: dict[str, Any], device: str, target: Path, progress: Progress) -> Preset:
     """The preset of a task, kept where it is of patients enough."""
     suite, task, how = run.suite, run.task, run.how
-    path = find_data(suite.data.get(task.modality, ""))
-    own = list(cases(path, task.simulation, suite.patients, suite.slices, device))
+    own = list(cases(images_of(suite, task.modality), task.simulation, suite.patients, suite.slices, device))
     network, card = priors.get(task.modality, (None, None))
     facts = {
         "suite": suite.name,

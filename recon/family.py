@@ -2,7 +2,7 @@
 
     ct     beam, views, arc [degrees], photons (1 / variance of an unattenuated ray; 0 without noise), rays lost
     mri    acceleration, coils, snr [dB] (0 without noise), mask (how positions were chosen), coil maps (whence)
-    both   modality, pixel mm, rows, columns
+    both   modality, pixel mm, square pixels, rows, columns
 
 Anatomy, scanner and disease are no such facts: a promise holds for patients like those of the calibration in these, too,
 which is for people to know.
@@ -25,16 +25,20 @@ Family = dict[str, list[Any]]  # a number: [least, greatest]; a word: those that
 RATIOS = {"views": 1.05, "arc": 1.05, "photons": 1.25, "acceleration": 1.1, "pixel mm": 1.1}
 RATIOS |= {"rows": 1.1, "columns": 1.1}
 DECIBELS = {"snr": 3.0}
+SQUARE = 0.01  # how far the sides of a square pixel may differ, relative
 
 
-def facts_of(problem: Problem, pixel_mm: float | None) -> Facts:
-    """Of a scan. `pixel_mm`: None where it is not known. Raises ValueError for operators other than ours."""
+def facts_of(problem: Problem, pixel_mm: tuple[float, float] | None) -> Facts:
+    """Of a scan. `pixel_mm`: sides of a pixel, None where they are not known. Raises ValueError for operators other than
+    ours."""
     rows, columns = problem.operator.domain[-2:]
     facts = {"modality": problem.modality.kind, **measurement_of(problem)}
     if problem.operator.domain_complex:
         facts["mask"] = mask_kind(problem.operator.mask)
         facts["coil maps"] = problem.facts.get("coil_maps", "given with the data").partition(",")[0]
-    return facts | {"pixel mm": pixel_mm, "rows": rows, "columns": columns}
+    sides = pixel_mm or (None, None)
+    square = pixel_mm is None or abs(pixel_mm[0] / pixel_mm[1] - 1) < SQUARE
+    return facts | {"pixel mm": sides[1], "square pixels": "yes" if square else "no", "rows": rows, "columns": columns}
 
 
 def mask_kind(mask: Tensor) -> str:

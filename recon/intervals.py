@@ -14,6 +14,7 @@ them is never less than the loss (`kept_ratios`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,65 @@ def similarities(image: Array, others: Array, units: str) -> dict[str, Array]:
     of = ct_slices if units == "HU" else mri_slices
     found = [of(image, other) for other in others]
     return {key: np.array([float(one[key][0]) for one in found]) for key in BOUNDS}
+
+
+# --- of a new scan
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """What is shown of a reconstruction.
+
+    Attributes:
+        level: percent.
+        maps: kind -> lower and upper ends, (slices, H, W) float32 each.
+        bounds: bound -> of each slice, (slices,).
+        held: kind -> of each slice the part inside that held the truth, (slices,); {} where it is not known.
+    """
+
+    level: int
+    maps: dict[str, tuple[Array, Array]]
+    bounds: dict[str, Array]
+    held: dict[str, Array]
+
+
+def intervals(
+    promised: dict[str, dict[str, dict[str, Any]]],
+    level: int,
+    mean: Array,
+    samples: Array,
+    truth: Array | None,
+    units: str,
+    pixel_mm: float,
+) -> Intervals:
+    """The intervals of a reconstruction in units as `centre_and_spread`.
+
+    Args:
+        promised: kind -> level -> "factor" or "shift" (promises.py); what has neither is left out.
+        level: percent.
+        mean: (slices, H, W).
+        samples: (S, slices, H, W).
+        truth: (slices, H, W), where it is known.
+    """
+    factors, shifts = ({k: v[str(level)].get(key) for k, v in promised.items()} for key in ("factor", "shift"))
+    maps: dict[str, list[tuple[Array, Array]]] = {}
+    bounds: dict[str, list[float]] = {}
+    held: dict[str, list[float]] = {}
+    for z, centre in enumerate(mean):
+        where = inside(centre, units)
+        for kind, (m, s) in centre_and_spread(centre, samples[:, z], units, pixel_mm).items():
+            if (factor := factors[kind]) is None:
+                continue
+            low, high = m - factor * s, m + factor * s
+            low = low if units == "HU" else np.maximum(low, 0)  # no magnitude is less
+            maps.setdefault(kind, []).append((low, high))
+            if truth is not None:
+                y = truth[z] if KINDS[kind] is None else discs(truth[z], KINDS[kind], pixel_mm)
+                held.setdefault(kind, []).append(float(((low <= y) & (y <= high))[where].mean()))
+        for bound, values in similarities(centre, samples[:, z], units).items():
+            if (shift := shifts[bound]) is not None:
+                bounds.setdefault(bound, []).append(float(np.quantile(values, 1 - level / 100)) - shift)
+    ends = {
+        kind: tuple(np.stack(end).astype(np.float32) for end in zip(*found, strict=True))
+        for kind, found in maps.items()
+    }
+    lists = ({key: np.array(values) for key, values in one.items()} for one in (bounds, held))
+    return Intervals(level, ends, *lists)  # type: ignore[arg-type]

@@ -82,7 +82,7 @@ class Job:
             row["mean"] = mean
             places = case.calibration(found.samples[0])
             row["calibration"] = {place: figures.to_dict() for place, figures in places.items()}
-            row["scan"] = facts_of(case.problem, float(case.volume.spacing[-1]))
+            row["scan"] = facts_of(case.problem, case.volume.spacing[1:])
             row["effective"] = {k: v for k, v in found.provenance.items() if k not in ("seed", "samples")}
             ratios, row["similarities"] = case.of_intervals(found)
         pictures = {"image": found.mean, "truth": case.truth}

@@ -55,12 +55,15 @@ def calibrate(
     """Measure how well a suite's posterior methods know how far they may be wrong: how often the truth lies in their
     intervals, spread over error, fair CRPS, ranks; by region, over discs of 3, 5 and 10 mm, by frequency.
 
+    --on calibration makes the records that `reconstruct --interval` needs: of your own images (--data, fully sampled,
+    of patients that no prior was trained on) they are kept where it finds them. --on test counts what records hold.
+
     Kill it and run it again: it goes on where it was.
 
     \b
     Examples:
       scanprior calibrate quick --method dds -o calibration/
-      scanprior calibrate ct-sparse --on calibration --samples 16 -o calibration/
+      scanprior calibrate ct-sparse --on calibration --method draws --data mine.h5 -o calibration/
     """
     from ..workflows.benchmark.results import Selection
     from ..workflows.calibrate import calibrate as run
@@ -68,10 +71,17 @@ def calibrate(
     selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
     result = run(suite, output, selection, on, seed=seed, device=device, presets=presets, progress=console)
     wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/"
-    console.give(
-        {"output": str(output), "lines": result.lines, "errors": result.errors},
-        f"{in_words(result)}\n{wrote}",
-    )
+    wrote += ", intervals/" if result.records else ""
+    if result.kept:
+        wrote += "\nthe records of intervals are kept for `scanprior reconstruct`; `scanprior intervals list`"
+    value = {
+        "output": str(output),
+        "lines": result.lines,
+        "records": [record.name for record in result.records],
+        "held": result.held,
+        "errors": result.errors,
+    }
+    console.give(value, f"{in_words(result)}\n{wrote}")
 
 
 def in_words(result: CalibrationResult) -> str:
@@ -84,4 +94,5 @@ def in_words(result: CalibrationResult) -> str:
         own = [line for line in result.lines if line["task"] == task.name and line["place"] in SHOWN]
         rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, KEYS)] for line in own]
         out.append(table(f"{task.name} ({task.spec})", ["method", *heads(KEYS)], rows, left=2))
+        out += [table(one["title"], one["heads"], one["rows"], left=2) for one in result.tables(task.name)]
     return "".join([*out, *(f"{line}\n" for line in result.errors)])

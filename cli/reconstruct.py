@@ -70,6 +70,14 @@ Samples = Annotated[
         help="Of the posterior, a slice.", metavar="N", **METHOD, **choices.at_least(1, "--samples")
     ),
 ]
+Interval = Annotated[
+    int | None,
+    typer.Option(
+        help="Intervals that hold the truth in so many percent: 50, 80, 90 or 95.",
+        metavar="PERCENT",
+        **METHOD,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of the samples (and of a simulation).", metavar="N", **METHOD)]
 Baselines = Annotated[
     bool,
@@ -122,6 +130,7 @@ def reconstruct(
     options: Settings = "",
     prior: PriorName = None,
     samples: Samples = 8,
+    interval: Interval = None,
     seed: Seed = 0,
     baselines: Baselines = True,
     presets: Presets = True,
@@ -157,6 +166,7 @@ def reconstruct(
         method=method,
         options=options,
         samples=samples,
+        interval=interval,
         seed=seed,
         simulate=simulate,
         slices=slices,
@@ -179,7 +189,9 @@ def reconstruct(
 
 
 def give(console: Console, result: Result, output: Path) -> None:
-    """The table, and what was written."""
+    """The table, what was promised, and what was written."""
+    from ..workflows.intervals import spread_facts
+
     value = {
         "output": str(output),
         "files": sorted(path.name for path in output.iterdir()),
@@ -187,10 +199,13 @@ def give(console: Console, result: Result, output: Path) -> None:
         "presets": result.presets,
         "assumptions": result.assumptions,
         "warnings": result.warnings,
+        "spread": None if result.spread is None else spread_facts(result.spread, result.slices),
     }
     console.give(value, table_of(result))
     if console.as_json:
         return
+    if result.intervals is not None and result.spread is not None:
+        typer.echo("\n" + "\n".join(result.spread.sentences))
     for name, preset in result.presets.items():
         if "tuned_on" in preset:
             typer.echo(f"{name}: {preset['said']}")

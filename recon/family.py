@@ -4,8 +4,8 @@
     mri    acceleration, coils, snr [dB] (0 without noise), mask (how positions were chosen), coil maps (whence)
     both   modality, pixel mm, square pixels, rows, columns
 
-Anatomy, scanner and disease are no such facts: a promise holds for patients like those of the calibration in these, too,
-which is for people to know.
+Anatomy, scanner and disease are no such facts: a promise holds for patients like those of the calibration in these,
+too, which is for people to know.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..operators.mri import CartesianMRI
 from .baselines.supervised import measurement_of
 from .problem import Problem
 
@@ -29,16 +30,21 @@ SQUARE = 0.01  # how far the sides of a square pixel may differ, relative
 
 
 def facts_of(problem: Problem, pixel_mm: tuple[float, float] | None) -> Facts:
-    """Of a scan. `pixel_mm`: sides of a pixel, None where they are not known. Raises ValueError for operators other than
-    ours."""
+    """Of a scan. `pixel_mm`: sides of a pixel, None where they are not known. Raises ValueError for operators
+    other than Radon and CartesianMRI."""
     rows, columns = problem.operator.domain[-2:]
     facts = {"modality": problem.modality.kind, **measurement_of(problem)}
-    if problem.operator.domain_complex:
+    if isinstance(problem.operator, CartesianMRI):
         facts["mask"] = mask_kind(problem.operator.mask)
         facts["coil maps"] = problem.facts.get("coil_maps", "given with the data").partition(",")[0]
     sides = pixel_mm or (None, None)
     square = pixel_mm is None or abs(pixel_mm[0] / pixel_mm[1] - 1) < SQUARE
-    return facts | {"pixel mm": sides[1], "square pixels": "yes" if square else "no", "rows": rows, "columns": columns}
+    return facts | {
+        "pixel mm": sides[1],
+        "square pixels": "yes" if square else "no",
+        "rows": rows,
+        "columns": columns,
+    }
 
 
 def mask_kind(mask: Tensor) -> str:
@@ -88,7 +94,10 @@ def _within(key: str, known: list[Any], value: Any) -> bool:
 
 
 def _words(values: list[Any]) -> str:
-    shown = [f"{one:.4g}" if isinstance(one, int | float) else "unknown" if one is None else str(one) for one in values]
+    shown = [
+        f"{one:.4g}" if isinstance(one, int | float) else "unknown" if one is None else str(one)
+        for one in values
+    ]
     shown = list(dict.fromkeys("none" if one == "0" else one for one in shown))
     numbers = all(isinstance(one, int | float) for one in values)
     return (" to " if numbers else " or ").join(shown)

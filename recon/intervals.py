@@ -1,4 +1,4 @@
-"""Intervals of a reconstruction that hold the truth as often as they say: what is measured of a slice, and what is shown.
+"""Intervals of a reconstruction that hold the truth as often as they say: what is measured of a slice, what is shown.
 
     nested sets   m ± lambda max(s, floor), m the mean that is shown, s the samples' standard deviation: of pixels, and
                   of means over discs of 5 mm around them, whose s is that of the samples' means. A truth y is inside
@@ -26,13 +26,18 @@ from .places import WHOLE
 from .regions import ct_regions, mr_regions
 
 Array = NDArray[Any]
-KINDS: dict[str, float | None] = {"pixels": None, "5 mm": 5.0}  # nested sets of: a pixel, a mean over a disc [mm]
+KINDS: dict[str, float | None] = {
+    "pixels": None,
+    "5 mm": 5.0,
+}  # nested sets of: a pixel, a mean over a disc [mm]
 BOUNDS = ("ssim", "psnr")
 FLOOR_HU, FLOOR = 1.0, 1e-3  # least spread, in HU or in parts of the largest magnitude of the mean
 QUANTILES = 2000
 
 
-def centre_and_spread(mean: Array, samples: Array, units: str, pixel_mm: float) -> dict[str, tuple[Array, Array]]:
+def centre_and_spread(
+    mean: Array, samples: Array, units: str, pixel_mm: float
+) -> dict[str, tuple[Array, Array]]:
     """m and max(s, floor) of each of `KINDS`, (H, W) each.
 
     Args:
@@ -44,8 +49,8 @@ def centre_and_spread(mean: Array, samples: Array, units: str, pixel_mm: float) 
         raise ValueError(f"got {len(samples)} sample, expected at least 2: one has no spread")
     floor = FLOOR_HU if units == "HU" else FLOOR * float(mean.max())
     out = {}
-    for kind, mm in KINDS.items():
-        m, x = (np.asarray(a, np.float64) if mm is None else discs(a, mm, pixel_mm) for a in (mean, samples))
+    for kind in KINDS:
+        m, x = (_means(a, kind, pixel_mm) for a in (mean, samples))
         out[kind] = m, np.maximum(x.std(0, ddof=1), max(floor, 1e-30))
     return out
 
@@ -62,10 +67,14 @@ def ratios(mean: Array, samples: Array, truth: Array, units: str, pixel_mm: floa
     where = inside(mean, units)
     out = {}
     for kind, (m, s) in centre_and_spread(mean, samples, units, pixel_mm).items():
-        mm = KINDS[kind]
-        y = truth if mm is None else discs(truth, mm, pixel_mm)
-        out[kind] = kept_ratios((np.abs(y - m) / s)[where])
+        out[kind] = kept_ratios((np.abs(_means(truth, kind, pixel_mm) - m) / s)[where])
     return out
+
+
+def _means(images: Array, kind: str, pixel_mm: float) -> Array:
+    """Images (..., H, W) as a kind of nested sets sees them."""
+    mm = KINDS[kind]
+    return np.asarray(images, np.float64) if mm is None else discs(images, mm, pixel_mm)
 
 
 def kept_ratios(values: Array, count: int = QUANTILES) -> Array:
@@ -121,7 +130,9 @@ def intervals(
         samples: (S, slices, H, W).
         truth: (slices, H, W), where it is known.
     """
-    factors, shifts = ({k: v[str(level)].get(key) for k, v in promised.items()} for key in ("factor", "shift"))
+    factors, shifts = (
+        {k: v[str(level)].get(key) for k, v in promised.items()} for key in ("factor", "shift")
+    )
     maps: dict[str, list[tuple[Array, Array]]] = {}
     bounds: dict[str, list[float]] = {}
     held: dict[str, list[float]] = {}
@@ -134,7 +145,7 @@ def intervals(
             low = low if units == "HU" else np.maximum(low, 0)  # no magnitude is less
             maps.setdefault(kind, []).append((low, high))
             if truth is not None:
-                y = truth[z] if KINDS[kind] is None else discs(truth[z], KINDS[kind], pixel_mm)
+                y = _means(truth[z], kind, pixel_mm)
                 held.setdefault(kind, []).append(float(((low <= y) & (y <= high))[where].mean()))
         for bound, values in similarities(centre, samples[:, z], units).items():
             if (shift := shifts[bound]) is not None:

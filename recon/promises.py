@@ -1,4 +1,4 @@
-"""What calibration patients let one promise of the next: measured slices -> numbers, as a record keeps them (records.py).
+"""What calibration patients let one promise of the next: measured slices -> numbers, as records keep them (records.py).
 
     {"pixels": {"90": {"factor": 1.4, "left_out": [...]}, ...}, "5 mm": ..., "ssim": {"90": {"shift": .01}, ...},
      "psnr": ..., "certain": {"90": {"needed": 22}, ...}}
@@ -88,18 +88,23 @@ def _kept(promise: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _nested(losses: Losses, alpha: float) -> dict[str, Any]:
-    """lambda, and what it holds of each patient when he is left out; nothing where the others are too few. Where no
-    pixel of any patient may be missed lambda is that of the worst of them, and no interval that anyone could use."""
-    n = len(losses)
-    if (n + 1) * alpha <= 1 + 1e-9:
-        raise TooFewPatientsError(n, f"a loss of at most {alpha:g}", math.floor(1 / alpha + 1e-9))
-    out: dict[str, Any] = {"factor": risk_control(losses, alpha)}
-    try:  # the theorem's lambda, if it is the worst
-        others = [risk_control(losses.without(k), alpha) for k in range(len(losses))]
+    """lambda, and what it holds of each patient when he is left out; nothing where the others are too few."""
+    out: dict[str, Any] = {"factor": factor_of(losses, alpha)}
+    try:
+        others = [factor_of(losses.without(k), alpha) for k in range(len(losses))]
     except TooFewPatientsError:
         return out
     left_out = sorted(1 - float(losses(factor)[k]) for k, factor in enumerate(others))
     return out | {"left_out": [round(part, 4) for part in left_out]}
+
+
+def factor_of(losses: Losses, alpha: float) -> float:
+    """lambda of conformal risk control. Where the theorem lets no pixel of any patient be missed it is the worst
+    pixel's, and no interval that anyone could use: that counts as too few patients, TooFewPatientsError."""
+    n = len(losses)
+    if (n + 1) * alpha <= 1 + 1e-9:
+        raise TooFewPatientsError(n, f"a loss of at most {alpha:g}", math.floor(1 / alpha + 1e-9))
+    return risk_control(losses, alpha)
 
 
 def _certain(losses: Losses, alpha: float) -> float:

@@ -6,8 +6,8 @@ A record belongs to
     a method     with all settings, those that are left to it as it took them, and the number of samples;
     a family     of scans (family.py).
 
-One that fits in all of these is used, and nothing is promised where none does. Those of the bundled priors come with the
-package (`recon/records/`); the user's own, in $SCANPRIOR_HOME/intervals, go first.
+One that fits in all of these is used, and nothing is promised where none does. Those of the bundled priors come with
+the package (`recon/records/`); the user's own, in $SCANPRIOR_HOME/intervals, go first.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ..errors import unknown
 from ..formats.write import atomic
 from ..pretrained.cache import home
 from .calibration import LEVELS
@@ -60,7 +61,12 @@ class Record:
     @property
     def name(self) -> str:
         """Of its file, without the suffix."""
-        words = (self.made.get("prior"), self.made.get("task"), self.method["method"], f"{self.samples} samples")
+        words = (
+            self.made.get("prior"),
+            self.made.get("task"),
+            self.method["method"],
+            f"{self.samples} samples",
+        )
         return re.sub("[^a-z0-9]+", "-", " ".join(map(str, words)).lower()).strip("-")
 
     def band(self, level: int) -> tuple[float, float]:
@@ -92,7 +98,9 @@ def write_record(path: Path, record: Record) -> None:
     """As JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps({"format": FORMAT, **asdict(record)}, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(
+            json.dumps({"format": FORMAT, **asdict(record)}, indent=1, allow_nan=False) + "\n"
+        )
 
 
 def read_record(path: Path) -> Record:
@@ -105,8 +113,8 @@ def read_record(path: Path) -> Record:
         _check(record)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path}: is no calibration record, or damaged ({error}); remove it, or make it again with `scanprior "
-            "calibrate --on calibration`"
+            f"{path}: is no calibration record, or damaged ({error}); take it away with `scanprior intervals remove "
+            f"{path.stem}`, or make it again with `scanprior calibrate --on calibration`"
         ) from None
     return record
 
@@ -132,6 +140,14 @@ def every_record() -> Iterator[tuple[Path, Record]]:
     """All records with their files, the user's own first. Raises ValueError for a damaged one."""
     for folder in (own_records(), SHIPPED):
         yield from ((path, read_record(path)) for path in sorted(folder.glob("*.json")))
+
+
+def remove(name: str) -> None:
+    """Delete one of the user's own records, damaged or not. Raises ValueError for a name that is none of theirs."""
+    known = {path.stem: path for path in own_records().glob("*.json")}
+    if name not in known:
+        raise unknown("intervals remove", name, sorted(known))
+    known[name].unlink()
 
 
 def record_for(

@@ -26,17 +26,20 @@ from ..formats.scan import Scan, Volume
 from ..named import is_named, source_hash
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
+from ..recon.calibration import LEVELS
 from ..recon.options import settings_of, written
 from ..recon.posterior.method import PosteriorMethod
 from .simulate import Slices
 
 NOT_OF_THE_RESULT = {"device", "batch"}  # a result is no function of them
-OF_SAMPLES = {"samples", "batch", "dtype"}
+OF_SAMPLES = {"samples", "batch", "dtype", "interval"}
+INTERVALS = tuple(round(100 * level) for level in LEVELS)
 TYPES: dict[str, tuple[tuple[type, ...], str]] = {  # Python's callers are not checked by Typer
     **dict.fromkeys(("method", "options", "device", "dtype"), ((str,), "a text")),
     **dict.fromkeys(("prior", "simulate", "views", "arc"), ((str, NoneType), "a text, or None")),
     **dict.fromkeys(("samples", "seed", "batch"), ((int, np.integer), "a whole number")),
     **dict.fromkeys(("baselines", "presets", "name_in_report"), ((bool,), "True or False")),
+    "interval": ((int, np.integer, NoneType), "a whole number, or None"),
     "mu_water": ((int, float, np.floating, NoneType), "a number, or None"),
     "reader": ((dict,), "a dictionary"),
 }
@@ -56,6 +59,7 @@ class Request:
         views, arc: some views of a CT scan, "0::9", "0:120" (views.py); None: all.
         slices: "0,3,8", "4-9", or numbers; None: all.
         reader: how a file is to be read (formats/read.py).
+        interval: percent of the intervals that are wanted, one of INTERVALS; None: none.
         baselines: whether to reconstruct classically too, to compare.
         mu_water: attenuation of water [1/mm] that defines HU; None: the scan's or the prior's.
         device, dtype: "auto", or where and in what the network computes.
@@ -73,6 +77,7 @@ class Request:
     views: str | None = None
     arc: str | None = None
     reader: dict[str, Any] = field(default_factory=dict)
+    interval: int | None = None
     baselines: bool = True
     presets: bool = True
     mu_water: float | None = None
@@ -89,6 +94,14 @@ class Request:
         if self.mu_water is not None and not 0 < self.mu_water < float("inf"):
             raise UsageError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
         check_least(self, {"samples": 1, "batch": 1})
+        if self.interval not in (None, *INTERVALS):
+            raise UsageError(
+                f"--interval: got {self.interval}, expected one of {', '.join(map(str, INTERVALS))} (percent)"
+            )
+        if self.interval is not None and self.samples < 2:
+            raise UsageError(
+                f"--interval: got {self.samples} sample, which has no spread; expected --samples 2 or more"
+            )
 
     @staticmethod
     def of(**settings: Any) -> Request:

@@ -83,7 +83,7 @@ class Job:
             places = case.calibration(found.samples[0])
             row["calibration"] = {place: figures.to_dict() for place, figures in places.items()}
             row["scan"] = facts_of(case.problem, case.volume.spacing[1:])
-            row["effective"] = {k: v for k, v in found.provenance.items() if k not in ("seed", "samples")}
+            row["effective"] = found.effective
             ratios, row["similarities"] = case.of_intervals(found)
         pictures = {"image": found.mean, "truth": case.truth}
         return row, {name: case.display(image)[0] for name, image in pictures.items()} | ratios
@@ -133,7 +133,8 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = SILENT) -> list[
     Each row has `task`, `label`, `settings`, `patient`, `slice`, `seed`, `nfe`, `seconds` (a sample), `memory_mib`,
     `one` and (with several samples) `mean`: the figures of `Case.figures`, and `calibration`: place -> those of
     `Case.calibration`; for intervals `similarities`, `scan`: what kind it is (recon/family.py), and `effective`: the
-    settings as they were used. `key` names its pictures. A file knows neither task nor label: others may have the same result.
+    settings as they were used. `key` names its pictures. A file knows neither task nor label: others may have the same
+    result.
     """
     rows = folder / "rows"
     rows.mkdir(parents=True, exist_ok=True)

@@ -137,7 +137,9 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
     for key, images in paths.items():
         for modality, given in images.items():
             if not all(isinstance(one, str) for one in ([given] if isinstance(given, str) else given)):
-                raise ValueError(f"{path}, {key}: got {modality} = {given!r}, expected a file or a list of files")
+                raise ValueError(
+                    f"{path}, {key}: got {modality} = {given!r}, expected a file or a list of files"
+                )
     return Suite(
         **{**table, **paths, "name": path.stem, "tasks": tuple(tasks), "methods": tuple(table["methods"])}
     )

@@ -23,9 +23,8 @@ def list_records(console: Console = HIDDEN) -> None:
     Example:
       scanprior intervals list
     """
-    from rich.table import Table
-
     from ..recon.records import SHIPPED, every_record
+    from .suites import table
 
     rows = [
         {
@@ -40,11 +39,16 @@ def list_records(console: Console = HIDDEN) -> None:
         }
         for path, one in every_record()
     ]
-    table = Table(*(rows[0] if rows else ()), box=None, pad_edge=False)
-    for row in rows:
-        promises = ", ".join(f"{level} %" for level in row["promises"])
-        table.add_row(*(str(value) for value in list(row.values())[:-1]), promises or "none")
-    console.give(rows, table if rows else "there are none; `scanprior calibrate --on calibration` makes them")
+    shown = [
+        [*map(str, list(row.values())[:-1]), ", ".join(f"{level} %" for level in row["promises"]) or "none"]
+        for row in rows
+    ]
+    words = (
+        table("", list(rows[0]), shown, left=5)
+        if rows
+        else "there are none; `scanprior calibrate` makes them"
+    )
+    console.give(rows, words)
 
 
 @intervals.command("remove")

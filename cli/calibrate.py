@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
+from ..workflows.settings import Selection
 from .console import Console
-from .suites import (
-    Data,
-    Device,
-    Methods,
-    Output,
-    Patients,
-    Presets,
-    Prior,
-    Samples,
-    Seed,
-    Slices,
-    SuiteName,
-    Tasks,
-)
+from .options import Device, option
+from .suites import Output, Presets, Seed, SuiteName, selected
 from .suites import suites_epilog as epilog
 from .verb import HIDDEN, verb
 
@@ -33,20 +20,12 @@ KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_s
 
 
 @verb
+@selected
 def calibrate(
     suite: SuiteName,
-    *,
     output: Output,
-    on: Annotated[
-        Literal["test", "calibration"], typer.Option(help="Which of the suite's patients.")
-    ] = "test",
-    data: Data = None,
-    methods: Methods = None,
-    tasks: Tasks = None,
-    patients: Patients = None,
-    slices: Slices = None,
-    samples: Samples = None,
-    prior: Prior = None,
+    selection: Selection,
+    on: Annotated[Literal["test", "calibration"], option("Which of the suite's patients.")] = "test",
     presets: Presets = True,
     seed: Seed = 0,
     device: Device = "auto",
@@ -62,10 +41,8 @@ def calibrate(
       scanprior calibrate quick --method dds -o calibration/
       scanprior calibrate ct-sparse --on calibration --samples 16 -o calibration/
     """
-    from ..workflows.benchmark.results import Selection
     from ..workflows.calibrate import calibrate as run
 
-    selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
     result = run(suite, output, selection, on, seed=seed, device=device, presets=presets, progress=console)
     wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/"
     console.give(
@@ -77,11 +54,11 @@ def calibrate(
 def in_words(result: CalibrationResult) -> str:
     """The table of each task."""
     from ..report.table import cells, heads
-    from .suites import table
+    from ..report.terminal import wide
 
     out = []
     for task in result.suite.tasks:
         own = [line for line in result.lines if line["task"] == task.name and line["place"] in SHOWN]
         rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, KEYS)] for line in own]
-        out.append(table(f"{task.name} ({task.spec})", ["method", *heads(KEYS)], rows, left=2))
+        out.append(wide(["method", *heads(KEYS)], rows, f"{task.name} ({task.spec})", left=2))
     return "".join([*out, *(f"{line}\n" for line in result.errors)])

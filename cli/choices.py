@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from ..errors import UsageError, unknown
+from ..errors import unknown
 from ..named import is_named
 
 Known = Callable[[], dict[str, str]]  # value -> what it is
@@ -97,14 +97,3 @@ SUITE = known(suites, "suite")
 TRAINING_PRESET = known(training_presets, "--preset")
 DEVICE = known(devices, "--device", lambda value: value.startswith(("cuda:", "cpu:")))
 DTYPE = known(lambda: dict.fromkeys(("auto", "float32", "bfloat16"), ""), "--dtype", lambda value: False)
-
-
-def at_least(limit: float, option: str) -> dict[str, Any]:
-    """Keywords for a number that must not be smaller; Typer's own `min` makes the help too wide."""
-
-    def check(value: Any) -> Any:
-        if value is not None and value < limit:
-            raise UsageError(f"{option}: got {value:g}, expected at least {limit:g}")
-        return value
-
-    return {"callback": check}

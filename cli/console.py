@@ -37,12 +37,12 @@ class Console:
         self._log: TextIO | None = None if log_file is None else log_file.open("a", encoding="utf-8")
         self._shown: Any = None
 
-    def give(self, value: Any, shown: Any = None) -> None:
+    def give(self, value: Any, *shown: Any) -> None:
         """The verb's result.
 
         Args:
             value: JSON-able, for --json.
-            shown: what people see of it: text, or what Rich prints, a table. None: nothing.
+            shown: what people see of it, one after the other: text, or what Rich prints, a table.
         """
         if self.as_json:
             from ..report.words import to_json
@@ -51,14 +51,27 @@ class Console:
                 said = {"notes": self.notes, "warnings": self.warnings}
                 value = value | {key: lines for key, lines in said.items() if lines and key not in value}
             typer.echo(to_json(value))
-        elif isinstance(shown, str):
-            typer.echo(shown)
-        elif shown is not None:
-            from rich.console import Console as Rich
+        for part in shown:
+            if isinstance(part, str):
+                self._write(part)
+            if self.as_json:
+                continue
+            if isinstance(part, str):
+                typer.echo(part)
+            else:
+                from rich.console import Console as Rich
 
-            Rich().print(shown)
-        if isinstance(shown, str):
-            self._write(shown)
+                Rich().print(part)
+
+    def plan(self, facts: dict[str, Any]) -> None:
+        """The result of a dry run: what would be done, and its "estimate" (workflows/plan.py, `cost`)."""
+        from ..report.terminal import takes
+        from ..report.words import lines
+
+        said = {key: value for key, value in facts.items() if value not in (None, "", [], {})}
+        estimate = said.pop("estimate", None)
+        more = [takes(estimate)] if estimate else []
+        self.give(facts, "\n".join([*lines(said), *more, "nothing was written"]))
 
     def stage(self, name: str, total: int | None = None) -> None:
         """What begins now, and of how many steps it is."""

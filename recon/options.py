@@ -12,14 +12,13 @@ the `Attributes:` of the docstrings of the class and its bases.
 from __future__ import annotations
 
 import dataclasses
-import re
 import types
 from collections.abc import Callable
-from inspect import cleandoc
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from ..errors import UsageError, meant
 from ..priors.sde import SDE, VE, VP, SubVP
+from .docstrings import attribute_docs
 
 T = TypeVar("T")
 Space = dict[str, tuple[float, float]]  # setting -> least, greatest
@@ -45,18 +44,6 @@ def settings_of(kind: type) -> list[Setting]:
         Setting(f.name, _words(hint), written(f.default), docs.get(f.name, ""))
         for f, hint in _fields(kind).values()
     ]
-
-
-def attribute_docs(docstring: str) -> dict[str, str]:
-    """The entries of a docstring's `Attributes:`, each in one line; of `a, b: text` for both."""
-    _, _, section = cleandoc(docstring).partition("Attributes:\n")
-    section = re.split(r"\n(?=\S)", section)[0]
-    docs = {}
-    for entry in re.split(r"\n(?=    \S)", "\n" + section):
-        names, colon, text = entry.strip().partition(": ")
-        if colon:
-            docs |= {name.strip(): " ".join(text.split()) for name in names.split(",")}
-    return docs
 
 
 def names(text: str) -> set[str]:

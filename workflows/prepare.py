@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,13 +21,14 @@ import numpy as np
 from .. import __version__
 from ..formats.collect import KSPACE, LeftOut, Source, collect, find_files
 from ..formats.image_set import read_images
-from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of
+from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of, split_of
 from ..modality import Modality
 from ..pretrained.card import Card
 from ..report.figures import sample_grid
 from .output import check_output, whole_folder
 from .progress import Progress, told
-from .series import Prepared, PrepareSettings, prepare_all
+from .series import Prepared, prepare_all
+from .settings import PrepareSettings
 from .training_preset import TrainingPreset, read_preset
 
 PICTURE = "pack.png"
@@ -83,7 +84,7 @@ def prepare(
         FormatError: a source that does not exist.
     """
     card, output = read_preset(preset).card, Path(output)
-    settings = (settings or PrepareSettings()).fitting(card)
+    settings = _fitting(settings or PrepareSettings(), card)
     check_output(output, overwrite, OURS)
     with (
         closing(told(progress)) as telling,
@@ -116,7 +117,7 @@ def planned(
     """What `prepare` would read, from headers alone: files and patients, those of each split, what would be left out.
     Pixels may leave out more. Raises as `prepare`."""
     card = read_preset(preset).card
-    settings = (settings or PrepareSettings()).fitting(card)
+    settings = _fitting(settings or PrepareSettings(), card)
     with closing(told(progress)) as telling:
         found, left, _ = _found(_paths(sources), None, card, settings, telling)
     patients = {source.patient for source in found}
@@ -125,9 +126,19 @@ def planned(
         "matrix": settings.matrix,
         "files": len({path for source in found for path in source.files}),
         "patients": len(patients),
-        "split": dict(Counter(map(settings.split_of, patients))),
+        "split": dict(Counter(_split(settings, patient) for patient in patients)),
         "left_out": dict(Counter(item.reason for item in left)),
     }
+
+
+def _fitting(settings: PrepareSettings, card: Card) -> PrepareSettings:
+    """With the matrix of a preset's images, where none is said."""
+    return replace(settings, matrix=settings.matrix or max(card.matrix or (256,)))
+
+
+def _split(settings: PrepareSettings, patient: str) -> str:
+    """Where a patient goes, by the key that identifies them."""
+    return split_of(patient, settings.seed, settings.val, settings.test, settings.calib)
 
 
 def _paths(sources: Path | str | Sequence[Path | str]) -> list[Path]:
@@ -184,7 +195,7 @@ class _Writer:
                 keep.append(k)
         if keep:
             _, sizes, extents = zip(*(found.images[k] for k in keep), strict=True)
-            split = self.settings.split_of(source.patient)
+            split = _split(self.settings, source.patient)
             self.pack.add(source.patient, split, pixels[keep], list(sizes), list(extents), source.format)
 
 

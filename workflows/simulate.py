@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ from ..formats.scan import FormatError, Scan, Volume
 from ..recon.simulate import simulate as measure
 from ..recon.simulate import simulation_of
 from .progress import Progress, told
-
-Slices = str | Sequence[int] | None  # "0,3,8", "4-9", a mixture, or numbers; None: all
+from .settings import Slices
 
 
 def simulate(

@@ -38,6 +38,23 @@ class Tuned:
     path: Path
     kept: bool
 
+    def rows(self) -> list[list[str]]:
+        """In words, one a task: its name, the settings, the patients, the metric without them and with them."""
+        out = []
+        for one in self.presets:
+            settings = ",".join(f"{key}={value:.3g}" for key, value in one.settings.items())
+            values = (f"{one.found[key]:.4g}" for key in ("default", "value"))
+            out.append([one.found["task"], settings or "as it is", str(one.patients), *values])
+        return out
+
+    def outcome(self) -> str:
+        """What becomes of it."""
+        few = min(one.patients for one in self.presets)
+        if not self.kept:
+            return f"not kept, found on {few} patients: a preset needs {LEAST_PATIENTS}; give the settings by --options"
+        used = self.path == user_presets_path()
+        return f"wrote {self.path}" + (": used from now on for scans of these kinds" if used else "")
+
 
 def tune(
     method: str,

@@ -23,6 +23,7 @@ from ...recon.methods import BASELINES, METHODS, class_of, method_of
 from ...recon.metrics import LEAST_VIF
 from ...recon.options import names
 from ...recon.places import WHOLE
+from ..settings import Search
 from .cases import Case
 from .rows import solve
 
@@ -32,22 +33,6 @@ LOCK_SECONDS = 5  # after which the lock of a process that was killed is taken a
 
 LOWER = {"crps"}  # metrics of which less is better
 OF_SAMPLES = {"crps"}  # and those of the samples, not of an image
-
-
-@dataclass(frozen=True)
-class Search:
-    """How settings are searched.
-
-    Attributes:
-        trials: in all, those of the journal with them, beside the method as it is.
-        metric: psnr, ssim or vif of one sample, the higher the better; or crps, the fair CRPS of `samples` inside the
-            body (recon/calibration.py), the lower the better.
-        samples: of each slice, for crps.
-    """
-
-    trials: int = 20
-    metric: str = "psnr"
-    samples: int = 4
 
 
 @dataclass(frozen=True)
@@ -81,7 +66,7 @@ def tune(
     options: str,
     cases: Sequence[Case],
     prior: Prior | None,
-    search: Search = Search(),
+    search: Search | None = None,
     journal: Path | None = None,
     study: str = "study",
     progress: Callable[[int, float], None] = lambda done, best: None,
@@ -97,6 +82,7 @@ def tune(
     Raises:
         ValueError: a method without a space, no slices, nothing left to tune.
     """
+    search = search or Search()
     check_tunable(name, search.metric)
     fixed = names(options)
     space = {key: bounds for key, bounds in class_of(name).space.items() if key not in fixed}

@@ -7,7 +7,7 @@ from .console import Console
 from .options import Device
 from .suites import Output, Presets, Seed, SuiteName, selected
 from .suites import suites_epilog as epilog
-from .verb import HIDDEN, verb
+from .verb import HIDDEN, NONE, DryRun, verb
 
 __all__ = ["benchmark", "epilog"]
 
@@ -16,11 +16,12 @@ __all__ = ["benchmark", "epilog"]
 @selected
 def benchmark(
     suite: SuiteName,
-    output: Output,
     selection: Selection,
+    output: Output = NONE,
     presets: Presets = True,
     seed: Seed = 0,
     device: Device = "auto",
+    dry_run: DryRun = False,
     console: Console = HIDDEN,
 ) -> None:
     """Run a suite of measurements and methods: a table with intervals over patients, PSNR against evaluations and
@@ -35,8 +36,14 @@ def benchmark(
       scanprior benchmark mri-4x -o bench/ --data my_images.h5 --patients 2
     """
     from ..report.benchmark import on_terminal
+    from ..workflows.benchmark.planned import planned
     from ..workflows.benchmark.results import benchmark as run
+    from ..workflows.benchmark.suite import read_suite
 
+    if dry_run:
+        part = selection.of(read_suite(suite))
+        console.plan(planned(part, output, selection.prior, seed, device, presets, console))
+        return
     result = run(suite, output, selection, seed=seed, device=device, presets=presets, progress=console)
     specs = {task.name: task.spec for task in result.suite.tasks}
     wrote = f"\nwrote {output}/: report.html, results.csv, results.json, pareto.png, worst/"

@@ -9,7 +9,7 @@ from .console import Console
 from .options import Device, option
 from .suites import Output, Presets, Seed, SuiteName, selected
 from .suites import suites_epilog as epilog
-from .verb import HIDDEN, verb
+from .verb import HIDDEN, NONE, DryRun, verb
 
 if TYPE_CHECKING:
     from ..workflows.calibrate import CalibrationResult
@@ -23,12 +23,13 @@ KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_s
 @selected
 def calibrate(
     suite: SuiteName,
-    output: Output,
     selection: Selection,
+    output: Output = NONE,
     on: Annotated[Literal["test", "calibration"], option("Which of the suite's patients.")] = "test",
     presets: Presets = True,
     seed: Seed = 0,
     device: Device = "auto",
+    dry_run: DryRun = False,
     console: Console = HIDDEN,
 ) -> None:
     """Measure how well a suite's posterior methods know how far they may be wrong: how often the truth lies in their
@@ -41,8 +42,15 @@ def calibrate(
       scanprior calibrate quick --method dds -o calibration/
       scanprior calibrate ct-sparse --on calibration --samples 16 -o calibration/
     """
+    from ..workflows.benchmark.planned import planned
+    from ..workflows.benchmark.suite import read_suite
     from ..workflows.calibrate import calibrate as run
+    from ..workflows.calibrate import part_of
 
+    if dry_run:
+        part = part_of(read_suite(suite), selection, on)
+        console.plan(planned(part, output, selection.prior, seed, device, presets, console))
+        return
     result = run(suite, output, selection, on, seed=seed, device=device, presets=presets, progress=console)
     wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/"
     console.give(

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from ..errors import unknown
+from ..errors import UsageError, unknown
 from ..named import is_named
 
 Known = Callable[[], dict[str, str]]  # value -> what it is
@@ -82,6 +82,8 @@ def known(values: Known, what: str, others: Callable[[str], bool] | None = None)
     def check(context: typer.Context, value: Any) -> Any:
         if not context.resilient_parsing:
             for one in value if isinstance(value, list | tuple) else [value]:
+                if one is not None and not str(one).strip():
+                    raise UsageError(f"{what}: got an empty text, expected one of {', '.join(values())}")
                 if one is None or (others or _may_be_own)(one) or one in (names := values()):
                     continue
                 if others is not None or get_close_matches(one, names, 1):

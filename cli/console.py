@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -19,6 +20,7 @@ class Console:
         quiet: of what is told only warnings.
         verbose: also how long each stage took.
         log_file: all that is told is appended to it, whether shown or not.
+        inputs: files whose names may be of patients; the log says INPUT for them.
 
     Raises:
         OSError: a log file that cannot be written.
@@ -30,12 +32,16 @@ class Console:
         quiet: bool | None = False,
         verbose: bool | None = False,
         log_file: Path | None = None,
+        inputs: Sequence[Path] = (),
     ) -> None:
         self.as_json, self.quiet, self.verbose = bool(as_json), bool(quiet), bool(verbose)
         self.notes: list[str] = []
         self.warnings: list[str] = []
         self._log: TextIO | None = None if log_file is None else log_file.open("a", encoding="utf-8")
         self._shown: Any = None
+        names = {str(path) for path in inputs if path.name}
+        names |= {name for path in inputs for name in (str(path.resolve()), path.resolve().name)}
+        self._hidden = sorted(names, key=len, reverse=True)
 
     def give(self, value: Any, *shown: Any) -> None:
         """The verb's result.
@@ -119,6 +125,10 @@ class Console:
 
     def _write(self, text: str) -> None:
         if self._log is not None:
+            from ..workflows.remarks import nameless
+
+            for name in self._hidden:
+                text = nameless(text, name)
             now = time.strftime("%Y-%m-%dT%H:%M:%S")
             self._log.writelines(f"{now} {line}\n" for line in text.splitlines())
             self._log.flush()

@@ -11,7 +11,7 @@ from .options import USUAL, argument, into, option, settings_options
 
 PANEL: dict[str, Any] = {"rich_help_panel": "Suite"}
 SuiteName = Annotated[str, argument("One of those below, or a TOML file.", "SUITE", **choices.SUITE)]
-Output = Annotated[Path, into("Folder of the results; an existing one goes on.")]
+Output = Annotated[Path, into("Folder of the results; an existing one goes on. --dry-run needs none.")]
 Presets = Annotated[
     bool, option("Settings tuned for measurements like these.", None, "--presets/--no-presets")
 ]

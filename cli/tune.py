@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from ..workflows.settings import Search, Selection
 from . import choices
@@ -11,7 +11,7 @@ from .console import Console
 from .options import Device, argument, into, option, settings_options
 from .suites import SELECTION, SuiteName
 from .suites import suites_epilog as epilog
-from .verb import HIDDEN, verb
+from .verb import HIDDEN, DryRun, verb
 
 __all__ = ["epilog", "tune"]
 PATIENTS = {"help": "The first n, 4 by default; a preset needs 4."}
@@ -37,6 +37,7 @@ def tune(
         Path | None, into("File of presets; by default that which `reconstruct` reads.", "FILE")
     ] = None,
     device: Device = "auto",
+    dry_run: DryRun = False,
     console: Console = HIDDEN,
 ) -> None:
     """Tune METHOD for the measurements of SUITE on validation images, and keep what was found: `reconstruct` and
@@ -51,9 +52,16 @@ def tune(
       scanprior tune dds my_suite.toml --data my_images.h5 --metric crps
     """
     from ..report.terminal import wide
+    from ..workflows.tune import planned
     from ..workflows.tune import tune as run
 
-    found = run(method, suite, options, selection, search, output=output, device=device, progress=console)
+    what = (method, suite, options, selection, search)
+    how: Any = {"output": output, "device": device, "progress": console}
+
+    if dry_run:
+        console.plan(planned(*what, **how))
+        return
+    found = run(*what, **how)
     values = [{**one.found, "method": one.method, "settings": one.settings} for one in found.presets]
     heads = ("task", "settings", "patients", "as it is", "tuned")
     console.give(

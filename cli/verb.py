@@ -94,13 +94,18 @@ def verb(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb --json, --quiet, --verbose, --log-file and --config; its `console` follows them. One with a
     `dry_run` needs its `output` only where it is none."""
 
+    own = inspect.signature(command, eval_str=True).parameters
+    needs_output = (
+        "dry_run" in own and own["output"].annotation.__origin__ is Path
+    )  # tune's has a place by default
+
     @wraps(command)
     def run(**given: Any) -> None:
         context, _ = given.pop("context", None), given.pop("config", None)
         before = {} if context is None else context.find_root().params
         said: dict[str, Any] = {name: given.pop(name, None) or before.get(name) for name in MESSAGES}
-        with Console(**said) as console:
-            if given.get("dry_run") is False and given.get("output", "") is None:
+        with Console(**said, inputs=_inputs(given)) as console:
+            if needs_output and given["output"] is None and not given["dry_run"]:
                 raise UsageError("got no --output, expected a folder for the results: -o FOLDER")
             command(**given, console=console)
 
@@ -108,6 +113,15 @@ def verb(command: Callable[..., Any]) -> Callable[..., Any]:
     adding = [parameter(name, kind) for name, kind in kinds.items()]
     run.__doc__ = reflowed(run.__doc__ or "")
     return signed(run, command, "console", adding, last=("dry_run", *MESSAGES, "config"))
+
+
+def _inputs(given: dict[str, Any]) -> list[Path]:
+    """The files that a verb is given, where their names are not asked for in its results."""
+    if given.get("name_in_report"):
+        return []
+    values = [value for name, value in given.items() if name != "output"]
+    paths = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return [path for path in paths if isinstance(path, Path)]
 
 
 def reflowed(help: str) -> str:

@@ -60,12 +60,16 @@ def parse(text: str, kind: type[T], what: str, before: dict[str, Any] | None = N
     fields = _fields(kind)
     known = ", ".join(f"{name} ({_words(hint)})" for name, (_, hint) in fields.items()) or "none"
     values: dict[str, Any] = dict(before or {})
+    given: set[str] = set()
     if strange := sorted(values.keys() - fields.keys()):
         raise ValueError(f"{what}: a preset has {strange[0]!r}, expected some of {known}")
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = (word.strip() for word in part.partition("="))
         if name not in fields:
             raise UsageError(f"{what}: got {name!r}, expected some of {known}{meant(name, fields)}")
+        if name in given:
+            raise UsageError(f"{what}: got {name} twice, expected each setting once")
+        given.add(name)
         try:
             values[name] = _convert(value, fields[name][1])
         except (ValueError, OverflowError, KeyError):

@@ -8,7 +8,7 @@ same files and options are twice the same pack, byte by byte.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -103,7 +103,8 @@ def prepare(
                 writer.add(source, own)
                 telling.update(done := done + len(source.files))
             manifest = pack.finish(_about(card, settings), left)
-        _refuse_useless(manifest)
+        trained = manifest["counts"]["train"]["patients"]
+        _refuse_useless(len(manifest["patients"]), trained, manifest["left_out"])
         _draw(folder, manifest, units)
     return Pack(output, manifest)
 
@@ -121,13 +122,16 @@ def planned(
     with closing(told(progress)) as telling:
         found, left, _ = _found(_paths(sources), None, card, settings, telling)
     patients = {source.patient for source in found}
+    split = Counter(_split(settings, patient) for patient in patients)
+    reasons = Counter(item.reason for item in left)
+    _refuse_useless(len(patients), split["train"], reasons)
     return {
         "modality": card.modality,
         "matrix": settings.matrix,
         "files": len({path for source in found for path in source.files}),
         "patients": len(patients),
-        "split": dict(Counter(_split(settings, patient) for patient in patients)),
-        "left_out": dict(Counter(item.reason for item in left)),
+        "split": dict(split),
+        "left_out": dict(reasons),
     }
 
 
@@ -203,12 +207,12 @@ def _is_complex(source: Source) -> bool:
     return source.format == "image-set" and read_images(source.files[0]).units == "complex"
 
 
-def _refuse_useless(manifest: dict[str, Any]) -> None:
-    patients = len(manifest["patients"])
+def _refuse_useless(patients: int, left_to_train: int, left_out: Mapping[str, int]) -> None:
+    """Refuse a pack that nothing can be learned from."""
     if not patients:
-        reasons = ", ".join(f"{reason}: {n}" for reason, n in manifest["left_out"].items()) or "no files"
+        reasons = ", ".join(f"{reason}: {n}" for reason, n in left_out.items()) or "no files"
         raise ValueError(f"nothing to learn from was found ({reasons}); check the sources and the preset")
-    if not manifest["counts"]["train"]["patients"]:
+    if not left_to_train:
         raise ValueError(
             f"none of the {patients} patients is left to train on; choose another --seed, or --val 0 --test 0"
         )

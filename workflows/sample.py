@@ -130,7 +130,7 @@ def sample(
     device = device_of(settings.device)
     with closing(told(progress)) as telling:
         telling.stage("loading the prior")
-        network, card = load(prior or default_for(Modality.CT))
+        network, card = load(default_for(Modality.CT) if prior is None else prior)
         settings, began = fitting(settings, card), time.perf_counter()
         drawing = _Drawing(_guided(settings, network.for_inference(device), card, device), card, settings)
         if folder is None:

@@ -132,7 +132,7 @@ def priors_of(suite: Suite, prior: str | None, device: str) -> dict[str, tuple[A
     """Modality -> prior and card. Raises ValueError for a prior of another modality."""
     out = {}
     for key in dict.fromkeys(task.modality for task in suite.tasks):
-        found, card = load_any(prior or default_for(MODALITIES[key]))
+        found, card = load_any(default_for(MODALITIES[key]) if prior is None else prior)
         if card.modality != MODALITIES[key]:
             raise ValueError(
                 f"prior {card.name!r} is of {card.modality} images, but {suite.name} has {MODALITIES[key]} tasks; "

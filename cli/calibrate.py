@@ -35,12 +35,15 @@ def calibrate(
     """Measure how well a suite's posterior methods know how far they may be wrong: how often the truth lies in their
     intervals, spread over error, fair CRPS, ranks; by region, over discs of 3, 5 and 10 mm, by frequency.
 
+    --on calibration makes the records that `reconstruct --interval` needs: of your own images (--data, fully sampled,
+    of patients that no prior was trained on) they are kept where it finds them. --on test counts what records hold.
+
     Kill it and run it again: it goes on where it was.
 
     \b
     Examples:
       scanprior calibrate quick --method dds -o calibration/
-      scanprior calibrate ct-sparse --on calibration --samples 16 -o calibration/
+      scanprior calibrate ct-sparse --on calibration --method draws --data mine.h5 -o calibration/
     """
     from ..workflows.benchmark.planned import planned
     from ..workflows.benchmark.suite import read_suite
@@ -53,10 +56,17 @@ def calibrate(
         return
     result = run(suite, output, selection, on, seed=seed, device=device, presets=presets, progress=console)
     wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/"
-    console.give(
-        {"output": str(output), "lines": result.lines, "errors": result.errors},
-        f"{in_words(result)}\n{wrote}",
-    )
+    wrote += ", intervals/" if result.records else ""
+    if result.kept:
+        wrote += "\nthe records of intervals are kept for `scanprior reconstruct`; `scanprior intervals list`"
+    value = {
+        "output": str(output),
+        "lines": result.lines,
+        "records": [record.name for record in result.records],
+        "held": result.held,
+        "errors": result.errors,
+    }
+    console.give(value, f"{in_words(result)}\n{wrote}")
 
 
 def in_words(result: CalibrationResult) -> str:
@@ -69,4 +79,5 @@ def in_words(result: CalibrationResult) -> str:
         own = [line for line in result.lines if line["task"] == task.name and line["place"] in SHOWN]
         rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, KEYS)] for line in own]
         out.append(wide(["method", *heads(KEYS)], rows, f"{task.name} ({task.spec})", left=2))
+        out += [wide(one["heads"], one["rows"], one["title"], left=2) for one in result.tables(task.name)]
     return "".join([*out, *(f"{line}\n" for line in result.errors)])

@@ -39,6 +39,7 @@ VERBS = {  # verb -> its line in --help; the code is the function, or the group,
     "priors": "List, show, check, fetch and import priors.",
     "methods": "What the methods are, and which settings they take.",
     "presets": "List and remove tuned settings.",
+    "intervals": "List and remove what intervals are calibrated for.",
     "data": "Fetch sets of images to evaluate on.",
 }
 INTERRUPTED = 130

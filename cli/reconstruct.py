@@ -25,6 +25,7 @@ PANELS = {
         "options",
         "prior",
         "samples",
+        "interval",
         "seed",
         "baselines",
         "presets",
@@ -36,6 +37,7 @@ PANELS = {
 }
 OWN: dict[str, Any] = {name: {"rich_help_panel": panel} for panel, names in PANELS.items() for name in names}
 OWN["mu_water"]["metavar"] = "1/MM"
+OWN["interval"]["metavar"] = "PERCENT"
 
 
 def epilog() -> str:
@@ -82,7 +84,9 @@ def reconstruct(
 
 
 def give(console: Console, result: Result, output: Path) -> None:
-    """The table, and what was written."""
+    """The table, what was promised, and what was written."""
+    from ..workflows.intervals import spread_facts
+
     files = sorted(path.name for path in output.iterdir())
     value = {
         "output": str(output),
@@ -91,11 +95,14 @@ def give(console: Console, result: Result, output: Path) -> None:
         "presets": result.presets,
         "assumptions": result.assumptions,
         "warnings": result.warnings,
+        "spread": None if result.spread is None else spread_facts(result.spread, result.slices),
     }
     used = [f"{name}: {one['said']}" for name, one in result.presets.items() if "tuned_on" in one]
     nifti = " and .nii.gz" if "reconstruction.nii.gz" in files else ""
     wrote = f"\nwrote {output}/: report.html, report.png, reconstruction.h5{nifti}, dicom/, run.toml"
-    console.give(value, _table(result), *used, f"{wrote} (research use only, not for diagnosis)")
+    spread = result.spread
+    promised = ["", *spread.sentences] if spread is not None and spread.shown is not None else []
+    console.give(value, _table(result), *promised, *used, f"{wrote} (research use only, not for diagnosis)")
 
 
 def _table(result: Result) -> Table:

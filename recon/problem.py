@@ -150,6 +150,12 @@ class Reconstruction:
             f"{self.seconds:.3g} s)"
         )
 
+    @property
+    def effective(self) -> dict[str, Any]:
+        """The method and its settings as they were used."""
+        apart = ("seed", "samples", "network_dtype")
+        return {key: value for key, value in self.provenance.items() if key not in apart}
+
     @staticmethod
     def of(
         problem: Problem, samples: Tensor, nfe: int, seconds: float, provenance: dict[str, Any]

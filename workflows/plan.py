@@ -14,13 +14,16 @@ from ..pretrained.load import default_for, load_any, load_supervised
 from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
+from ..recon.family import Facts, facts_of
 from ..recon.methods import method_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.presets import tuned_method
 from ..recon.problem import Problem
+from ..recon.records import record_for
 from ..recon.study import assumptions, problem_of
 from .device import device_of, dtype_of
 from .estimate import tried
+from .intervals import promised
 from .progress import Progress
 from .remarks import remarks
 from .request import Request
@@ -46,7 +49,8 @@ class Plan:
         beside: the classical methods to compare with, by their names.
         presets: where settings came from, or why no preset was used, by the method's name.
         assumptions: what was assumed, dropped, repaired or estimated, a sentence each.
-        warnings: what speaks against the network here.
+        kind: of scan (recon/family.py); {} for methods without samples.
+        warnings: what speaks against the network here, or against the intervals that were asked for.
     """
 
     scan: Scan
@@ -59,6 +63,7 @@ class Plan:
     beside: dict[str, Baseline]
     presets: dict[str, dict[str, Any]]
     assumptions: list[str]
+    kind: Facts
     warnings: list[str]
 
     @property
@@ -73,9 +78,14 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
 
     Raises:
         FormatError: images without a simulation, or what a reader refuses.
-        UsageError: an unknown method or setting, a prior of another modality.
+        UsageError: an unknown method or setting, a prior of another modality, intervals of a method without samples.
+        ValueError: a damaged calibration record, or file of presets.
     """
     method = method_of(request.method, request.options)  # refused before anything is read
+    if request.interval is not None and not isinstance(method, PosteriorMethod):
+        raise UsageError(
+            f"--interval: {request.method} gives one image and no samples; take a posterior method"
+        )
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
     said = remarks(scan)
@@ -113,9 +123,10 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
         beside=methods,
         presets=presets,
         assumptions=said + estimated,
+        kind=_kind_of(scan, problem) if isinstance(method, PosteriorMethod) else {},
         warnings=[],
     )
-    plan = replace(plan, warnings=_beforehand(plan))
+    plan = replace(plan, warnings=_beforehand(plan, request))
     for line in plan.warnings:
         tell.warn(line)
     return plan
@@ -169,12 +180,23 @@ def _network_of(method: Method, modality: str, request: Request, device: str) ->
     return network, card
 
 
-def _beforehand(plan: Plan) -> list[str]:
-    """What can be said against a network before it is run."""
+def _kind_of(scan: Scan, problem: Problem) -> Facts:
+    """What kind of scan it is, for intervals."""
+    return facts_of(problem, None if scan.pixel_assumed else (scan.voxel[1], scan.voxel[2]))
+
+
+def _beforehand(plan: Plan, request: Request) -> list[str]:
+    """What can be said against a network before it is run, and against intervals."""
     if plan.card is None:
         return []
     known, scan = plan.card.to_dict(), plan.scan
     found = outside(known, plan.problem.operator.domain[-2:], None if scan.pixel_assumed else scan.voxel[1:])
     if isinstance(plan.method, Supervised):
         found += differences(known["measurement"], measurement_of(plan.problem))
-    return [f"outside of the network's training: {line}" for line in found]
+    said = [f"outside of the network's training: {line}" for line in found]
+    if not plan.kind or request.samples == 1:
+        return said
+    found = record_for(plan.card.sha256, plan.settings[plan.name], request.samples, plan.kind)
+    spread = promised(*found, request.interval)
+    wanting = request.interval is not None and spread.reasons
+    return [*said, f"no intervals: {spread.line}"] if wanting else said

@@ -27,7 +27,7 @@ from ..recon.posterior.method import PosteriorMethod
 from .settings import Request
 
 NOT_OF_THE_RESULT = {"device", "batch"}  # a result is no function of them
-OF_SAMPLES = {"samples", "batch", "dtype"}
+OF_SAMPLES = {"samples", "batch", "dtype", "interval"}
 
 
 def fingerprint(item: Path | Scan | Volume) -> str:

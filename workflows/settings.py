@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 SAMPLERS = ("flow", "ancestral", "pc")
 Sampler = Literal["flow", "ancestral", "pc"]
 Slices = str | Sequence[int] | None  # "0,3,8", "4-9", a mixture, or numbers; None: all
+INTERVALS = (50, 80, 90, 95)  # percent, the LEVELS of recon/calibration.py
 TYPES: dict[str, tuple[tuple[type, ...], str]] = {  # Python's callers are not checked by Typer
     **dict.fromkeys(("method", "options", "device", "dtype"), ((str,), "a text")),
     **dict.fromkeys(("prior", "simulate", "views", "arc"), ((str, NoneType), "a text, or None")),
     **dict.fromkeys(("samples", "seed", "batch"), ((Integral,), "a whole number")),
     **dict.fromkeys(("baselines", "presets", "name_in_report"), ((bool,), "True or False")),
+    "interval": ((Integral, NoneType), "a whole number, or None"),
     "mu_water": ((Real, NoneType), "a number, or None"),
     "reader": ((dict,), "a dictionary"),
 }
@@ -46,6 +48,7 @@ class Request:
         options: its settings: steps=50,eta=1; `scanprior methods NAME` lists them.
         prior: name, run folder, .safetensors file or package.module:Name; by default the bundled one.
         samples: of the posterior, a slice.
+        interval: intervals that hold the truth in so many percent: 50, 80, 90 or 95.
         seed: of the samples (and of a simulation).
         baselines: reconstruct classically too.
         presets: settings tuned for such scans.
@@ -68,6 +71,7 @@ class Request:
     options: str = ""
     prior: str | None = None
     samples: int = 8
+    interval: int | None = None
     seed: int = 0
     baselines: bool = True
     presets: bool = True
@@ -85,6 +89,14 @@ class Request:
         if self.mu_water is not None and not 0 < self.mu_water < float("inf"):
             raise UsageError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
         check_least(self, {"samples": 1, "batch": 1})
+        if self.interval not in (None, *INTERVALS):
+            raise UsageError(
+                f"--interval: got {self.interval}, expected one of {', '.join(map(str, INTERVALS))} (percent)"
+            )
+        if self.interval is not None and self.samples < 2:
+            raise UsageError(
+                f"--interval: got {self.samples} sample, which has no spread; expected --samples 2 or more"
+            )
 
     @staticmethod
     def of(**settings: Any) -> Request:

@@ -20,7 +20,7 @@ from .benchmark import search
 from .benchmark.cases import Case, cases
 from .benchmark.results import Selection, priors_of
 from .benchmark.search import Search
-from .benchmark.suite import Suite, Task, find_data, read_suite, suits
+from .benchmark.suite import Suite, Task, images_of, read_suite, suits
 from .device import device_of
 from .estimate import together, tried
 from .progress import Progress, told
@@ -191,8 +191,8 @@ def _tuned(run: _Run, priors: dict[str, Any], device: str, target: Path, progres
 
 def _cases(run: _Run, device: str) -> list[Case]:
     """The slices to tune on."""
-    path = find_data(run.suite.data.get(run.task.modality, ""))
-    return list(cases(path, run.task.simulation, run.suite.patients, run.suite.slices, device))
+    paths = images_of(run.suite, run.task.modality)
+    return list(cases(paths, run.task.simulation, run.suite.patients, run.suite.slices, device))
 
 
 def _study(run: _Run, own: list[Case], card: Any) -> tuple[dict[str, Any], str]:

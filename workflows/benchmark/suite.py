@@ -11,7 +11,7 @@
     [validation]                                            # for `scanprior tune`
     ct = "ct/ct256_val.h5"
     [calibration]                                           # for `scanprior calibrate --on calibration`
-    ct = "ct/ct256_calib.h5"
+    ct = ["ct/ct256_calib.h5", "ct/ct256_val.h5"]           # of other patients each
 
     [tasks]                                                 # as --simulate
     "23 views" = "ct:views=23"
@@ -35,6 +35,7 @@ from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
 PACKAGED = Path(__file__).parent / "data"
+Images = str | list[str]  # a file, or several
 _FIELDS: dict[str, type] = {
     "title": str,
     "methods": list,
@@ -77,9 +78,9 @@ class Suite:
     title: str
     tasks: tuple[Task, ...]
     methods: tuple[str, ...]
-    data: dict[str, str]
-    validation: dict[str, str]
-    calibration: dict[str, str]
+    data: dict[str, Images]
+    validation: dict[str, Images]
+    calibration: dict[str, Images]
     samples: int = 8
     patients: int = 0
     slices: int = 1
@@ -133,6 +134,12 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
         if table.get(key, least) < least:
             raise ValueError(f"{path}: got {key} = {table[key]}, expected at least {least}")
     paths = {key: table.pop(key, {}) for key in ("data", "validation", "calibration")}
+    for key, images in paths.items():
+        for modality, given in images.items():
+            if not all(isinstance(one, str) for one in ([given] if isinstance(given, str) else given)):
+                raise ValueError(
+                    f"{path}, {key}: got {modality} = {given!r}, expected a file or a list of files"
+                )
     return Suite(
         **{**table, **paths, "name": path.stem, "tasks": tuple(tasks), "methods": tuple(table["methods"])}
     )
@@ -167,6 +174,12 @@ def suits(label: str, modality: str) -> bool:
 def data_root() -> Path:
     """$SCANPRIOR_DATA, or the images that come with the package."""
     return Path(os.environ.get("SCANPRIOR_DATA") or PACKAGED)
+
+
+def images_of(suite: Suite, modality: str) -> list[Path]:
+    """The files of a suite's images of a modality. Raises FileNotFoundError."""
+    given = suite.data.get(modality, "")
+    return [find_data(path) for path in ([given] if isinstance(given, str) else given)]
 
 
 def find_data(path: str) -> Path:

@@ -17,7 +17,8 @@
     "23 views" = "ct:views=23"
 
 Relative paths are below $SCANPRIOR_DATA. Where that is not set they are in the small set that comes with the package:
-one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training.
+one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training;
+validation sets among the calibration's are not there.
 """
 
 from __future__ import annotations
@@ -177,9 +178,13 @@ def data_root() -> Path:
 
 
 def images_of(suite: Suite, modality: str) -> list[Path]:
-    """The files of a suite's images of a modality. Raises FileNotFoundError."""
+    """The files of a suite's images of a modality; of several, those that come with the package where its images are
+    taken. Raises FileNotFoundError."""
     given = suite.data.get(modality, "")
-    return [find_data(path) for path in ([given] if isinstance(given, str) else given)]
+    paths = [given] if isinstance(given, str) else given
+    if data_root() == PACKAGED:
+        paths = [path for path in paths if Path(path).exists() or (PACKAGED / path).exists()] or paths[:1]
+    return [find_data(path) for path in paths]
 
 
 def find_data(path: str) -> Path:

@@ -9,9 +9,14 @@ import typer
 from .console import Console
 from .verb import HIDDEN, verb
 
-intervals = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="List and remove calibration records."
-)
+intervals = typer.Typer(add_completion=False)
+
+
+@intervals.callback(invoke_without_command=True)
+def of_intervals(context: typer.Context) -> None:
+    """List and remove calibration records; without a verb, list them."""
+    if context.invoked_subcommand is None:
+        list_records(context=context)
 
 
 @intervals.command("list")
@@ -24,7 +29,7 @@ def list_records(console: Console = HIDDEN) -> None:
       scanprior intervals list
     """
     from ..recon.records import SHIPPED, every_record
-    from .suites import table
+    from ..report.terminal import wide
 
     rows = [
         {
@@ -43,12 +48,8 @@ def list_records(console: Console = HIDDEN) -> None:
         [*map(str, list(row.values())[:-1]), ", ".join(f"{level} %" for level in row["promises"]) or "none"]
         for row in rows
     ]
-    words = (
-        table("", list(rows[0]), shown, left=5)
-        if rows
-        else "there are none; `scanprior calibrate` makes them"
-    )
-    console.give(rows, words)
+    none = "there are none; `scanprior calibrate --on calibration` makes them"
+    console.give(rows, wide(list(rows[0]), shown, "", left=len(rows[0])) if rows else none)
 
 
 @intervals.command("remove")

@@ -3,8 +3,6 @@ what that will cost."""
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +21,13 @@ from ..recon.presets import tuned_method
 from ..recon.problem import Problem
 from ..recon.records import record_for
 from ..recon.study import assumptions, problem_of
-from .benchmark.memory import peak_memory
 from .device import device_of, dtype_of
+from .estimate import tried
 from .intervals import promised
 from .progress import Progress
 from .remarks import remarks
 from .request import Request
-from .simulate import given, measured
+from .simulate import given, measured, slice_list
 from .views import of_views
 
 Method = PosteriorMethod | Baseline | Supervised
@@ -97,6 +95,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
     network, card = _network_of(method, scan.modality, request, device)
     tell.stage("system matrix" if scan.kind == "ct" else "coil maps")
     problem = problem_of(scan, device)
+    problem = replace(problem, numbers=tuple(slice_list(request.slices) or problem.numbers))
     estimated = assumptions(scan, problem)
     for line in estimated:
         tell.say(f"note: {line}")
@@ -139,24 +138,10 @@ def cost(plan: Plan, request: Request) -> dict[str, Any]:
     methods."""
     if not isinstance(plan.method, PosteriorMethod):
         return {}
-    count = max(1, request.batch // request.samples)
-    part, slices = plan.problem.items(slice(0, count)), len(plan.problem.y)
-    began, done = time.monotonic(), 0.0
-
-    def watch(step: int, total: int) -> None:
-        nonlocal done
-        done = step / total
-        if time.monotonic() - began > TRIED:
-            raise _EnoughError
-
-    with peak_memory(str(plan.problem.y.device)) as memory, suppress(_EnoughError):
-        plan.method(part, plan.network, request.samples, request.seed, request.batch, watch)
-    seconds = (time.monotonic() - began) / max(done, 1e-9) * slices / min(count, slices)
-    return {"seconds": seconds, "memory_mib": memory.mib, "whole": done == 1}
-
-
-class _EnoughError(Exception):
-    """The estimate has taken its time."""
+    count, slices = max(1, request.batch // request.samples), len(plan.problem.y)
+    part, how = plan.problem.items(slice(0, count)), (request.samples, request.seed, request.batch)
+    found = tried(plan.method, part, plan.network, *how, TRIED)
+    return {**found, "seconds": found["seconds"] * slices / min(count, slices)}
 
 
 def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume | None]:
@@ -186,7 +171,7 @@ def _network_of(method: Method, modality: str, request: Request, device: str) ->
         network, card = load_supervised(request.prior)
         network.to(device).eval()
     else:
-        network, card = load_any(request.prior or default_for(modality))
+        network, card = load_any(default_for(modality) if request.prior is None else request.prior)
         network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise UsageError(

@@ -30,7 +30,6 @@ from .progress import Progress, told
 from .remarks import nameless, remarks
 from .request import Request, asked, command, configuration, fingerprint, repeating, result_of
 from .result import Result, write_results
-from .simulate import slice_list
 
 KINDS = {PosteriorMethod: "posterior", Supervised: "supervised", Baseline: "classical"}
 
@@ -121,7 +120,7 @@ def _result(
 ) -> Result:
     """The methods beside each other, with all that is said of them."""
     scan, method, card, digest = plan.scan, plan.method, plan.card, fingerprint(given)
-    slices = slice_list(request.slices) or list(range(scan.slices))
+    slices = list(plan.problem.numbers)
     display = Display(scan, plan.problem, card)
     beside = {plan.beside[key].title: one for key, one in found.items() if key != plan.name}
     rows = _rows(display, plan, found[plan.name], beside)
@@ -171,7 +170,7 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
     tell.stage("sampling" if isinstance(method, PosteriorMethod) else request.method, steps * slices)
 
     def asked_for(part: Problem, first: int) -> Reconstruction:
-        where = f"slice {first + 1} of {slices}"
+        where = f"slice {part.numbers[0]}, {first + 1} of {slices}"
 
         def step(done: int, total: int) -> None:
             if done < total:
@@ -181,7 +180,7 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
             return method(part)
         if isinstance(method, Supervised):
             return method(part, network, request.batch)
-        found = method(part, network, samples, request.seed, request.batch, step, first)
+        found = method(part, network, samples, request.seed, request.batch, step)
         return replace(found, provenance=found.provenance | {"network_dtype": _dtype(network)})
 
     solvers: dict[str, Solver] = {

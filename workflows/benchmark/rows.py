@@ -159,6 +159,11 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = SILENT) -> list[
     return out
 
 
+def there(folder: Path, job: Job) -> Row | None:
+    """What an output folder holds of a job already."""
+    return _kept(folder / "rows" / f"{job.key}.json")
+
+
 def _kept(path: Path) -> Row | None:
     """A row that is there, and whole."""
     try:

@@ -189,6 +189,10 @@ class Spread:
             f"From {n} patients a coverage of {level} % is known to be {low:.0%} to {high:.0%}, in nine of ten choices "
             "of the patients, were each of them inside or outside as a whole; parts of pixels vary less.",
         ]
+        if not self.shown.held:
+            said.append(
+                "The calibration's scans were simulated; a measured one has errors that no simulation has."
+            )
         certain = self.record.promises["certain"][str(level)]
         if "needed" in certain:
             said.append(

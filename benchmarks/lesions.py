@@ -44,17 +44,18 @@ def suite_file(folder: Path, kind: str, on: str) -> Path:
     return path
 
 
+SAID = ("told", "kept_or_told", "found", "open", "denied", "off", "pixels", "z")
+
+
 def show(found: LesionsResult) -> None:
     for line in found.classes:
-        samples = "" if line["told"] is None else "".join(
-            f" {key} {line[key]:.2f}" for key in ("told", "kept_or_told", "found", "open", "denied", "off", "pixels", "z")
-        )  # fmt: skip
+        samples = "".join(f" {key} {line[key]:.2f}" for key in SAID if line[key] is not None)
         print(
-            f"{line['task']:24} {line['label']:28} {line['class']:17} n {line['lesions']:3} "
-            f"recovery {line['recovery']:5.2f} plain {line['plain']:6.2f} kept {line['kept']:.2f}{samples}"
+            f"{line['task']:24} {line['label']:20} {line['class']:17} n {line['lesions']:3} recovery "
+            f"{line['recovery']:5.2f} plain {line['plain']:6.2f} kept {line['kept']:.2f}{samples}"
         )
     for line in found.false:
-        print(f"{line['task']:24} {line['label']:28} false lesions a picture {line['false']:.1f}")
+        print(f"{line['task']:24} {line['label']:20} false lesions a picture {line['false']:.1f}")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ the truth, and it may hold what would be there without the lesion:
     holds the truth     "found"                 "open"       the picture does not decide, and says so
     holds no truth      "off"                   "denied"     sure that there is nothing: the one a reader must fear
 
-**False lesions** are blobs of a reconstruction, means over a disc less the mean of the ring around it, in tissue off the
-edges and off the true lesions, of more than a threshold, of which the truth has less than half; the strongest within a
-disc's diameter counts.
+**False lesions** are blobs of a reconstruction (the mean over a disc less that of the ring around it), in tissue off
+the edges and off the true lesions, of more than a threshold, of which the truth has less than half; the strongest
+within a disc's diameter counts.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def lesion_figures(with_: Array, without: Array, truth: Array, bare: Array, frac
 
     Args:
         with_: samples (S, H, W) of the slice measured with it.
-        without: the first samples again, of the slice measured without it: (S or fewer, H, W), drawn with the same noise.
+        without: the first of them again, by the same noise, of the slice measured without it: (S or fewer, H, W).
         truth, bare: the slice with and without it, (H, W).
         fraction: how much of each pixel is this lesion, (H, W).
     """
@@ -141,7 +141,10 @@ def false_lesions(
     if lesions.any():
         away: Any = ndimage.distance_transform_edt(~lesions)
         far = away > radius
-    return int((peak & absent & (strength > threshold) & tissue & far).sum())
+    found = peak & absent & (strength > threshold) & tissue & far
+    parts = np.zeros(image.shape, np.int32)
+    ndimage.label(found, np.ones((3, 3)), output=parts)  # pixels of one height are one blob
+    return int(parts.max())
 
 
 def _blobs(image: Array, diameter_mm: float, pixel_mm: float) -> Array:

@@ -109,10 +109,11 @@ class Lesion:
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         along, across = x * cos + y[:, None] * sin, y[:, None] * cos - x * sin
         r2 = (along / stretch) ** 2 + (across * stretch) ** 2
-        for z in within * thickness_mm:
+        height = min(thickness_mm, 2 * R + EDGE_MM)  # a thicker slice has nothing of it above and below
+        for z in within * height:
             density = np.clip((R - np.sqrt(r2 + z * z)) / EDGE_MM + 0.5, 0, 1)
             part += density.reshape(part.shape[0], SUBPIXELS, part.shape[1], SUBPIXELS).mean((1, 3))
-        out /= SUBPIXELS
+        out *= height / thickness_mm / SUBPIXELS
         return out
 
 

@@ -26,6 +26,7 @@ from ..recon.simulate import simulate_pair
 from ..recon.study import problem_of
 from .benchmark.cases import Case
 from .benchmark.rows import Job, Row, jobs, solve
+from .benchmark.suite import Suite
 
 LAYOUT = 1  # of a row's file
 SIDE = 33  # of the pictures that observers are shown, in pixels
@@ -168,18 +169,23 @@ class LesionJob(Job):
 
 
 def lesion_jobs(insertion: Insertion) -> Callable[..., Iterator[Job]]:
-    """`jobs` of a suite on slices with lesions; slices without room for any are left out."""
+    """`jobs` of a suite on slices with lesions; slices without room for one are left out. ValueError where none has
+    room."""
 
-    def made(*args: Any, **settings: Any) -> Iterator[Job]:
-        plain = case = None
-        for job in jobs(*args, **settings):
+    def made(suite: Suite, *args: Any, **settings: Any) -> Iterator[Job]:
+        plain, case, some = None, None, False
+        for job in jobs(suite, *args, **settings):
             if job.case is not plain:
                 plain, case = job.case, LesionCase.of(job.case, insertion)
             assert case is not None
             if case.lesions:
+                some = True
                 facts = f"{LAYOUT} {job.key} {case.identity} {case.lesions}"
                 key = sha256(facts.encode()).hexdigest()[:20]
                 yield LesionJob(**{**vars(job), "case": case, "key": key})
+        if not some:
+            expected = "lung, soft tissue (CT) or white matter (T1 of a brain without its skull)"
+            raise ValueError(f"{suite.name}: no slice has room for a lesion; expected images of {expected}")
 
     return made
 

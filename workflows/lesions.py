@@ -14,7 +14,7 @@ import numpy as np
 
 from ..report.figures import smallest_lesions
 from ..report.page import write_sidecar
-from .benchmark.results import Selection, command_of, run_suite
+from .benchmark.results import Selection, run_suite
 from .benchmark.rows import Row
 from .benchmark.suite import Suite, read_suite
 from .lesion_rows import FALSE_MM, FALSE_THRESHOLD, Insertion, lesion_jobs
@@ -45,7 +45,7 @@ class LesionsResult:
 
 
 def lesions(
-    suite: str,
+    suite: str | Suite,
     output: Path | str,
     selection: Selection | None = None,
     insertion: Insertion | None = None,
@@ -58,7 +58,7 @@ def lesions(
     """Run the methods of a suite on its slices with lesions and without, and write the output folder.
 
     Args:
-        suite: shipped or a TOML file.
+        suite: shipped, a TOML file, or one put together (`suite_of`).
         selection: what of it, as `benchmark`.
         insertion: which lesions, and how many a slice.
 
@@ -69,21 +69,16 @@ def lesions(
     """
     selection, output = selection or Selection(), Path(output)
     insertion = insertion or Insertion()
-    chosen = selection.of(read_suite(suite))
+    whole = read_suite(suite) if isinstance(suite, str) else suite
+    chosen = selection.of(whole)
     make = lesion_jobs(insertion)
     rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, told(progress), make)
-    if not rows:
-        raise ValueError(
-            f"{suite}: no slice has room for a lesion; expected lung, soft tissue or white matter"
-        )
     found = lesions_of(rows)
     kinds, classes, false = by_kind(rows, _patches(output, rows)), by_class(rows), false_of(rows)
     errors = list({f"{row['task']}: {row['label']}: {row['error']}": None for row in rows if "error" in row})
     write_csv(output / "lesions.csv", found)
     write_csv(output / "kinds.csv", kinds)
-    more = {"seed": seed, "device": facts["device"], "no-presets": not presets}
     facts |= {
-        "command": command_of("audit --lesions", suite, selection, more),
         "insertion": asdict(insertion),
         "false_lesions": {"diameter_mm": FALSE_MM, "threshold": FALSE_THRESHOLD},
     }

@@ -68,8 +68,9 @@ def test_a_run_writes_its_tables_and_goes_on(suite, ct_prior, tmp_path: Path, mo
 
 def test_slices_without_room_are_refused(suite, ct_prior, tmp_path: Path) -> None:
     wide = Insertion((Kind("lung", 10.0, 300.0),), 4)
-    with pytest.raises(ValueError, match="no slice has room"):
+    with pytest.raises(ValueError, match="mine: no slice has room"):
         lesions(suite, tmp_path / "o", Selection(prior=str(ct_prior)), wide, device="cpu", progress=SILENT)
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_coarser_reconstruction_has_its_lesions_in_their_places(suite, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,18 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
                 )
     return Suite(
         **{**table, **paths, "name": path.stem, "tasks": tuple(tasks), "methods": tuple(table["methods"])}
+    )
+
+
+def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, slices: int = 1) -> Suite:
+    """One measurement of the user's own images, said as --simulate. Raises ValueError for an unknown one or method."""
+    simulation = simulation_of(spec, "--simulate")
+    for label in methods:
+        method_from_label(label)
+    modality = spec.partition(":")[0]
+    task = Task(spec, modality, spec, simulation)
+    return Suite(
+        "own images", spec, (task,), tuple(methods), {modality: str(images)}, {}, {}, samples, 0, slices
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Method = PosteriorMethod | Baseline | Supervised
 
-DEFAULT, PUBLISHED = "dds", "-paper"
+DEFAULT, PUBLISHED = "draws", "-paper"
 
 
 class Entry(NamedTuple):

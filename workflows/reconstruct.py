@@ -18,7 +18,7 @@ from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, worse
-from ..recon.methods import method_of
+from ..recon.methods import DEFAULT, method_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from .benchmark.table import FLOOR
@@ -36,7 +36,7 @@ KINDS = {PosteriorMethod: "posterior", Supervised: "supervised", Baseline: "clas
 
 def reconstruct(
     scan: Scan | Volume | Path | str,
-    method: str = "dds",
+    method: str = DEFAULT,
     samples: int = 8,
     *,
     interval: int | None = None,

@@ -1,4 +1,4 @@
-"""DDS, decomposed diffusion sampling (Chung, Lee & Ye, ICLR 2024, Alg. 1 and 2), the fast default. The loop is
+"""DDS, decomposed diffusion sampling (Chung, Lee & Ye, ICLR 2024, Alg. 1 and 2). The loop is
 `DDS.trajectory`; `PaperDDS.step` is the paper's.
 
 At noise level s_i (s = sigma / alpha, so the law of noise only chooses the levels):
@@ -55,7 +55,7 @@ class DDS(Annealed):
     """
 
     name = "dds"
-    line = "few conjugate gradients inside DDIM, warm start; the default"
+    line = "few conjugate gradients inside DDIM, warm start"
     reference = "Chung, Lee & Ye, ICLR 2024"
     space: ClassVar[Space] = {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)}
     suite = ("steps=20", "")

@@ -33,6 +33,7 @@ from .posed import Posed
 # docs/lab/2026-11-27-draws-widths.md
 WIDTH = {False: 1.1, True: 1.8}  # of real, of complex images
 LEAST_GAMMA = 1.5
+START, MISSING_START, MISSING = 0.5, 4.0, 0.9  # where the views see less than this of the half circle
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ class Draws(PosteriorMethod):
             pixels to a measured number, 1.5 at least.
         width: variance that is drawn, in units of C; auto: 1.1 for CT, 1.8 for MRI.
         cg: conjugate gradient steps of each of the two; auto: 3 where they are preconditioned (CT), else 6 (MRI).
-        sigma_start: the first level, of noise added to a least-squares reconstruction, in network units.
+        sigma_start: the first level, of noise added to a least-squares reconstruction, in network units; auto: 0.5,
+            and 4 where an angle is missing, which least squares leave too far off.
         sigma_min: the last level.
     """
 
     name = "draws"
-    line = "DDS with draws for optima: samples whose spread is as large as their error"
+    line = "DDS with draws for optima: a spread as large as the error; the default"
     reference = "this package, after Zhang et al., CVPR 2025"
     space: ClassVar[Space] = {"gamma": (0.5, 16.0), "width": (0.5, 4.0), "sigma_start": (0.1, 2.0)}
 
@@ -58,7 +60,7 @@ class Draws(PosteriorMethod):
     gamma: float | None = None
     width: float | None = None
     cg: int | None = None
-    sigma_start: float = 0.5
+    sigma_start: float | None = None
     sigma_min: float = 0.005
 
     def __post_init__(self) -> None:
@@ -67,11 +69,20 @@ class Draws(PosteriorMethod):
             "steps >= 1, gamma > 0, width > 0; gamma and width may be left out",
         )
         self.require(self.cg is None or self.cg >= 1, "cg >= 1, or none given")
-        self.require(0 < self.sigma_min < self.sigma_start, "0 < sigma_min < sigma_start")
+        self.require(
+            0 < self.sigma_min < (START if self.sigma_start is None else self.sigma_start),
+            "0 < sigma_min < sigma_start",
+        )
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
         gamma = round(float(self._gamma(posed).mean()), 3)
-        return {"gamma": gamma, "width": self._width(posed), "cg": self._cg(posed)}
+        start, width, cg = self._start(posed), self._width(posed), self._cg(posed)
+        return {"gamma": gamma, "width": width, "cg": cg, "sigma_start": start}
+
+    def _start(self, posed: Posed) -> float:
+        if self.sigma_start is None:
+            return MISSING_START if posed.seen_arc < MISSING else START
+        return self.sigma_start
 
     def _gamma(self, posed: Posed) -> Tensor:
         """(B, 1, ..., 1)."""
@@ -86,7 +97,7 @@ class Draws(PosteriorMethod):
         return posed.data_step.enough if self.cg is None else self.cg
 
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
-        levels = karras_levels(self.steps, self.sigma_start, self.sigma_min)
+        levels = karras_levels(self.steps, self._start(posed), self.sigma_min)
         gamma, width, cg = self._gamma(posed), self._width(posed), self._cg(posed)
         u, z, diagonal = posed.initial, noise.like(posed.initial), SteinDiagonal()
         for s in levels:

@@ -19,7 +19,7 @@ from ...operators.solve import inner, largest_eigenvalue
 from ...priors.sampling.loop import Counted, ItemNoise
 from ...priors.score import Prior, from_channels, to_channels
 from ..problem import Problem
-from ..weights import MODEL_ERROR, inverse_variance, measured, undersampling
+from ..weights import MODEL_ERROR, inverse_variance, measured, seen_arc, undersampling
 from .solver import DataStep, Draw, data_solver
 
 
@@ -39,6 +39,7 @@ class Posed:
         initial: the rough reconstruction in the prior's units.
         weights: W, broadcastable to y; of each part of a complex number.
         undersampling: pixels of the image to a measured number, item by item: (B, 1, ..., 1).
+        seen_arc: the part of the half circle that CT's views cover; 1 for other measurements.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Posed:
         self._root = self.weights.sqrt()
         self.y = self._root * y
         self.undersampling = undersampling(problem).repeat_interleave(repeat, 0).view_as(self.scale)
+        self.seen_arc = seen_arc(problem)
         self.initial = (initial - offset) / self.scale
         self.AHy = self.AH(self.y)
 

@@ -38,7 +38,8 @@ def calibrate(
     *,
     output: Output,
     on: Annotated[
-        Literal["test", "calibration"], typer.Option(help="Which of the suite's patients.")
+        Literal["test", "calibration", "prior"],
+        typer.Option(help="The suite's patients, or images that the prior draws (--patients of them)."),
     ] = "test",
     data: Data = None,
     methods: Methods = None,

@@ -1,4 +1,5 @@
-"""Pictures: a comparison of reconstructions, a sheet of samples, the curves of a training run.
+"""Pictures: a comparison of reconstructions, a sheet of samples, the curves of a training run, of a
+benchmark, of a calibration.
 
 The one file of report/ that imports matplotlib; no pyplot, no display needed. Sizes are in inches at 100 dots an
 inch, so that a picture is at most 1600 pixels wide; every axes has its place by numbers, so that nothing
@@ -8,6 +9,7 @@ overlaps.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +209,40 @@ def rank_histograms(path: Path, ranks: dict[str, np.ndarray], title: str) -> Non
     for axes in panels[len(ranks) :]:
         axes.set_axis_off()
     words = f"Rank of the truth among the samples, over its expectation; – – an exact posterior.   {FOOTER}"
+    figure.text(0.01, 0.1 / size[1], words, size=9, color=FAINT)
+    save(figure, path)
+
+
+def spectra(path: Path, lines: Sequence[dict[str, Any]], title: str) -> None:
+    """The grain of the samples and of their mean by band of frequencies, a colour a method, as a PNG: samples of an exact
+    posterior lie on 1, means below.
+
+    Args:
+        lines: with `label`, `place` (a band), `grain` and `grain_of_mean`.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    labels, places = (list(dict.fromkeys(line[key] for line in lines)) for key in ("label", "place"))
+    size = (9.5, max(3.4, 0.23 * len(labels) + 1.5))
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.3 / size[1], 1, 1 - 0.3 / size[1]))  # pyright: ignore
+    axes = figure.subplots()
+    for k, label in enumerate(labels):
+        own = {line["place"]: line for line in lines if line["label"] == label}
+        colour = colormaps["tab20"](k % 20)
+        at = [x for x, place in enumerate(places) if place in own]
+        for key, style in (("grain", "o-"), ("grain_of_mean", "o:")):
+            values = [own[place][key] for place in places if place in own]
+            shown = np.array([np.nan if value is None else value for value in values], float)
+            axes.plot(at, shown, style, color=colour, ms=4, label=label if key == "grain" else None)
+    axes.axhline(1.0, color=INK, linewidth=1, linestyle="--")
+    axes.set_title(title, loc="left", weight="bold", parse_math=False)
+    axes.set(xticks=range(len(places)), xticklabels=places, ylim=(0, None), ylabel="rms over the truth's")
+    axes.set_xlabel("cycles a pixel")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    words = f"Grain by frequency, inside: — the samples, ··· their mean; – – an exact sample.   {FOOTER}"
     figure.text(0.01, 0.1 / size[1], words, size=9, color=FAINT)
     save(figure, path)
 

@@ -105,6 +105,10 @@ class Case:
         pixel = float(self.volume.spacing[-1])
         return by_place(self.display(samples), self.display(self.truth)[0], self.units, pixel)
 
+    def kept(self, samples: torch.Tensor) -> dict[str, np.ndarray]:
+        """What else of the samples (S, H, W) lies beside a row's pictures."""
+        return {}
+
 
 def cases(
     path: Path,

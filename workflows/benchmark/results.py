@@ -7,7 +7,7 @@ run), `pareto.png`, `worst/` and `report.html`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ...report.page import write_sidecar
 from ..device import device_of
 from ..output import check_output
 from ..progress import Progress, told
-from .rows import Job, Row, jobs, picture, run
+from .rows import Job, Measured, Row, jobs, picture, run
 from .suite import Suite, method_from_label, read_suite
 from .table import FLOOR, final, ranked, summary, write_csv
 
@@ -120,15 +120,23 @@ def benchmark(
 
 
 def run_suite(
-    suite: Suite, output: Path, prior: str | None, seed: int, device: str, presets: bool, progress: Progress
+    suite: Suite,
+    output: Path,
+    prior: str | None,
+    seed: int,
+    device: str,
+    presets: bool,
+    progress: Progress,
+    measured: Callable[..., Measured] | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of a suite, kept in `output`, and the facts of the run. Raises as `benchmark`."""
+    """The rows of a suite, kept in `output`, and the facts of the run. `measured`: priors and device -> a task's slices,
+    where they are not the suite's. Raises as `benchmark`."""
     if not (output / "rows").is_dir():
         check_output(output, overwrite=False)
     device = device_of(device)
     priors = priors_of(suite, prior, device)
     hashes = {key: (network, card.sha256) for key, (network, card) in priors.items()}
-    todo = list(jobs(suite, hashes, seed, device, presets))
+    todo = list(jobs(suite, hashes, seed, device, presets, measured and measured(priors, device)))
     output.mkdir(exist_ok=True)
     settled = presets_of(todo, progress)
     try:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from .memory import peak_memory
 from .suite import Suite, Task, find_data, split, suits
 
 Row = dict[str, Any]
+Measured = Callable[[Task], Iterator[Case]]
 LAYOUT = 2  # of a row's file; 2: with the calibration
 
 
@@ -55,6 +57,7 @@ class Job:
         """The row, and the pictures `image` (the mean) and `truth` in display units. A method that refuses the problem,
         or whose figures are not finite, leaves a row with `error`, and no picture."""
         method, case = self.tuned.method, self.case
+        kept: dict[str, np.ndarray] = {}
         row: Row = {
             "settings": method.settings,
             "patient": case.patient,
@@ -79,8 +82,9 @@ class Job:
             row["mean"] = mean
             places = case.calibration(found.samples[0])
             row["calibration"] = {place: figures.to_dict() for place, figures in places.items()}
+            kept = case.kept(found.samples[0])
         pictures = {"image": found.mean, "truth": case.truth}
-        return row, {name: case.display(image)[0] for name, image in pictures.items()}
+        return row, {name: case.display(image)[0] for name, image in pictures.items()} | kept
 
 
 def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed: int) -> Reconstruction:
@@ -97,13 +101,14 @@ def jobs(
     seed: int = 0,
     device: str = "cpu",
     presets: bool = True,
+    measured: Measured | None = None,
 ) -> Iterator[Job]:
-    """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights."""
+    """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights; `measured`: a task's
+    slices, by default the suite's."""
     for task in suite.tasks:
-        path = find_data(suite.data.get(task.modality, ""))
         prior, sha = priors.get(task.modality, (None, ""))
         methods: dict[str, TunedMethod] = {}
-        for case in cases(path, task.simulation, suite.patients, suite.slices, device):
+        for case in (measured or partial(_measured, suite, device))(task):
             if not methods:  # all slices of a task are measured alike
                 own = [label for label in suite.methods if suits(label, task.modality)]
                 methods = {label: _tuned(label, case.problem, sha, presets) for label in own}
@@ -114,6 +119,11 @@ def jobs(
                 facts = [LAYOUT, case.identity, task.spec, settings, weights, samples, seed, __version__]
                 key = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
                 yield Job(task, label, case, tuned, None if classical else prior, samples, seed, key)
+
+
+def _measured(suite: Suite, device: str, task: Task) -> Iterator[Case]:
+    path = find_data(suite.data.get(task.modality, ""))
+    return cases(path, task.simulation, suite.patients, suite.slices, device)
 
 
 def _tuned(label: str, problem: Problem, sha: str, presets: bool) -> TunedMethod:

@@ -73,7 +73,9 @@ class Calibration:
     def grain_of_mean(self) -> float:
         """The same of the mean of infinitely many samples, which should be below 1: what the data leave open is not in
         a mean."""
-        return _root_ratio(np.maximum(self.power_of_mean - self.variance / self.samples, 0), self.power_of_truth)
+        return _root_ratio(
+            np.maximum(self.power_of_mean - self.variance / self.samples, 0), self.power_of_truth
+        )
 
     @property
     def spread_skill(self) -> float:

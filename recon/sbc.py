@@ -107,7 +107,9 @@ def uniformity(ranks: Sequence[NDArray[np.int_]], resamples: int = 4999, seed: i
     """The p-value of the truths' ranks being uniform: how often the ranks' chi-squared, over all images, is as large
     with a random member of each image in the truth's place. `ranks`: (S + 1, K) of each image, the truth's first."""
     count, K = ranks[0].shape
-    counts = np.array([[np.bincount(row, minlength=count) for row in one] for one in ranks])  # (N, S + 1, S + 1)
+    counts = np.array(
+        [[np.bincount(row, minlength=count) for row in one] for one in ranks]
+    )  # (N, S + 1, S + 1)
     expected = len(ranks) * K / count
 
     def chi_squared(found: Array) -> Array:

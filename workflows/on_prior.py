@@ -79,7 +79,9 @@ class PriorCase(Case):
         self.__dict__.pop("_patches", None)
 
 
-def drawn(suite: Suite, folder: Path, prior: str | None, seed: int, progress: Progress) -> Callable[..., Measured]:
+def drawn(
+    suite: Suite, folder: Path, prior: str | None, seed: int, progress: Progress
+) -> Callable[..., Measured]:
     """What `run_suite` asks for the slices of a task: `suite.patients` images of the prior (0: IMAGES).
 
     Raises:
@@ -94,7 +96,9 @@ def drawn(suite: Suite, folder: Path, prior: str | None, seed: int, progress: Pr
         sets: dict[str, ImageSet] = {}
         for modality, (network, card) in priors.items():
             settings = SampleSettings(images=suite.patients or IMAGES, seed=seed, device=device).fitting(card)
-            sets[modality] = _truths(folder / f"truths-{modality}", prior or card.name, card, settings, progress)
+            sets[modality] = _truths(
+                folder / f"truths-{modality}", prior or card.name, card, settings, progress
+            )
             if card.modality == Modality.MR:
                 network.intensity = None  # the images are in its own units: no scale is left to estimate
 
@@ -102,7 +106,9 @@ def drawn(suite: Suite, folder: Path, prior: str | None, seed: int, progress: Pr
             images, (network, _) = sets[task.modality], priors[task.modality]
             for k in range(len(images)):
                 pixel, units = float(images.pixel_mm[k]), "HU" if task.modality == "ct" else "magnitude"
-                volume = Volume(images[k][None], units, task.simulation.modality, (1.0, pixel, pixel), {}, "prior")
+                volume = Volume(
+                    images[k][None], units, task.simulation.modality, (1.0, pixel, pixel), {}, "prior"
+                )
                 yield PriorCase(k + 1, seed + k, volume, task.simulation, device, network)
 
         return measured
@@ -110,9 +116,7 @@ def drawn(suite: Suite, folder: Path, prior: str | None, seed: int, progress: Pr
     return of
 
 
-def _truths(
-    folder: Path, prior: str, card: Card, settings: SampleSettings, progress: Progress
-) -> ImageSet:
+def _truths(folder: Path, prior: str, card: Card, settings: SampleSettings, progress: Progress) -> ImageSet:
     """The images in the folder, drawn where they are not there or others were asked for."""
     asked = {"images": settings.images, "seed": settings.seed, "size": settings.size, "steps": settings.steps}
     asked |= {"sampler": settings.sampler, "prior_sha256": card.sha256}
@@ -134,7 +138,9 @@ def by_quantity(suite: Suite, rows: Sequence[Row], folder: Path) -> list[dict[st
     for task in suite.tasks:
         for label in suite.methods:
             own = [row for row in rows if (row["task"], row["label"]) == (task.name, label) and "mean" in row]
-            members = {name: [picture(folder, row, name) for row in own] for name in (*sbc.QUANTITIES, sbc.TARP)}
+            members = {
+                name: [picture(folder, row, name) for row in own] for name in (*sbc.QUANTITIES, sbc.TARP)
+            }
             for name, each in members.items() if own else ():
                 out.append({"task": task.name, "label": label, "place": name, **_judged(name, each)})
     return out

@@ -97,14 +97,18 @@ def test_p_values_of_ranks_that_go_together_are_uniform() -> None:
 
 
 def test_means_of_patches_are_their_two_parts_and_those_of_complex_images() -> None:
-    operator = cartesian_mri(equispaced((SIDE, SIDE), 2, 0.1), torch.ones(1, SIDE, SIDE, dtype=torch.complex64))
+    operator = cartesian_mri(
+        equispaced((SIDE, SIDE), 2, 0.1), torch.ones(1, SIDE, SIDE, dtype=torch.complex64)
+    )
     g = torch.Generator().manual_seed(0)
     x = torch.randn(4, SIDE, SIDE, dtype=torch.complex64, generator=g)
     problem = Problem(operator(x[:1]), operator, ComplexGaussian(0.01))
     found = Patches(problem, SimpleNamespace(channels=2, intensity=None)).members(x[0], x[1:])
     np.testing.assert_allclose(found[SEEN] + found[OPEN], found[MEANS], atol=1e-6)
     first = x[0, 5:7, 5:7]  # of 32 pixels, 4 patches of 2: their middles are at 6, 12, 19 and 25
-    assert found[MEANS][0, :2] == pytest.approx([float(first.real.mean()), float(first.imag.mean())], abs=1e-6)
+    assert found[MEANS][0, :2] == pytest.approx(
+        [float(first.real.mean()), float(first.imag.mean())], abs=1e-6
+    )
     assert found[MEANS].shape == (4, 32) and found[TARP].shape == (4, 16, 8)
     assert 0.05 < found[OPEN].std() / found[MEANS].std() < 0.95  # half of the lines are missing
 
@@ -118,4 +122,6 @@ def test_measured_as_assumed_the_residual_has_unit_variance() -> None:
     off = found.y - operator(truth.to(torch.complex64))
     seen = off[off != 0]
     assert len(seen) == int(operator.mask.sum())
-    assert float((seen.abs() ** 2 * inverse_variance(found).flatten()[0]).mean()) == pytest.approx(1, abs=0.03)
+    assert float((seen.abs() ** 2 * inverse_variance(found).flatten()[0]).mean()) == pytest.approx(
+        1, abs=0.03
+    )

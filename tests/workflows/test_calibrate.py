@@ -221,7 +221,9 @@ def test_on_images_of_the_prior_the_exact_posterior_passes_and_a_shrunk_one_fail
         part_of(read_suite(suite), Selection(data=tmp_path), "prior")
 
 
-def test_calibrate_shows_the_grain_of_exact_and_of_shrunk_samples(suite, mr_prior, exact, tmp_path: Path) -> None:
+def test_calibrate_shows_the_grain_of_exact_and_of_shrunk_samples(
+    suite, mr_prior, exact, tmp_path: Path
+) -> None:
     """Pixel noise: prior variance 100; the posterior's shrunk samples lack (1 - 0.6²) of the posterior's own."""
     own = Selection(prior=str(mr_prior))
     exact()
@@ -231,6 +233,8 @@ def test_calibrate_shows_the_grain_of_exact_and_of_shrunk_samples(suite, mr_prio
     place = "above 0.35"
     (good,), (bad,) = ([x for x in found.lines if x["place"] == place] for found in (right, shrunk))
     assert good["grain"] == pytest.approx(1.0, abs=0.04) and good["grain_of_mean"] < 0.97
-    assert bad["grain"] < good["grain"] - 0.02 and bad["grain_of_mean"] == pytest.approx(good["grain_of_mean"], abs=0.03)
+    assert bad["grain"] < good["grain"] - 0.02 and bad["grain_of_mean"] == pytest.approx(
+        good["grain_of_mean"], abs=0.03
+    )
     assert (tmp_path / "right" / "spectra" / "1.png").stat().st_size > 5000
     assert all(line["grain"] is None for line in right.lines if line["place"] == "inside")

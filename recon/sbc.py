@@ -1,7 +1,8 @@
 """Simulation-based calibration: does a sampler draw from the posterior of its own prior?
 
-The truth x_0 is drawn from the prior and measured as the method assumes. If the samples x_1 ... x_S are draws of p(x | y)
-too, the S + 1 members x_0 ... x_S of an image are exchangeable, and the truth is at each place among them equally often:
+The truth x_0 is drawn from the prior and measured as the method assumes. If the samples x_1 ... x_S are draws of
+p(x | y) too, the S + 1 members x_0 ... x_S of an image are exchangeable, and the truth is at each place among them
+equally often:
 
     SBC     the rank of a number of the truth among the same number of the samples (Talts et al. 2018, Algorithm 1)
     TARP    the rank of its distance to a random reference, of patches: on whole images a distance sees little (Lemos et

@@ -214,8 +214,8 @@ def rank_histograms(path: Path, ranks: dict[str, np.ndarray], title: str) -> Non
 
 
 def spectra(path: Path, lines: Sequence[dict[str, Any]], title: str) -> None:
-    """The grain of the samples and of their mean by band of frequencies, a colour a method, as a PNG: samples of an exact
-    posterior lie on 1, means below.
+    """The grain of the samples and of their mean by band of frequencies, a colour a method, as a PNG: samples of an
+    exact posterior lie on 1, means below.
 
     Args:
         lines: with `label`, `place` (a band), `grain` and `grain_of_mean`.

@@ -135,8 +135,8 @@ def _write_csv(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def _draw(folder: Path, suite: Suite, lines: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Pictures of each task: the ranks of the truth among each method's samples, inside, and their spectra. Returns task
-    -> files."""
+    """Pictures of each task: the ranks of the truth among each method's samples, inside, and their spectra. Returns
+    task -> files."""
     out: dict[str, list[str]] = {}
     for k, task in enumerate(suite.tasks, 1):
         own = [line for line in lines if line["task"] == task.name]

@@ -5,9 +5,9 @@ as good.
     OMP_NUM_THREADS=1 python -m peers.best
     OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python -m peers.best   # a CPU without bfloat16
 
-Each peer runs at every number of BUDGETS, with the weight of run.py; its best is the highest mean PSNR of them, its time
-the CPU seconds of that run. Ours is the quickest of OURS whose mean PSNR is as high, one sample of one thread in the same
-process. Slices, networks, operators, noise and what is timed are those of run.py.
+Each peer runs at every number of BUDGETS, with the weight of run.py; its best is the highest mean PSNR of them, its
+time the CPU seconds of that run. Ours is the quickest of OURS whose mean PSNR is as high, one sample of one thread in
+the same process. Slices, networks, operators, noise and what is timed are those of run.py.
 """
 
 from __future__ import annotations

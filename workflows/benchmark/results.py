@@ -129,8 +129,8 @@ def run_suite(
     progress: Progress,
     measured: Callable[..., Measured] | None = None,
 ) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of a suite, kept in `output`, and the facts of the run. `measured`: priors and device -> a task's slices,
-    where they are not the suite's. Raises as `benchmark`."""
+    """The rows of a suite, kept in `output`, and the facts of the run. `measured`: priors and device -> a task's
+    slices, where they are not the suite's. Raises as `benchmark`."""
     if not (output / "rows").is_dir():
         check_output(output, overwrite=False)
     device = device_of(device)

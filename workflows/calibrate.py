@@ -137,14 +137,15 @@ def _write_csv(path: Path, lines: list[dict[str, Any]]) -> None:
 def _draw(folder: Path, suite: Suite, lines: list[dict[str, Any]]) -> dict[str, list[str]]:
     """Pictures of each task: the ranks of the truth among each method's samples, inside, and their spectra. Returns
     task -> files."""
+    for name in ("ranks", "spectra"):
+        (folder / name).mkdir(exist_ok=True)
     out: dict[str, list[str]] = {}
     for k, task in enumerate(suite.tasks, 1):
-        own = [line for line in lines if line["task"] == task.name]
-        ranks = {line["label"]: np.array(line["ranks"]) for line in own if line["place"] == WHOLE}
-        bands = [line for line in own if line.get("grain") is not None]
-        for name, draw, what in (("ranks", rank_histograms, ranks), ("spectra", spectra, bands)):
-            if what:
-                (folder / name).mkdir(exist_ok=True)
-                draw(folder / name / f"{k}.png", what, task.name)
-                out.setdefault(task.name, []).append(f"{name}/{k}.png")
+        own, out[task.name] = [line for line in lines if line["task"] == task.name], []
+        if ranks := {line["label"]: np.array(line["ranks"]) for line in own if line["place"] == WHOLE}:
+            out[task.name].append(f"ranks/{k}.png")
+            rank_histograms(folder / f"ranks/{k}.png", ranks, task.name)
+        if bands := [line for line in own if line.get("grain") is not None]:
+            out[task.name].append(f"spectra/{k}.png")
+            spectra(folder / f"spectra/{k}.png", bands, task.name)
     return out

@@ -170,10 +170,10 @@ def written(page: str, found: Sequence[Record]) -> str:
 
 
 def pages() -> list[Path]:
+    """The guides and README that have a table."""
+    found = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
     return [
-        path
-        for path in sorted(DOCS.rglob("*.md"))
-        if "lab" not in path.parts and TABLE.search(path.read_text())
+        path for path in found if path.exists() and "lab" not in path.parts and TABLE.search(path.read_text())
     ]
 
 

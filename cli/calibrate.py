@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate", "epilog"]
 SHOWN = ("inside", "discs of 5 mm", "discs of 10 mm")  # on the terminal; all places are on the page
-KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_skill", "crps"]
+KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_skill", "crps", "uniformity"]
 
 
 @verb
@@ -68,7 +68,7 @@ def calibrate(
 
     selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
     result = run(suite, output, selection, on, seed=seed, device=device, presets=presets, progress=console)
-    wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/"
+    wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/, spectra/"
     console.give(
         {"output": str(output), "lines": result.lines, "errors": result.errors},
         f"{in_words(result)}\n{wrote}",
@@ -77,12 +77,15 @@ def calibrate(
 
 def in_words(result: CalibrationResult) -> str:
     """The table of each task."""
-    from ..report.table import cells, heads
+    from ..recon.sbc import QUANTITIES, TARP
+    from ..report.table import cells, columns_of, heads
     from .suites import table
 
     out = []
     for task in result.suite.tasks:
-        own = [line for line in result.lines if line["task"] == task.name and line["place"] in SHOWN]
-        rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, KEYS)] for line in own]
-        out.append(table(f"{task.name} ({task.spec})", ["method", *heads(KEYS)], rows, left=2))
+        places = (*SHOWN, *QUANTITIES, TARP)
+        own = [line for line in result.lines if line["task"] == task.name and line["place"] in places]
+        keys = columns_of(own, KEYS)
+        rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, keys)] for line in own]
+        out.append(table(f"{task.name} ({task.spec})", ["method", *heads(keys)], rows, left=2))
     return "".join([*out, *(f"{line}\n" for line in result.errors)])

@@ -21,7 +21,7 @@ COLUMNS = {  # key -> head of the column, format
     "energy": ("energy score", "{:.3g}"),
     "grain": ("grain", "{:.2f}"),
     "grain_of_mean": ("grain of the mean", "{:.2f}"),
-    "uniformity": ("p of flat ranks", "{:.3f}"),
+    "uniformity": ("p of ranks", "{:.3f}"),
     "nfe": ("NFE", "{}"),
     "seconds": ("s / slice", "{:.2f}"),
     "memory_mib": ("MiB", "{:.0f}"),

@@ -26,7 +26,7 @@ from scanprior.priors.precision import dtype_name
 
 from .run import LABELS, TASKS, WEIGHTS, Row, ours
 
-BUDGETS = {"dps": (100, 200), "diffpir": (25, 50, 100), "pigdm": (25, 50, 100), "ddrm": (20, 50)}
+BUDGETS = {"dps": (100,), "diffpir": (25, 50, 100), "pigdm": (50, 100), "ddrm": (20, 50)}
 OURS = {"auto": (3, 5, 7, 10, 20), "dds": (5, 10, 20, 50)}  # method -> evaluations
 
 

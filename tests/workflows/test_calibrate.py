@@ -214,7 +214,7 @@ def test_on_images_of_the_prior_the_exact_posterior_passes_and_a_shrunk_one_fail
     again = {line["place"]: line for line in run("right").lines}  # nothing is drawn or solved twice
     assert again == right and drawn == [2] and len(asked) == count
     page = (tmp_path / "right" / "report.html").read_text()
-    assert "images drawn from the prior" in page and "--on=prior" in page and "p of flat ranks" in page
+    assert "images drawn from the prior" in page and "--on=prior" in page and "p of ranks" in page
     rows = list(csv.DictReader((tmp_path / "right" / "calibration.csv").read_text().splitlines()))
     assert {row["place"] for row in rows if row["uniformity"]} == {SEEN, OPEN, TARP, "patch means"}
     with pytest.raises(ValueError, match="draws its own images"):

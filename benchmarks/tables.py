@@ -94,7 +94,7 @@ def spread(found: Sequence[Record]) -> Iterator[list[str]]:
     for one in _of(found, "test"):
         places = one["places"]
         yield [
-            TASKS.get(one["task"], one["task"]),
+            _named(one["task"]),
             str(one["patients"]),
             f"`{one['method']}`",
             _cell(places["inside"], "coverage_90"),
@@ -112,7 +112,7 @@ def short(found: Sequence[Record]) -> Iterator[list[str]]:
         counts = sorted({one["patients"] for one in own.values()})
         held = [own[name]["places"]["inside"] if name in own else {} for name in methods]
         yield [
-            TASKS.get(task, task),
+            _named(task),
             " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))),
             *(_cell(one, "coverage_90", interval=False) for one in held),
         ]
@@ -124,7 +124,7 @@ def grain(found: Sequence[Record]) -> Iterator[list[str]]:
     for one in _of(found, "test"):
         if any("grain" in place for place in one["places"].values()):
             values = [_cell(one["places"].get(band, {}), "grain", interval=False) for band in BANDS]
-            yield [TASKS.get(one["task"], one["task"]), str(one["patients"]), f"`{one['method']}`", *values]
+            yield [_named(one["task"]), str(one["patients"]), f"`{one['method']}`", *values]
 
 
 def of_the_prior(found: Sequence[Record]) -> Iterator[list[str]]:
@@ -134,7 +134,7 @@ def of_the_prior(found: Sequence[Record]) -> Iterator[list[str]]:
     for one in _of(found, "prior"):
         values = [_cell(one["places"].get(name, {}), "uniformity", digits=3) for name in quantities]
         ratio = _cell(one["places"]["inside"], "spread_skill")
-        yield [TASKS.get(one["task"], one["task"]), str(one["patients"]), f"`{one['label']}`", *values, ratio]
+        yield [_named(one["task"]), str(one["patients"]), f"`{one['label']}`", *values, ratio]
 
 
 TABLES = {"spread": spread, "short": short, "grain": grain, "prior": of_the_prior}
@@ -142,6 +142,10 @@ TABLES = {"spread": spread, "short": short, "grain": grain, "prior": of_the_prio
 
 def _of(found: Sequence[Record], on: str) -> list[Record]:
     return [one for one in found if one["on"] == on]
+
+
+def _named(task: str) -> str:
+    return TASKS.get(task, task)
 
 
 def _cell(place: Record, key: str, digits: int = 2, interval: bool = True) -> str:

@@ -22,7 +22,7 @@ from ..formats.scan import Volume
 from ..modality import Modality
 from ..operators.attenuation import mu_from_hu
 from ..pretrained.card import Card
-from ..priors.sampling.loop import ItemNoise
+from ..priors.sampling.loop import ItemNoise, item_seeds
 from ..recon import sbc
 from ..recon.calibration import calibration
 from ..recon.display import Display
@@ -55,6 +55,10 @@ class PriorCase(Case):
     def identity(self) -> str:
         return f"of the prior, {super().identity}"
 
+    def sampled_with(self, seed: int) -> int:
+        """Its own: with the same noise for all images their ranks would go together."""
+        return seed + self.index
+
     @cached_property
     def _measured(self) -> tuple[Display, torch.Tensor]:
         data = np.asarray(self.volume.data)
@@ -64,7 +68,10 @@ class PriorCase(Case):
             shown, truth = replace(self.volume, data=np.abs(data)), data
         scan = replace(simulate(shown, self.simulation, seed=self.index), truth=truth)
         problem, image = problem_of(scan, self.device), torch.from_numpy(truth)
-        noise = ItemNoise([self.index]).like(torch.empty_like(problem.y))
+        seeds = item_seeds(
+            self.index, self.patient, 0, 1
+        )  # not `index` itself: the image began with that noise
+        noise = ItemNoise(seeds).like(torch.empty_like(problem.y))
         return Display(scan, sbc.as_assumed(problem, image.to(self.device), noise), None), image
 
     @cached_property
@@ -85,9 +92,11 @@ def drawn(
     """What `run_suite` asks for the slices of a task: `suite.patients` images of the prior (0: IMAGES).
 
     Raises:
-        ValueError: images of one's own beside those of the prior.
+        ValueError: one image: TARP refers each to another.
         FileExistsError: a folder with anything else in it.
     """
+    if suite.patients == 1:
+        raise ValueError("--patients: got 1 image of the prior, expected at least 2")
     if not (folder / "rows").is_dir():
         check_output(folder, overwrite=False)
         (folder / "rows").mkdir(parents=True)

@@ -186,12 +186,13 @@ def of_complex_images(problem: Problem, count: int, shrink: float, seed: int) ->
 def test_on_images_of_the_prior_the_exact_posterior_passes_and_a_shrunk_one_fails(
     suite, mr_prior, drawn, monkeypatch, tmp_path: Path
 ) -> None:
-    asked = []
+    asked, seeds = [], []
 
     def give(shrink: float) -> None:
         def solved(method, problem, prior, samples, seed):
             asked.append(prior)
-            return of_complex_images(problem, samples, shrink, len(asked))
+            seeds.append(seed)
+            return of_complex_images(problem, samples, shrink, seed)
 
         monkeypatch.setattr(runner, "solve", solved)
 
@@ -202,6 +203,7 @@ def test_on_images_of_the_prior_the_exact_posterior_passes_and_a_shrunk_one_fail
     give(1.0)
     right = {line["place"]: line for line in run("right").lines}
     assert all(prior.intensity is None for prior in asked)  # the scale of the images is known
+    assert len(set(seeds)) == 24  # with one noise for all images their ranks would go together
     assert {"patches (TARP)", "patch means", "their measured part", "their open part", "inside"} <= set(right)
     assert right[SEEN]["coverage_90"] == pytest.approx(0.9, abs=0.05) and right["inside"]["patients"] == 24
     assert min(right[place]["uniformity"] for place in (SEEN, OPEN, TARP, "patch means")) > 0.01
@@ -217,6 +219,11 @@ def test_on_images_of_the_prior_the_exact_posterior_passes_and_a_shrunk_one_fail
     assert "images drawn from the prior" in page and "--on=prior" in page and "p of ranks" in page
     rows = list(csv.DictReader((tmp_path / "right" / "calibration.csv").read_text().splitlines()))
     assert {row["place"] for row in rows if row["uniformity"]} == {SEEN, OPEN, TARP, "patch means"}
+    with pytest.raises(ValueError, match="got 1 image"):
+        calibrate(
+            suite, tmp_path / "one", Selection(prior=str(mr_prior), patients=1), "prior", progress=SILENT
+        )
+    assert not (tmp_path / "one").exists()
     with pytest.raises(ValueError, match="draws its own images"):
         part_of(read_suite(suite), Selection(data=tmp_path), "prior")
 

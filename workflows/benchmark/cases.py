@@ -47,6 +47,10 @@ class Case:
         facts = f"{self.index} {self.volume.units} {self.volume.spacing} {pixels.shape}"
         return sha256(facts.encode() + pixels.tobytes()).hexdigest()
 
+    def sampled_with(self, seed: int) -> int:
+        """The seed of a method here, where the run's is `seed`: the same, so that patients have the same noise."""
+        return seed
+
     @cached_property
     def _measured(self) -> tuple[Display, torch.Tensor]:
         scan = simulate(self.volume, self.simulation, seed=self.index)

@@ -116,9 +116,10 @@ def jobs(
                 classical = isinstance(tuned.method, Baseline)
                 samples = 1 if classical else suite.samples
                 settings, weights = tuned.method.settings, "" if classical else sha
-                facts = [LAYOUT, case.identity, task.spec, settings, weights, samples, seed, __version__]
+                own_seed = case.sampled_with(seed)
+                facts = [LAYOUT, case.identity, task.spec, settings, weights, samples, own_seed, __version__]
                 key = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
-                yield Job(task, label, case, tuned, None if classical else prior, samples, seed, key)
+                yield Job(task, label, case, tuned, None if classical else prior, samples, own_seed, key)
 
 
 def _measured(suite: Suite, device: str, task: Task) -> Iterator[Case]:

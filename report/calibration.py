@@ -6,6 +6,7 @@
     tasks           task -> spec
     lines           one dict a task, method and place (workflows/calibrate.py)
     pictures        task -> PNGs of the folder
+    intervals       task -> tables of what is promised or held: title, heads, rows of words
     errors          methods that refused, and why
     run, priors, settings, presets      tables of facts
     command         the command line
@@ -59,6 +60,7 @@ def _tables(
         "samples": max((line["samples"] for line in whole), default=0),
         "rows": [[line["label"], *cells(line, keys)] for line in whole],
         "pictures": [embedded(folder / name) for name in facts["pictures"].get(task, ())],
+        "intervals": facts["intervals"][task],
         "methods": {
             line["label"]: [[one["place"], *cells(one, more)] for one in own if one["label"] == line["label"]]
             for line in whole

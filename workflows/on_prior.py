@@ -21,7 +21,7 @@ from ..formats.image_set import ImageSet, read_images
 from ..formats.scan import Volume
 from ..modality import Modality
 from ..operators.attenuation import mu_from_hu
-from ..pretrained.card import Card
+from ..pretrained.load import default_for
 from ..priors.sampling.loop import ItemNoise, item_seeds
 from ..recon import sbc
 from ..recon.calibration import calibration
@@ -29,13 +29,14 @@ from ..recon.display import Display
 from ..recon.simulate import simulate
 from ..recon.study import problem_of
 from .benchmark.cases import Case
-from .benchmark.rows import Measured, Row, picture
+from .benchmark.rows import Job, Row, jobs, picture
 from .benchmark.suite import Suite, Task
 from .benchmark.table import calibrated
 from .output import check_output
 from .progress import Progress
 from .sample import SampleSettings, sample
 
+Priors = dict[str, tuple[Any, str]]  # modality -> the prior and the hash of its weights
 IMAGES = 32  # where --patients does not say
 JUDGED = ("coverage_50", "coverage_80", "coverage_90", "coverage_95", "spread_skill")
 
@@ -86,10 +87,8 @@ class PriorCase(Case):
         self.__dict__.pop("_patches", None)
 
 
-def drawn(
-    suite: Suite, folder: Path, prior: str | None, seed: int, progress: Progress
-) -> Callable[..., Measured]:
-    """What `run_suite` asks for the slices of a task: `suite.patients` images of the prior (0: IMAGES).
+def drawn(suite: Suite, folder: Path, prior: str | None, progress: Progress) -> Callable[..., Iterator[Job]]:
+    """The `jobs` of a suite on `suite.patients` images of the prior (0: IMAGES), as `run_suite` asks for them.
 
     Raises:
         ValueError: one image: TARP refers each to another.
@@ -101,14 +100,12 @@ def drawn(
         check_output(folder, overwrite=False)
         (folder / "rows").mkdir(parents=True)
 
-    def of(priors: dict[str, tuple[Any, Card]], device: str) -> Measured:
-        sets: dict[str, ImageSet] = {}
-        for modality, (network, card) in priors.items():
-            settings = SampleSettings(images=suite.patients or IMAGES, seed=seed, device=device).fitting(card)
-            sets[modality] = _truths(
-                folder / f"truths-{modality}", prior or card.name, card, settings, progress
-            )
-            if card.modality == Modality.MR:
+    def make(suite: Suite, priors: Priors, seed: int, device: str, presets: bool) -> Iterator[Job]:
+        settings, sets = SampleSettings(images=suite.patients or IMAGES, seed=seed, device=device), {}
+        for modality, (network, sha) in priors.items():
+            name = prior or default_for(Modality(modality))
+            sets[modality] = _truths(folder / f"truths-{modality}", name, sha, settings, progress)
+            if modality == "mri":
                 network.intensity = None  # the images are in its own units: no scale is left to estimate
 
         def measured(task: Task) -> Iterator[PriorCase]:
@@ -118,17 +115,21 @@ def drawn(
                 volume = Volume(
                     images[k][None], units, task.simulation.modality, (1.0, pixel, pixel), {}, "prior"
                 )
-                yield PriorCase(k + 1, seed + k, volume, task.simulation, device, network)
+                yield PriorCase(k + 1, seed + k, volume, task.simulation, device, prior=network)
 
-        return measured
+        yield from jobs(suite, priors, seed, device, presets, measured)
 
-    return of
+    return make
 
 
-def _truths(folder: Path, prior: str, card: Card, settings: SampleSettings, progress: Progress) -> ImageSet:
+def _truths(folder: Path, prior: str, sha: str, settings: SampleSettings, progress: Progress) -> ImageSet:
     """The images in the folder, drawn where they are not there or others were asked for."""
-    asked = {"images": settings.images, "seed": settings.seed, "size": settings.size, "steps": settings.steps}
-    asked |= {"sampler": settings.sampler, "prior_sha256": card.sha256}
+    asked = {
+        "images": settings.images,
+        "seed": settings.seed,
+        "sampler": settings.sampler,
+        "prior_sha256": sha,
+    }
     try:
         known = json.loads((folder / "samples.json").read_text())
     except (OSError, ValueError):

@@ -47,7 +47,7 @@ def suite(tmp_path: Path) -> str:
     return str(tmp_path / "mine.toml")
 
 
-def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float) -> Reconstruction:
+def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float, said: dict) -> Reconstruction:
     """Samples of the exact posterior, or of one shrunk about its mean."""
     sensitivity = problem.operator.normal(torch.ones_like(truth)).real  # AᴴA is diagonal
     phase = truth / truth.abs()
@@ -59,7 +59,7 @@ def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float) 
     g = torch.Generator().manual_seed(int(1e6 * float(seen.mean())) % 2**31)
     z = torch.randn(1, count, *truth.shape[1:], generator=g)
     samples = (mean[:, None] + shrink * variance.sqrt()[:, None] * z) * phase[:, None]
-    return Reconstruction.of(problem, samples, 1, 1.0, {})
+    return Reconstruction.of(problem, samples, 1, 1.0, said)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def exact(monkeypatch):
         def solved(method, problem, prior, samples, seed):
             if prior is None:
                 return method(problem)
-            return posterior(problem, cases[-1].truth, samples, shrink)
+            return posterior(problem, cases[-1].truth, samples, shrink, method.settings)
 
         cases: list = []
         monkeypatch.setattr(runner.Job, "__call__", lambda job: cases.append(job.case) or call(job))
@@ -126,7 +126,7 @@ def test_calibrate_tells_the_exact_posterior_from_a_shrunk_one_in_every_place(
     inside = right.lines[0]
     np.testing.assert_allclose(inside["ranks"], 1 / 9, atol=0.015)
     assert {path.name for path in (tmp_path / "right").iterdir()} == {
-        "rows", "calibration.json", "calibration.csv", "ranks", "spectra", "report.html",
+        "rows", "calibration.json", "calibration.csv", "ranks", "spectra", "intervals", "report.html",
     }  # fmt: skip
     facts = json.loads((tmp_path / "right" / "calibration.json").read_text())
     assert facts["on"] == "calibration" and facts["lines"][0]["crps"] == inside["crps"]

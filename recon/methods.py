@@ -15,9 +15,8 @@ from ..errors import unknown
 from ..named import import_named, is_named
 
 if TYPE_CHECKING:
-    from .baselines.methods import Baseline
-    from .baselines.supervised import Supervised
-    from .posterior.method import PosteriorMethod
+    from .baselines import Baseline, Supervised
+    from .posterior import PosteriorMethod
 
     Method = PosteriorMethod | Baseline | Supervised
 

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..formats.scan import FormatError, Scan, Volume
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, load_any, load_supervised
-from ..recon.baselines.methods import Baseline
+from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
 from ..recon.methods import method_of

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..formats.scan import Scan, Volume
 from ..priors.precision import dtype_name
-from ..recon.baselines.methods import Baseline
+from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, worse

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..recon.baselines.methods import Baseline
+from ..recon.baselines.method import Baseline
 from ..recon.methods import method_of
 from ..recon.presets import LEAST_PATIENTS, Preset, fixed_settings, keep, likeness, user_presets_path
 from .benchmark import search

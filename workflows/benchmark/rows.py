@@ -20,7 +20,7 @@ import numpy as np
 from ... import __version__
 from ...formats.write import atomic
 from ...priors.score import Prior
-from ...recon.baselines.methods import Baseline
+from ...recon.baselines.method import Baseline
 from ...recon.methods import BASELINES
 from ...recon.presets import TunedMethod, tuned_method
 from ...recon.problem import Problem, Reconstruction

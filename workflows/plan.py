@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..formats.scan import FormatError, Scan, Volume
+from ..modality import Modality
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, load_any, load_supervised
 from ..recon.baselines.method import Baseline
@@ -31,8 +32,8 @@ from .views import of_views
 
 Method = PosteriorMethod | Baseline | Supervised
 CLASSICAL = {  # shown beside the method asked for
-    "ct": ("fbp", "fista-tv"),
-    "mri": ("zero-filled", "cg-sense", "l1-wavelet"),
+    Modality.CT: ("fbp", "fista-tv"),
+    Modality.MR: ("zero-filled", "cg-sense", "l1-wavelet"),
 }
 TRIED = 10.0  # seconds that an estimate may take
 
@@ -85,14 +86,14 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
         tell.say(f"note: {line}")
     device = device_of(request.device)
     network, card = _network_of(method, scan.modality, request, device)
-    tell.stage("system matrix" if scan.kind == "ct" else "coil maps")
+    tell.stage("system matrix" if scan.modality is Modality.CT else "coil maps")
     problem = problem_of(scan, device)
     estimated = assumptions(scan, problem)
     for line in estimated:
         tell.say(f"note: {line}")
     if request.mu_water is not None:
         problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
-    others = [name for name in CLASSICAL[scan.kind] if request.baselines and name != request.method]
+    others = [name for name in CLASSICAL[scan.modality] if request.baselines and name != request.method]
     methods, presets = {}, {}
     for name in (request.method, *others):
         asked = name == request.method
@@ -163,7 +164,7 @@ def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume
     return of_views(found, request.views, request.arc), None
 
 
-def _network_of(method: Method, modality: str, request: Request, device: str) -> tuple[Any, Card | None]:
+def _network_of(method: Method, modality: Modality, request: Request, device: str) -> tuple[Any, Card | None]:
     """The network of a method, ready to run, and its card. Raises UsageError for one of another modality."""
     if isinstance(method, Baseline):
         return None, None

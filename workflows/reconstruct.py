@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..formats.scan import Scan, Volume
+from ..modality import Modality
 from ..priors.precision import dtype_name
 from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
@@ -207,10 +208,10 @@ def _afterwards(plan: Plan, display: Display, rows: list[Row], slices: list[int]
     if plan.card is None:
         return []
     ours = rows[-1]
-    floor: Any = plan.beside.get(FLOOR[plan.scan.kind])
-    found = beyond(plan.card.to_dict(), ours.image, "HU") if plan.scan.kind == "ct" else []
+    floor: Any = plan.beside.get(FLOOR[plan.scan.modality])
+    found = beyond(plan.card.to_dict(), ours.image, "HU") if plan.scan.modality is Modality.CT else []
     if floor is None:
-        floor = method_of(FLOOR[plan.scan.kind], "")
+        floor = method_of(FLOOR[plan.scan.modality], "")
         rows = [display.row(floor.title, floor(plan.problem).mean, 0, 0.0)]
     bottom = next(row for row in rows if row.name == floor.title)
     return found + worse(ours.slices, bottom.slices, floor.title, noise_residual(plan.problem), slices)

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ..modality import Modality
 from ..recon.baselines.method import Baseline
 from ..recon.methods import method_of
 from ..recon.presets import LEAST_PATIENTS, Preset, fixed_settings, keep, likeness, user_presets_path
@@ -95,7 +96,7 @@ class _Run:
     how: Search
 
 
-def _tuned(run: _Run, priors: dict[str, Any], device: str, target: Path, progress: Progress) -> Preset:
+def _tuned(run: _Run, priors: dict[Modality, Any], device: str, target: Path, progress: Progress) -> Preset:
     """The preset of a task, kept where it is of patients enough."""
     suite, task, how = run.suite, run.task, run.how
     path = find_data(suite.data.get(task.modality, ""))

@@ -28,10 +28,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...modality import Modality
 from ...named import is_named
 from ...recon.methods import BASELINES, METHODS, method_of, suite_labels
 from ...recon.posterior.method import PosteriorMethod
-from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
+from ...recon.simulate import SIMULATIONS, CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
 PACKAGED = Path(__file__).parent / "data"
@@ -54,15 +55,17 @@ class Task:
 
     Attributes:
         name: what tables call it.
-        modality: "ct" or "mri".
         spec: of the simulation, as the user wrote it.
         simulation: the same, read.
     """
 
     name: str
-    modality: str
     spec: str
     simulation: CTSimulation | MRISimulation
+
+    @property
+    def modality(self) -> Modality:
+        return self.simulation.modality
 
 
 @dataclass(frozen=True)
@@ -71,15 +74,16 @@ class Suite:
 
     Attributes:
         methods: labels `name` or `name:options`.
+        data, validation, calibration: images by their modality.
     """
 
     name: str
     title: str
     tasks: tuple[Task, ...]
     methods: tuple[str, ...]
-    data: dict[str, str]
-    validation: dict[str, str]
-    calibration: dict[str, str]
+    data: dict[Modality, str]
+    validation: dict[Modality, str]
+    calibration: dict[Modality, str]
     samples: int = 8
     patients: int = 0
     slices: int = 1
@@ -123,7 +127,7 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
         where = f"{path}, task {task!r}"
         if not isinstance(spec, str):
             raise ValueError(f'{where}: got {spec!r}, expected text like "ct:views=23,photons=1e5"')
-        tasks.append(Task(task, spec.partition(":")[0], spec, simulation_of(spec, where)))
+        tasks.append(Task(task, spec, simulation_of(spec, where)))
     for label in table["methods"]:
         try:
             method_from_label(str(label))
@@ -132,10 +136,19 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
     for key, least in (("samples", 1), ("patients", 0), ("slices", 1)):
         if table.get(key, least) < least:
             raise ValueError(f"{path}: got {key} = {table[key]}, expected at least {least}")
-    paths = {key: table.pop(key, {}) for key in ("data", "validation", "calibration")}
+    paths = {
+        key: _by_modality(table.pop(key, {}), f"{path}, [{key}]")
+        for key in ("data", "validation", "calibration")
+    }
     return Suite(
         **{**table, **paths, "name": path.stem, "tasks": tuple(tasks), "methods": tuple(table["methods"])}
     )
+
+
+def _by_modality(table: dict[str, Any], where: str) -> dict[Modality, str]:
+    if strange := [key for key in table if key not in SIMULATIONS]:
+        raise ValueError(f"{where}: got {strange[0]!r}, expected {' or '.join(SIMULATIONS)}")
+    return {Modality(key): file for key, file in table.items()}
 
 
 def method_from_label(label: str) -> Any:
@@ -157,7 +170,7 @@ def is_posterior(label: str) -> bool:
     return isinstance(method_from_label(label), PosteriorMethod)
 
 
-def suits(label: str, modality: str) -> bool:
+def suits(label: str, modality: Modality) -> bool:
     """Whether a method is for scans of a modality; posterior methods are for all. A supervised network belongs to one
     measurement and is in no suite."""
     method = method_from_label(label)

@@ -35,6 +35,14 @@ class Plain(Descent):
         fitted = posed.data_step(posed.denoise(x, s), s**2, self.cg)
         return fitted + s_next * noise.like(fitted), fitted
 
+@dataclass(frozen=True)
+class Breaks(Plain):
+    def step(self, posed, x, s, s_next, noise):
+        return {}["missing"], x
+class Fails(MyPrior):
+    def denoise(self, x, sigma):
+        return torch.ones(3) @ x.new_ones(4)
+
 made = MyPrior()
 class Lacks:
     channels = 1

@@ -14,6 +14,7 @@ from ..formats.scan import FormatError, Scan, Volume
 from ..modality import Modality
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, load_any, load_supervised
+from ..priors.score import Prior
 from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
@@ -24,17 +25,18 @@ from ..recon.problem import Problem
 from ..recon.study import assumptions, problem_of
 from .benchmark.memory import peak_memory
 from .device import device_of, dtype_of
+from .objects import Method, Objects
 from .progress import Progress
 from .remarks import remarks
 from .request import Request
 from .simulate import given, measured
 from .views import of_views
 
-Method = PosteriorMethod | Baseline | Supervised
 CLASSICAL = {  # shown beside the method asked for
     Modality.CT: ("fbp", "fista-tv"),
     Modality.MR: ("zero-filled", "cg-sense", "l1-wavelet"),
 }
+OBJECTS = Objects()
 TRIED = 10.0  # seconds that an estimate may take
 
 
@@ -71,21 +73,22 @@ class Plan:
         return {name: dict(getattr(method, "settings", {})) for name, method in methods.items()}
 
 
-def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Plan:
-    """Read (or simulate) the scan, pose the problem, settle the methods; tells what was assumed on the way.
+def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, objects: Objects = OBJECTS) -> Plan:
+    """Read (or simulate) the scan, pose the problem, settle the methods; tells what was assumed on the way. `objects`:
+    what the request only names.
 
     Raises:
         FormatError: images without a simulation, or what a reader refuses.
         UsageError: an unknown method or setting, a prior of another modality.
     """
-    method = method_of(request.method, request.options)  # refused before anything is read
+    method = objects.method or method_of(request.method, request.options)  # refused before anything is read
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
     said = remarks(scan)
     for line in said:
         tell.say(f"note: {line}")
     device = device_of(request.device)
-    network, card = _network_of(method, scan.modality, request, device)
+    network, card = _network_of(method, scan.modality, request, device, objects.prior)
     tell.stage("system matrix" if scan.modality is Modality.CT else "coil maps")
     problem = problem_of(scan, device)
     estimated = assumptions(scan, problem)
@@ -97,6 +100,9 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
     methods, presets = {}, {}
     for name in (request.method, *others):
         asked = name == request.method
+        if asked and objects.method is not None:
+            methods[name] = method
+            continue
         weights = card.sha256 if card and asked else ""
         tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
         methods[name] = tuned.method
@@ -164,7 +170,9 @@ def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume
     return of_views(found, request.views, request.arc), None
 
 
-def _network_of(method: Method, modality: Modality, request: Request, device: str) -> tuple[Any, Card | None]:
+def _network_of(
+    method: Method, modality: Modality, request: Request, device: str, prior: Prior | None
+) -> tuple[Any, Card | None]:
     """The network of a method, ready to run, and its card. Raises UsageError for one of another modality."""
     if isinstance(method, Baseline):
         return None, None
@@ -176,7 +184,7 @@ def _network_of(method: Method, modality: Modality, request: Request, device: st
         network, card = load_supervised(request.prior)
         network.to(device).eval()
     else:
-        network, card = load_any(request.prior or default_for(modality))
+        network, card = load_any(prior if prior is not None else request.prior or default_for(modality))
         network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise UsageError(

@@ -24,6 +24,7 @@ from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from .benchmark.table import FLOOR
 from .finished import Solver, by_slices
+from .objects import Method, spoken
 from .output import done_so_far, whole_folder
 from .plan import Plan, cost, plan_of
 from .progress import Progress, told
@@ -37,7 +38,7 @@ KINDS = {PosteriorMethod: "posterior", Supervised: "supervised", Baseline: "clas
 
 def reconstruct(
     scan: Scan | Volume | Path | str,
-    method: str = "dds",
+    method: str | Method = "dds",
     samples: int = 8,
     *,
     progress: Progress | None = None,
@@ -47,22 +48,24 @@ def reconstruct(
 
     Args:
         scan: a scan, or a file of any known format; images with `simulate`.
-        method: a name of `scanprior methods`.
+        method: a name of `scanprior methods`, or an object: `DDS(steps=20)`, `FBP()`, one of your own class.
         samples: posterior samples a slice.
         progress: who is told what is being done; a bar by default.
-        settings: prior, options, seed, simulate, slices, device, …: the fields of `workflows.request.Request`.
+        settings: prior, options, seed, simulate, slices, device, …: the fields of `workflows.request.Request`. A prior
+            may be a name, a file, or an object with `denoise`.
 
     Raises:
         FormatError: what cannot be read, or lacks what a reconstruction needs.
         UsageError: an unknown method or setting, a prior of another modality.
     """
-    request = Request.of(method=method, samples=samples, **settings)
+    said, objects = spoken({"method": method, "samples": samples, **settings})
+    request = Request.of(**said)
     given = scan if isinstance(scan, Scan | Volume) else Path(scan)
     tell = told(progress)
     try:
-        plan = plan_of(given, request, tell)
+        plan = plan_of(given, request, tell, objects)
         request = replace(request, dtype=_dtype(plan.network))
-        return _result(plan, request, _solved(plan, request, None, tell), given, tell)
+        return _result(plan, request, _solved(plan, request, None, tell), given, tell, objects.words)
     finally:
         tell.close()
 
@@ -115,8 +118,9 @@ def _result(
     found: dict[str, Reconstruction],
     given: Scan | Volume | Path,
     tell: Progress,
+    unnamed: str = "",
 ) -> Result:
-    """The methods beside each other, with all that is said of them."""
+    """The methods beside each other, with all that is said of them. `unnamed`: why no command repeats it."""
     scan, method, card, digest = plan.scan, plan.method, plan.card, fingerprint(given)
     slices = slice_list(request.slices) or list(range(scan.slices))
     display = Display(scan, plan.problem, card)
@@ -145,8 +149,8 @@ def _result(
         asked=asked(request, method, card),
         beside={title: one.provenance for title, one in beside.items()},
         presets=plan.presets,
-        command=command(options, name if named else "INPUT"),
-        config=configuration(options, request, digest, path if named else None),
+        command=command(options, name if named else "INPUT", unnamed),
+        config=configuration(options, request, digest, path if named else None, unnamed),
     )
 
 

@@ -6,8 +6,8 @@ is for. The least-squares ones weight by the noise and a model error (recon/weig
 
 from __future__ import annotations
 
-import dataclasses
 import time
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -18,6 +18,7 @@ from ..options import Space
 from ..problem import Problem, Reconstruction
 
 
+@dataclass(frozen=True)
 class Baseline:
     """Base of the baselines: `problem -> Reconstruction`, without a network; a subclass is a frozen dataclass of its
     settings with an `image`, and says what the command line, tuning and benchmarks need to know (recon/methods.py).
@@ -50,8 +51,7 @@ class Baseline:
     @property
     def settings(self) -> dict[str, Any]:
         """Name and settings, JSON-able."""
-        fields = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}  # type: ignore[call-overload]
-        return {"method": self.title, **fields}
+        return {"method": self.title, **asdict(self)}
 
     @property
     def automatic(self) -> dict[str, Any]:

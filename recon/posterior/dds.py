@@ -125,6 +125,9 @@ class PaperDDS(FromNoise):
         u = argmin_u gamma/2 |A u - y|² + ½ |u - D|²                               M conjugate gradients from D
         x = u + sqrt(s_{i+1}² - (eta b)²) (x - D) / s_i + eta b z,       b the reverse SDE's fresh noise
 
+    steps, eta and cg are those of the authors' program (github.com/HJ-harry/DDS, main.py). Its weight is 1: that of 5
+    here is from memory of the paper. It renews eta s_{i+1} (solver_2d.py), more than eta b of Alg. 2.
+
     Attributes:
         eta: part of the reverse SDE's fresh noise.
         gamma: weight of the data.

@@ -89,10 +89,7 @@ class DDS(Annealed):
         return noise_levels(self.steps, top, self.sigma_min, self.sde)
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
-        return {"cg": self._cg(posed), "gamma": round(float(self._gamma(posed).mean()), 3)}
-
-    def _cg(self, posed: Posed) -> int:
-        return posed.data_step.enough if self.cg is None else self.cg
+        return {"cg": posed.iterations(self.cg), "gamma": round(float(self._gamma(posed).mean()), 3)}
 
     def _gamma(self, posed: Posed) -> Tensor:
         """(B, 1, ..., 1)."""
@@ -102,7 +99,7 @@ class DDS(Annealed):
 
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
-        cg, gamma = self._cg(posed), self._gamma(posed)
+        cg, gamma = posed.iterations(self.cg), self._gamma(posed)
         u = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         z, fresh, diagonal = noise.like(u), levels[0], SteinDiagonal()
         x = u + fresh * z

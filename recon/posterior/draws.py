@@ -72,7 +72,7 @@ class Draws(PosteriorMethod):
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
         gamma = round(float(self._gamma(posed).mean()), 3)
-        return {"gamma": gamma, "width": self._width(posed), "cg": self._cg(posed)}
+        return {"gamma": gamma, "width": self._width(posed), "cg": posed.iterations(self.cg)}
 
     def _gamma(self, posed: Posed) -> Tensor:
         """(B, 1, ..., 1)."""
@@ -83,12 +83,9 @@ class Draws(PosteriorMethod):
     def _width(self, posed: Posed) -> float:
         return WIDTH[posed.initial.is_complex()] if self.width is None else self.width
 
-    def _cg(self, posed: Posed) -> int:
-        return posed.data_step.enough if self.cg is None else self.cg
-
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         levels = karras_levels(self.steps, self.sigma_start, self.sigma_min)
-        gamma, width, cg = self._gamma(posed), self._width(posed), self._cg(posed)
+        gamma, width, cg = self._gamma(posed), self._width(posed), posed.iterations(self.cg)
         u, z, diagonal = posed.initial, noise.like(posed.initial), SteinDiagonal()
         for s in levels:
             D = posed.denoise(u + s * z, s)

@@ -57,6 +57,7 @@ class DDS(Annealed):
     name = "dds"
     line = "few conjugate gradients inside DDIM, warm start"
     reference = "Chung, Lee & Ye, ICLR 2024"
+    uncertainty = "too narrow"
     space: ClassVar[Space] = {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)}
     suite = ("steps=20", "")
 
@@ -88,10 +89,7 @@ class DDS(Annealed):
         return noise_levels(self.steps, top, self.sigma_min, self.sde)
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
-        return {"cg": self._cg(posed), "gamma": round(float(self._gamma(posed).mean()), 3)}
-
-    def _cg(self, posed: Posed) -> int:
-        return posed.data_step.enough if self.cg is None else self.cg
+        return {"cg": posed.iterations(self.cg), "gamma": round(float(self._gamma(posed).mean()), 3)}
 
     def _gamma(self, posed: Posed) -> Tensor:
         """(B, 1, ..., 1)."""
@@ -101,7 +99,7 @@ class DDS(Annealed):
 
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         levels = [*self.levels(), 0.0]
-        cg, gamma = self._cg(posed), self._gamma(posed)
+        cg, gamma = posed.iterations(self.cg), self._gamma(posed)
         u = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         z, fresh, diagonal = noise.like(u), levels[0], SteinDiagonal()
         x = u + fresh * z
@@ -123,6 +121,9 @@ class PaperDDS(FromNoise):
 
         u = argmin_u gamma/2 |A u - y|² + ½ |u - D|²                               M conjugate gradients from D
         x = u + sqrt(s_{i+1}² - (eta b)²) (x - D) / s_i + eta b z,       b the reverse SDE's fresh noise
+
+    steps, eta and cg are those of the authors' program (github.com/HJ-harry/DDS, main.py). Its weight is 1: that of 5
+    here is from memory of the paper. It renews eta s_{i+1} (solver_2d.py), more than eta b of Alg. 2.
 
     Attributes:
         eta: part of the reverse SDE's fresh noise.

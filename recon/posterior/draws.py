@@ -54,6 +54,7 @@ class Draws(PosteriorMethod):
     name = "draws"
     line = "DDS with draws for optima: a spread as large as the error; the default"
     reference = "this package, after Zhang et al., CVPR 2025"
+    uncertainty = "as large as the error on validation patients"
     space: ClassVar[Space] = {"gamma": (0.5, 16.0), "width": (0.5, 4.0), "sigma_start": (0.1, 2.0)}
 
     steps: int = 50
@@ -76,7 +77,7 @@ class Draws(PosteriorMethod):
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
         gamma = round(float(self._gamma(posed).mean()), 3)
-        start, width, cg = self._start(posed), self._width(posed), self._cg(posed)
+        start, width, cg = self._start(posed), self._width(posed), posed.iterations(self.cg)
         return {"gamma": gamma, "width": width, "cg": cg, "sigma_start": start}
 
     def _start(self, posed: Posed) -> float:
@@ -93,12 +94,9 @@ class Draws(PosteriorMethod):
     def _width(self, posed: Posed) -> float:
         return WIDTH[posed.initial.is_complex()] if self.width is None else self.width
 
-    def _cg(self, posed: Posed) -> int:
-        return posed.data_step.enough if self.cg is None else self.cg
-
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         levels = karras_levels(self.steps, self._start(posed), self.sigma_min)
-        gamma, width, cg = self._gamma(posed), self._width(posed), self._cg(posed)
+        gamma, width, cg = self._gamma(posed), self._width(posed), posed.iterations(self.cg)
         u, z, diagonal = posed.initial, noise.like(posed.initial), SteinDiagonal()
         for s in levels:
             D = posed.denoise(u + s * z, s)

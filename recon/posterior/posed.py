@@ -154,6 +154,10 @@ class Posed:
         """argmin_u ½ |A u - y|² + |u - x|² / (2 v) of (x, v, iterations), begun where the last call ended."""
         return data_solver(self)
 
+    def iterations(self, cg: int | None) -> int:
+        """Conjugate gradient steps of a data step: `cg`, or for None as many as are enough from level to level."""
+        return self.data_step.enough if cg is None else cg
+
     @cached_property
     def draw(self) -> Draw:
         """A sample of the Gaussian N(u; x, v) p(y | u), of (x, v, iterations, noise)."""

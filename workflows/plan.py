@@ -85,11 +85,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         UsageError: an unknown method or setting, a prior of another modality, intervals of a method without samples.
         ValueError: a damaged calibration record, or file of presets.
     """
-    method = objects.method or method_of(request.method, request.options)  # refused before anything is read
-    if request.interval is not None and not isinstance(method, PosteriorMethod):
-        raise UsageError(
-            f"--interval: {request.method} gives one image and no samples; take a posterior method"
-        )
+    method = _asked_method(request, objects)  # refused before anything is read
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
     said = remarks(scan)
@@ -137,6 +133,15 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
     for line in plan.warnings:
         tell.warn(line)
     return plan
+
+
+def _asked_method(request: Request, objects: Objects) -> Method:
+    method = objects.method or method_of(request.method, request.options)
+    if request.interval is not None and not isinstance(method, PosteriorMethod):
+        raise UsageError(
+            f"--interval: {request.method} gives one image and no samples; take a posterior method"
+        )
+    return method
 
 
 def cost(plan: Plan, request: Request) -> dict[str, Any]:

@@ -28,12 +28,11 @@ from ...priors.sampling.loop import NoiseSource, karras_levels
 from ..options import Space
 from .covariance import SteinDiagonal
 from .method import PosteriorMethod
-from .posed import Posed
+from .posed import START, Posed
 
-# docs/lab/2026-11-27-draws-widths.md
+# docs/lab/2026-11-27-draws-settings.md
 WIDTH = {False: 1.1, True: 1.8}  # of real, of complex images
 LEAST_GAMMA = 1.5
-START, MISSING_START, MISSING = 0.5, 4.0, 0.9  # where the views see less than this of the half circle
 
 
 @dataclass(frozen=True)
@@ -70,20 +69,13 @@ class Draws(PosteriorMethod):
             "steps >= 1, gamma > 0, width > 0; gamma and width may be left out",
         )
         self.require(self.cg is None or self.cg >= 1, "cg >= 1, or none given")
-        self.require(
-            0 < self.sigma_min < (START if self.sigma_start is None else self.sigma_start),
-            "0 < sigma_min < sigma_start",
-        )
+        first = START if self.sigma_start is None else self.sigma_start
+        self.require(0 < self.sigma_min < first, "0 < sigma_min < sigma_start")
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
         gamma = round(float(self._gamma(posed).mean()), 3)
-        start, width, cg = self._start(posed), self._width(posed), posed.iterations(self.cg)
-        return {"gamma": gamma, "width": width, "cg": cg, "sigma_start": start}
-
-    def _start(self, posed: Posed) -> float:
-        if self.sigma_start is None:
-            return MISSING_START if posed.seen_arc < MISSING else START
-        return self.sigma_start
+        start, cg = posed.first_level(self.sigma_start), posed.iterations(self.cg)
+        return {"gamma": gamma, "width": self._width(posed), "cg": cg, "sigma_start": start}
 
     def _gamma(self, posed: Posed) -> Tensor:
         """(B, 1, ..., 1)."""
@@ -95,7 +87,7 @@ class Draws(PosteriorMethod):
         return WIDTH[posed.initial.is_complex()] if self.width is None else self.width
 
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
-        levels = karras_levels(self.steps, self._start(posed), self.sigma_min)
+        levels = karras_levels(self.steps, posed.first_level(self.sigma_start), self.sigma_min)
         gamma, width, cg = self._gamma(posed), self._width(posed), posed.iterations(self.cg)
         u, z, diagonal = posed.initial, noise.like(posed.initial), SteinDiagonal()
         for s in levels:

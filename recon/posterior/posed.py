@@ -22,6 +22,10 @@ from ..problem import Problem
 from ..weights import MODEL_ERROR, inverse_variance, measured, seen_arc, undersampling
 from .solver import DataStep, Draw, data_solver
 
+# First levels of a warm start, and the part of the half circle below which an angle is missing; chosen on validation
+# slices (docs/lab/2026-11-27-draws-settings.md)
+START, MISSING_START, WHOLE = 0.5, 4.0, 0.9
+
 
 class Posed:
     """A batch of one problem in a prior's units. Images x are (B, H, W), real or complex; (B, C, H, W) for a prior of
@@ -153,6 +157,13 @@ class Posed:
     def data_step(self) -> DataStep:
         """argmin_u ½ |A u - y|² + |u - x|² / (2 v) of (x, v, iterations), begun where the last call ended."""
         return data_solver(self)
+
+    def first_level(self, sigma: float | None) -> float:
+        """Where a run that begins at `initial` begins: `sigma`, or for None above the error of least squares, which are
+        far off where an angle is missing."""
+        if sigma is None:
+            return MISSING_START if self.seen_arc < WHOLE else START
+        return sigma
 
     def iterations(self, cg: int | None) -> int:
         """Conjugate gradient steps of a data step: `cg`, or for None as many as are enough from level to level."""

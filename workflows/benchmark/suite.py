@@ -154,7 +154,7 @@ def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, 
     for label in methods:
         method_from_label(label)
     task = Task(spec, spec, simulation)
-    own = {task.modality: str(images)}
+    own: dict[Modality, Images] = {task.modality: str(images)}
     return Suite("own images", spec, (task,), tuple(methods), own, {}, {}, samples, 0, slices)
 
 

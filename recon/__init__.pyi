@@ -20,7 +20,10 @@ from .metrics import (
     ssim as ssim,
     vif as vif,
 )
-from .observer import channelised_hotelling as channelised_hotelling, ideal_detectability as ideal_detectability
+from .observer import (
+    channelised_hotelling as channelised_hotelling,
+    ideal_detectability as ideal_detectability,
+)
 from .posterior.ald import ALD as ALD
 from .posterior.auto import Auto as Auto
 from .posterior.method import PosteriorMethod as PosteriorMethod

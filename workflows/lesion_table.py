@@ -100,7 +100,7 @@ def by_class(rows: Sequence[Row]) -> list[Line]:
 def _figures(found: Sequence[Line], patients: Sequence[int]) -> Line:
     """`lesions`, `patients`; means of `recovery` and `plain` (with `_low` and `_high`: 95 % bootstrap over patients);
     the part that is `kept`, `told` (the interval of its mean holds the truth), `kept_or_told`, and each of VERDICTS;
-    `pixels`, and `z`, the root of its mean square. None of single images for what samples say."""
+    `pixels`, and the roots of the mean squares of `unexplained` and `z`. None of single images for what samples say."""
     many = found[0]["verdict"] is not None
     kept = np.array([one["recovery"] >= KEPT for one in found])
     verdicts = [one["verdict"] for one in found]
@@ -114,7 +114,9 @@ def _figures(found: Sequence[Line], patients: Sequence[int]) -> Line:
     out["kept_or_told"] = float((kept | told).mean())
     out |= {name: verdicts.count(name) / len(found) if many else None for name in VERDICTS}
     out["pixels"] = float(np.mean([one["pixels"] for one in found])) if many else None
-    out["z"] = float(np.sqrt(np.mean([one["z"] ** 2 for one in found]))) if many else None
+    for key in ("unexplained", "z"):
+        known = [one[key] for one in found if one[key] is not None]
+        out[key] = float(np.sqrt(np.mean(np.square(known)))) if known else None
     return out
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from ..formats.limits import check_size
 from ..formats.scan import FormatError, Scan, Volume
 from ..geometry import FanBeam, Grid, ParallelBeam
 from ..modality import Modality
@@ -36,6 +37,7 @@ MASKS = {
 LARGEST_MATRIX = (
     400  # images above it are reconstructed at half their matrix, the size the bundled priors know
 )
+COPIES = 4  # of the data that a simulation holds at a time
 BODY_HU = -200.0  # metal lies in pixels above it
 
 
@@ -99,7 +101,9 @@ def simulation_of(spec: str, option: str) -> CTSimulation | MRISimulation:
 
 
 def simulate(volume: Volume, settings: CTSimulation | MRISimulation, seed: int = 0) -> Scan:
-    """Measure a volume: a scan with its truth. Raises FormatError for images of the wrong kind."""
+    """Measure a volume: a scan with its truth. Raises FormatError for images of the wrong kind, and for a measurement
+    that memory does not hold."""
+    _check_size(volume, settings)
     if isinstance(settings, CTSimulation):
         return simulate_ct(volume, settings, seed)
     return simulate_mri(volume, settings, seed)
@@ -174,6 +178,16 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         pixel_assumed=volume.pixel_assumed,
         remarks=(*volume.remarks, *_resized((H, W), grid.matrix)),
     )
+
+
+def _check_size(volume: Volume, settings: CTSimulation | MRISimulation) -> None:
+    """Refuse, before anything is allocated, what memory does not hold: the data, and what they are made of."""
+    slices, side = len(volume.data), max(volume.data.shape[1:])
+    if isinstance(settings, CTSimulation):
+        what, size = f"{settings.views:g} views", 4.0 * slices * settings.views * 2 * side
+    else:
+        what, size = f"{settings.coils:g} coils", 8.0 * slices * settings.coils * side**2
+    check_size(COPIES * size, volume.source, f"a simulation of {what}")
 
 
 def _check_ct(volume: Volume, settings: CTSimulation) -> None:

@@ -82,6 +82,23 @@ def overview(
     return sheet.figure
 
 
+def interval_maps(
+    low: np.ndarray, mean: np.ndarray, high: np.ndarray, window: tuple[float, float], units: str, title: str
+) -> Figure:
+    """The lower ends, the mean and the upper ends of a slice (H, W) in one window, and how far apart the ends are."""
+    sheet = _Sheet(4, 1, mean.shape, title, bar=True)
+    for column, (name, image) in enumerate({"lower": low, "mean": mean, "upper": high}.items()):
+        sheet.cell(0, column).imshow(image, cmap="gray", vmin=window[0], vmax=window[1])
+        sheet.label(0, column, name, "")
+    width = high - low
+    shown = sheet.cell(0, 3).imshow(width, cmap="viridis", vmin=0.0, vmax=_top(width))
+    sheet.label(0, 3, "width", "upper − lower")
+    sheet.bar(shown, 3, 3, f"width [{units}]")
+    bottom, top = (f"{value:.4g}".replace("-", "−") for value in window)
+    sheet.footer(f"Grey values from {bottom} to {top} {units}. {FOOTER}")
+    return sheet.figure
+
+
 def sample_grid(
     path: Path,
     images: np.ndarray,

@@ -43,7 +43,7 @@ def suite(tmp_path: Path) -> str:
     return str(tmp_path / "mine.toml")
 
 
-def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float) -> Reconstruction:
+def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float, said: dict) -> Reconstruction:
     """Samples of the exact posterior, or of one shrunk about its mean."""
     sensitivity = problem.operator.normal(torch.ones_like(truth)).real  # AᴴA is diagonal
     phase = truth / truth.abs()
@@ -55,7 +55,7 @@ def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float) 
     g = torch.Generator().manual_seed(int(1e6 * float(seen.mean())) % 2**31)
     z = torch.randn(1, count, *truth.shape[1:], generator=g)
     samples = (mean[:, None] + shrink * variance.sqrt()[:, None] * z) * phase[:, None]
-    return Reconstruction.of(problem, samples, 1, 1.0, {})
+    return Reconstruction.of(problem, samples, 1, 1.0, said)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def exact(monkeypatch):
         def solved(method, problem, prior, samples, seed):
             if prior is None:
                 return method(problem)
-            return posterior(problem, cases[-1].truth, samples, shrink)
+            return posterior(problem, cases[-1].truth, samples, shrink, method.settings)
 
         cases: list = []
         monkeypatch.setattr(runner.Job, "__call__", lambda job: cases.append(job.case) or call(job))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..formats.write import atomic
 from ..recon.lesion_figures import KEPT, VERDICTS
 from ..recon.metrics import bootstrap_interval
-from ..recon.observer import channelised_hotelling, ideal_auc, laguerre_gauss
+from ..recon.observer import Seen, channelised_hotelling, ideal_auc, laguerre_gauss
 from .benchmark.rows import Row
 
 CLASSES = {  # of the ideal observer's d': name -> from, to
@@ -43,13 +43,13 @@ def lesions_of(rows: Sequence[Row]) -> list[Line]:
     ]
 
 
-def by_kind(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
+def by_kind(rows: Sequence[Row], patches: dict[str, Patches] | None = None) -> list[Line]:
     """A line a task, method and kind of lesion: the kind's four fields, `lesions`, `patients`, the medians of
     `detectability` and `ideal_auc` (None: noise-free data), the figures of `_figures`, and `auc` of the channelised
     Hotelling observer with `auc_low`, `auc_high` (95 % over patients; None of too few).
 
     Args:
-        patches: a row's key -> pictures around its lesions.
+        patches: a row's key -> pictures around its lesions; None: no observer.
     """
     out = []
     for task, label in dict.fromkeys((row["task"], row["label"]) for row in rows if "lesions" in row):
@@ -57,26 +57,35 @@ def by_kind(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
         kinds = {tuple(lesion[key] for key in OF_KIND) for row in own for lesion in row["lesions"]}
         for kind in sorted(kinds, key=lambda k: (k[0], -k[1], k[2], k[3])):
             chosen = [
-                (row["patient"], lesion, [patch[i] for patch in patches[row["key"]]], row["pixel_mm"])
+                (row, i)
                 for row in own
                 for i, lesion in enumerate(row["lesions"])
                 if tuple(lesion[key] for key in OF_KIND) == kind
             ]
-            patients, found, pictures, pixels = zip(*chosen, strict=True)
-            present, absent = (np.stack(part) for part in zip(*pictures, strict=True))
+            found, patients = [row["lesions"][i] for row, i in chosen], [row["patient"] for row, _ in chosen]
             d = found[0]["detectability"] and float(np.median([one["detectability"] for one in found]))
-            side, wide = present.shape[-1], kind[2] / float(np.median(pixels))
-            seen = channelised_hotelling(present, absent, laguerre_gauss(side, max(wide, 2.0)), patients)
             line: Line = {
                 "task": task,
                 "label": label,
                 **dict(zip(OF_KIND, kind, strict=True)),
                 "detectability": d,
+                "ideal_auc": None if d is None else ideal_auc(d),
+                **_figures(found, patients),
             }
-            line |= {"ideal_auc": None if d is None else ideal_auc(d), **_figures(found, patients)}
+            seen = _seen(chosen, patches) if patches else None
             line |= dict(zip(("auc", "auc_low", "auc_high"), seen or (None,) * 3, strict=True))
             out.append(line)
     return out
+
+
+def _seen(chosen: Sequence[tuple[Row, int]], patches: dict[str, Patches]) -> Seen | None:
+    """The observer of pictures around some lesions of one kind: rows, and the lesions' numbers in them."""
+    pictures = [[part[i] for part in patches[row["key"]]] for row, i in chosen]
+    present, absent = (np.stack(part) for part in zip(*pictures, strict=True))
+    row, i = chosen[0]
+    wide = row["lesions"][i]["diameter_mm"] / float(np.median([row["pixel_mm"] for row, _ in chosen]))
+    channels = laguerre_gauss(present.shape[-1], max(wide, 2.0))
+    return channelised_hotelling(present, absent, channels, [row["patient"] for row, _ in chosen])
 
 
 def by_class(rows: Sequence[Row]) -> list[Line]:

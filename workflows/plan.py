@@ -33,7 +33,7 @@ from .views import of_views
 Method = PosteriorMethod | Baseline | Supervised
 CLASSICAL = {  # shown beside the method asked for
     "ct": ("fbp", "fista-tv"),
-    "mri": ("zero-filled", "cg-sense", "l1-wavelet"),
+    "mri": ("zero-filled", "cg-sense", "l1-wavelet", "fista-tv"),
 }
 TRIED = 10.0  # seconds that an estimate may take
 

@@ -34,7 +34,7 @@ def lesions_in_scan(
     card: Card | None = None,
     kinds: Sequence[Kind] | None = None,
 ) -> list[dict[str, Any]]:
-    """A line a kind of lesion (`by_kind`, without an observer of pictures); empty where no slice has room for one.
+    """A line a kind of lesion (`by_kind`); empty where no slice has room for one.
 
     Args:
         problem: of the scan.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..formats.write import atomic
 from ..recon.lesion_figures import KEPT, VERDICTS
 from ..recon.metrics import bootstrap_interval
-from ..recon.observer import Seen, channelised_hotelling, ideal_auc, laguerre_gauss
+from ..recon.observer import channelised_hotelling, ideal_auc, laguerre_gauss
 from .benchmark.rows import Row
 
 CLASSES = {  # of the ideal observer's d': name -> from, to
@@ -43,49 +43,71 @@ def lesions_of(rows: Sequence[Row]) -> list[Line]:
     ]
 
 
-def by_kind(rows: Sequence[Row], patches: dict[str, Patches] | None = None) -> list[Line]:
-    """A line a task, method and kind of lesion: the kind's four fields, `lesions`, `patients`, the medians of
-    `detectability` and `ideal_auc` (None: noise-free data), the figures of `_figures`, and `auc` of the channelised
-    Hotelling observer with `auc_low`, `auc_high` (95 % over patients; None of too few).
-
-    Args:
-        patches: a row's key -> pictures around its lesions; None: no observer.
-    """
+def by_kind(rows: Sequence[Row]) -> list[Line]:
+    """A line a task, method and kind of lesion: the kind's four fields, the medians of `detectability` and `ideal_auc`
+    (None: noise-free data), and the figures of `_figures`."""
     out = []
-    for task, label in dict.fromkeys((row["task"], row["label"]) for row in rows if "lesions" in row):
-        own = [row for row in rows if (row["task"], row["label"]) == (task, label) and "lesions" in row]
+    for task, label, own in _parts(rows):
         kinds = {tuple(lesion[key] for key in OF_KIND) for row in own for lesion in row["lesions"]}
         for kind in sorted(kinds, key=lambda k: (k[0], -k[1], k[2], k[3])):
             chosen = [
-                (row, i)
+                (row["patient"], lesion)
                 for row in own
-                for i, lesion in enumerate(row["lesions"])
+                for lesion in row["lesions"]
                 if tuple(lesion[key] for key in OF_KIND) == kind
             ]
-            found, patients = [row["lesions"][i] for row, i in chosen], [row["patient"] for row, _ in chosen]
+            patients, found = zip(*chosen, strict=True)
             d = found[0]["detectability"] and float(np.median([one["detectability"] for one in found]))
             line: Line = {
                 "task": task,
                 "label": label,
                 **dict(zip(OF_KIND, kind, strict=True)),
                 "detectability": d,
-                "ideal_auc": None if d is None else ideal_auc(d),
-                **_figures(found, patients),
             }
-            seen = _seen(chosen, patches) if patches else None
-            line |= dict(zip(("auc", "auc_low", "auc_high"), seen or (None,) * 3, strict=True))
-            out.append(line)
+            out.append(line | {"ideal_auc": None if d is None else ideal_auc(d), **_figures(found, patients)})
     return out
 
 
-def _seen(chosen: Sequence[tuple[Row, int]], patches: dict[str, Patches]) -> Seen | None:
-    """The observer of pictures around some lesions of one kind: rows, and the lesions' numbers in them."""
-    pictures = [[part[i] for part in patches[row["key"]]] for row, i in chosen]
-    present, absent = (np.stack(part) for part in zip(*pictures, strict=True))
-    row, i = chosen[0]
-    wide = row["lesions"][i]["diameter_mm"] / float(np.median([row["pixel_mm"] for row, _ in chosen]))
-    channels = laguerre_gauss(present.shape[-1], max(wide, 2.0))
-    return channelised_hotelling(present, absent, channels, [row["patient"] for row, _ in chosen])
+def _parts(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Task, method and their rows, without those of methods that refused."""
+    sound = [row for row in rows if "lesions" in row]
+    for task, label in dict.fromkeys((row["task"], row["label"]) for row in sound):
+        yield task, label, [row for row in sound if (row["task"], row["label"]) == (task, label)]
+
+
+def by_size(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
+    """The channelised Hotelling observer, who does not know the contrast: a line a task, method, site and diameter with
+    `lesions`, `auc`, `auc_low` and `auc_high` (95 % over patients; None of too few pictures). Pictures of dark lesions
+    are turned, so that all are bright.
+
+    Args:
+        patches: a row's key -> pictures around its lesions.
+    """
+    out = []
+    for task, label, own in _parts(rows):
+        for site, mm in sorted({(one["site"], one["diameter_mm"]) for row in own for one in row["lesions"]}):
+            chosen = [
+                (row, i, one)
+                for row in own
+                for i, one in enumerate(row["lesions"])
+                if (one["site"], one["diameter_mm"]) == (site, mm)
+            ]
+            present, absent = (
+                np.stack([np.sign(one["contrast"]) * patches[row["key"]][k][i] for row, i, one in chosen])
+                for k in (0, 1)
+            )
+            wide = mm / float(np.median([row["pixel_mm"] for row, _, _ in chosen]))
+            channels = laguerre_gauss(present.shape[-1], max(wide, 2.0))
+            seen = channelised_hotelling(present, absent, channels, [row["patient"] for row, _, _ in chosen])
+            line: Line = {
+                "task": task,
+                "label": label,
+                "site": site,
+                "diameter_mm": mm,
+                "lesions": len(chosen),
+            }
+            out.append(line | dict(zip(("auc", "auc_low", "auc_high"), seen or (None,) * 3, strict=True)))
+    return out
 
 
 def by_class(rows: Sequence[Row]) -> list[Line]:

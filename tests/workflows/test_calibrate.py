@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,7 @@ from scanprior.workflows.benchmark.results import Selection, benchmark
 from scanprior.workflows.benchmark.suite import read_suite
 from scanprior.workflows.calibrate import calibrate, part_of
 from scanprior.workflows.progress import SILENT
+from scipy import stats
 
 MEAN, SPREAD, SIDE, PATIENTS = 100.0, 10.0, 48, 4
 
@@ -128,6 +130,14 @@ def test_calibrate_tells_the_exact_posterior_from_a_shrunk_one_in_every_place(
     assert {path.name for path in (tmp_path / "right").iterdir()} == {
         "rows", "calibration.json", "calibration.csv", "ranks", "spectra", "intervals", "report.html",
     }  # fmt: skip
+    record, held = right.records[0], {(line["kind"], line["level"]): line for line in shrunk.held}
+    allowed = 0.5 - 0.5 / PATIENTS  # of a loss of a half
+    exact_factor = stats.t.ppf(1 - allowed / 2, 7) * math.sqrt(1 + 1 / 8)
+    assert record.promises["pixels"]["50"]["factor"] == pytest.approx(exact_factor, rel=0.05)
+    assert record.patients == PATIENTS and "needed" in record.promises["pixels"]["90"]
+    assert (
+        held["pixels", "50"]["mean"] < 0.5 and held["ssim", "50"]["patients"] == PATIENTS
+    )  # breaks the promise
     facts = json.loads((tmp_path / "right" / "calibration.json").read_text())
     assert facts["on"] == "calibration" and facts["lines"][0]["crps"] == inside["crps"]
     page = (tmp_path / "right" / "report.html").read_text()

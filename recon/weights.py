@@ -56,6 +56,17 @@ def measured_rays(problem: Problem) -> Tensor | None:
     return getattr(problem.operator, "valid", None)
 
 
+def until_discrepancy(problem: Problem) -> tuple[Tensor, Tensor, int]:
+    """y where it measures something and zero elsewhere, W, and m, the misfit at which to stop (one item's)."""
+    known = measured(problem)
+    return known * problem.y, inverse_variance(problem), int(known[0].sum())
+
+
+def noise_weights(problem: Problem) -> Tensor | None:
+    """1 / variance of the noise alone, of the shape of y; None for noise-free data."""
+    return None if problem.noise is None else problem.noise.weights(problem.y).expand(problem.y.shape)
+
+
 def weighted(y: Tensor, operator: LinearOperator, weights: Tensor | None) -> tuple[Tensor, LinearOperator]:
     """W^½ y and W^½ A. Raises ValueError for negative weights.
 

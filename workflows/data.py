@@ -18,6 +18,7 @@ import zlib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..modality import Modality
 from ..pretrained.cache import home, sha256_of
 from ..pretrained.download import Bar, checked_sha256, download, is_address, without_secrets
 from .benchmark.suite import PACKAGED
@@ -29,10 +30,11 @@ HASH = ".sha256"  # in the folder of a set: of what was fetched
 def example_images(modality: str) -> Path:
     """The test slices that come with the package, an image set: "ct" in HU, or "mri", T1 brains. One slice a patient,
     with source and licence in the file; to evaluate with, never to train on. Raises ValueError for another modality."""
-    files = {"ct": "ct/ct256_test.h5", "mri": "mri/t1_test.h5"}
-    if modality not in files:
-        raise ValueError(f"example_images: got {modality!r}, expected one of {', '.join(files)}")
-    return PACKAGED / files[modality]
+    files = {Modality.CT: "ct/ct256_test.h5", Modality.MR: "mri/t1_test.h5"}
+    try:
+        return PACKAGED / files[Modality(modality)]
+    except (ValueError, KeyError):
+        raise ValueError(f"example_images: got {modality!r}, expected 'ct' or 'mri'") from None
 
 
 def fetch_data(url: str, sha256: str | None = None, progress: Bar | None = None) -> Path:

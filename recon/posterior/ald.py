@@ -63,6 +63,7 @@ class ALD(Langevin):
     name = "ald"
     line = "annealed Langevin dynamics"
     reference = "Jalal et al., NeurIPS 2021"
+    uncertainty = "right in the limit"
     space: ClassVar[Space] = {"gamma": (1.0, 10.0), "sigma_max": FIRST_LEVEL}
     suite = ("steps=25",)
 

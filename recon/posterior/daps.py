@@ -42,6 +42,7 @@ class DAPS(Descent):
     name = "daps"
     line = "decoupled annealing"
     reference = "Zhang et al., CVPR 2025"
+    uncertainty = "a little narrow"
     space: ClassVar[Space] = {"r": (0.1, 2.0), "sigma_max": FIRST_LEVEL}
     suite = ("steps=20",)
 

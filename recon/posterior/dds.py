@@ -57,6 +57,7 @@ class DDS(Annealed):
     name = "dds"
     line = "few conjugate gradients inside DDIM, warm start; the default"
     reference = "Chung, Lee & Ye, ICLR 2024"
+    uncertainty = "too narrow"
     space: ClassVar[Space] = {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)}
     suite = ("steps=20", "")
 

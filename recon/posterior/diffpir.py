@@ -38,6 +38,7 @@ class DiffPIR(Descent):
     name = "diffpir"
     line = "half-quadratic splitting"
     reference = "Zhu et al., CVPRW 2023"
+    uncertainty = "right for a Gaussian prior, mean biased"
     space: ClassVar[Space] = {"lambda_": (0.03, 30.0), "zeta": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
 
     lambda_: float = 1.0

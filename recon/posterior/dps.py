@@ -45,6 +45,7 @@ class DPS(Descent):
     name = "dps"
     line = "gradient of the residual"
     reference = "Chung et al., ICLR 2023"
+    uncertainty = "about right, mean biased most"
     space: ClassVar[Space] = {"zeta": (0.1, 30.0), "sigma_max": FIRST_LEVEL}
     suite = ("steps=100",)
 
@@ -54,6 +55,10 @@ class DPS(Descent):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.zeta > 0, "zeta > 0")
+
+    @property
+    def vjps(self) -> int:
+        return self.steps
 
     @classmethod
     def paper(cls, **settings: Any) -> PaperDPS:
@@ -112,6 +117,10 @@ class PaperDPS(FromNoise):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.zeta > 0, "zeta > 0")
+
+    @property
+    def vjps(self) -> int:
+        return self.steps
 
     def step(
         self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource

@@ -52,6 +52,7 @@ class Draws(PosteriorMethod):
     name = "draws"
     line = "DDS with draws for optima: samples whose spread is as large as their error"
     reference = "this package, after Zhang et al., CVPR 2025"
+    uncertainty = "as large as the error on validation patients"
     space: ClassVar[Space] = {"gamma": (0.5, 16.0), "width": (0.5, 4.0), "sigma_start": (0.1, 2.0)}
 
     steps: int = 50

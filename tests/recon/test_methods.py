@@ -8,7 +8,7 @@ from pathlib import Path
 
 import known_answer as known
 import pytest
-from scanprior.recon.baselines.methods import Baseline
+from scanprior.recon.baselines.method import Baseline
 from scanprior.recon.methods import BASELINES, METHODS, class_of, lines, method_of, suite_labels
 from scanprior.recon.options import settings_of
 from scanprior.recon.posterior.method import PosteriorMethod

@@ -26,6 +26,7 @@ from .verb import PANEL, AsJson, LogFile, Quiet, Verbose
 VERBS = {  # verb -> its line in --help; the code is the function, or the group, of that name in the module of that name
     "demo": "A first reconstruction in less than a minute, without any data.",
     "reconstruct": "Reconstruct a scan: mean, standard deviation, samples, report.",
+    "audit": "Can a reconstruction be trusted here?",
     "simulate": "Simulate an undersampled or low-dose scan from images.",
     "benchmark": "Methods beside each other: tables, intervals, pictures.",
     "calibrate": "Is the spread of posterior samples right?",

@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
-import typer
-
+from ..workflows.settings import Request
 from .console import Console
-from .reading import Arc, Reader, Views, reading_options
-from .reconstruct import Device, MethodName, MuWater, PriorName, Samples, Seed, Settings, Simulate, Slices
+from .options import argument, settings_options
+from .reading import Reader, reading_options
+from .reconstruct import OWN
 from .verb import HIDDEN, verb
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from ..workflows.audit import Audit
-
 __all__ = ["audit"]
+# A few quick samples, and no classical methods beside (workflows/audit.py).
+OTHER: dict[str, Any] = {"method": "auto", "options": "steps=10", "samples": 4}
+NOT_ASKED = ("interval", "baselines", "presets", "dtype", "batch", "name_in_report", "reader")
 
 
 @verb
 @reading_options
+@settings_options(
+    Request,
+    "request",
+    without=NOT_ASKED,
+    **{name: own | {"default": OTHER[name]} if name in OTHER else own for name, own in OWN.items()},
+)
 def audit(
-    scan: Annotated[
-        Path, typer.Argument(help="Raw data of any known format, or images with --simulate.", metavar="SCAN")
-    ],
-    *,
-    simulate: Simulate = None,
-    slices: Slices = None,
-    views: Views = None,
-    arc: Arc = None,
-    mu_water: MuWater = None,
-    method: MethodName = "auto",
-    options: Settings = "steps=10",
-    prior: PriorName = None,
-    samples: Samples = 4,
-    seed: Seed = 0,
-    device: Device = "auto",
+    scan: Annotated[Path, argument("Raw data of any known format, or images with --simulate.", "SCAN")],
+    request: Request,
     reader: Reader = None,
     console: Console = HIDDEN,
 ) -> None:
@@ -49,45 +40,12 @@ def audit(
       scanprior audit sinogram.h5
       scanprior audit dicom/ --simulate ct:views=23 --slices 4
     """
+    from ..report.audit import lines, verdict
+    from ..report.terminal import table
     from ..workflows.audit import audit as run
 
-    result = run(
-        scan,
-        simulate=simulate,
-        slices=slices,
-        views=views,
-        arc=arc,
-        mu_water=mu_water,
-        method=method,
-        options=options,
-        prior=prior,
-        samples=samples,
-        seed=seed,
-        device=device,
-        reader=reader or {},
-        progress=console,
-    )
-    console.give(result.facts, table_of(result))
-    if not console.as_json:
-        typer.echo(verdict(result))
-
-
-def table_of(result: Audit) -> Table:
-    """A line a check."""
-    from rich.table import Table
-
-    from ..report.audit import lines
-
-    table = Table()
-    for head, side in (("check", "left"), ("found", "right"), ("usual", "right"), ("", "left")):
-        table.add_column(head, justify=side)
-    for line in lines(result.table):
-        table.add_row(*line)
-    return table
-
-
-def verdict(result: Audit) -> str:
-    """One sentence, and what it rests on."""
-    from ..report.audit import verdict
-
-    return "\n".join([verdict(result.facts), *(f"note: {line}" for line in result.notes)])
+    asked = {name: value for name, value in vars(request).items() if name not in NOT_ASKED}
+    result = run(scan, **asked, reader=reader or {}, progress=console)
+    notes = [f"note: {line}" for line in result.notes]
+    shown = table(("check", "found", "usual", ""), lines(result.table))
+    console.give(result.facts, shown, verdict(result.facts), *notes)

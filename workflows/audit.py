@@ -28,7 +28,6 @@ from .plan import Plan, plan_of
 from .progress import Progress, told
 from .references import usual_for
 from .request import Request
-from .simulate import slice_list
 
 METHOD, OPTIONS, SAMPLES = (
     "auto",
@@ -146,7 +145,7 @@ def audited(plan: Plan, request: Request, tell: Progress) -> Audit:
     found = _sampled(plan, request, request.samples, "sampling", tell)
     unseen = predicted(plan, request, tell)
     tell.stage("checks")
-    numbers = slice_list(request.slices) or list(range(plan.scan.slices))
+    numbers = list(plan.problem.numbers)
     result = audit_of(plan, found, numbers, unseen)
     for line in result.flags:
         tell.warn(line)
@@ -162,7 +161,7 @@ def predicted(plan: Plan, request: Request, tell: Progress) -> list[float] | Non
     scan = plan.scan
     kept = ~held if scan.mask is None else np.asarray(scan.mask, bool) & ~held
     problem = problem_of(replace(scan, mask=kept, truth=None), plan.problem.y.device)
-    less = replace(plan, problem=replace(problem, water=plan.problem.water))
+    less = replace(plan, problem=replace(problem, water=plan.problem.water, numbers=plan.problem.numbers))
     found = _sampled(less, request, max(1, request.samples // 2), "without some data", tell)
     where = torch.from_numpy(held if scan.kind == "ct" or held.ndim == 2 else held[:, None])
     return missed(plan.problem, found.mean, where.to(plan.problem.y.device))

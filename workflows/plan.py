@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..formats.read import describe
 from ..formats.scan import FormatError, Scan, Volume
 from ..modality import Modality
 from ..pretrained.card import Card
@@ -90,6 +91,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         raise UsageError(
             f"--interval: {request.method} gives one image and no samples; take a posterior method"
         )
+    _check_kind(method, item, request)
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
     said = remarks(scan)
@@ -97,14 +99,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         tell.say(f"note: {line}")
     device = device_of(request.device)
     network, card = _network_of(method, scan.modality, request, device, objects.prior)
-    tell.stage("system matrix" if scan.modality is Modality.CT else "coil maps")
-    problem = problem_of(scan, device)
-    problem = replace(problem, numbers=tuple(slice_list(request.slices) or problem.numbers))
-    estimated = assumptions(scan, problem)
-    for line in estimated:
-        tell.say(f"note: {line}")
-    if request.mu_water is not None:
-        problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
+    problem, estimated = _posed(scan, request, device, tell)
     others = [name for name in CLASSICAL[scan.modality] if request.baselines and name != request.method]
     methods, presets = {}, {}
     for name in (request.method, *others):
@@ -137,6 +132,20 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
     for line in plan.warnings:
         tell.warn(line)
     return plan
+
+
+def _check_kind(method: Method, item: Scan | Volume | Path, request: Request) -> None:
+    """Refuse a classical method for scans of another kind when headers are read, and nothing else."""
+    if not isinstance(method, Baseline) or len(method.scans) > 1:
+        return
+    if request.simulate is not None:
+        kind = request.simulate.partition(":")[0]
+    elif isinstance(item, Path):
+        kind = describe(item, **request.reader).get("kind")
+    else:
+        kind = item.modality.kind
+    if kind in ("ct", "mri"):
+        method.check(Modality(kind))
 
 
 def cost(plan: Plan, request: Request) -> dict[str, Any]:
@@ -188,6 +197,19 @@ def _network_of(
             f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
         )
     return network, card
+
+
+def _posed(scan: Scan, request: Request, device: str, tell: Progress) -> tuple[Problem, list[str]]:
+    """The problem, its slices by their numbers in the scan, and what was estimated for it."""
+    tell.stage("system matrix" if scan.modality is Modality.CT else "coil maps")
+    problem = problem_of(scan, device)
+    problem = replace(problem, numbers=tuple(slice_list(request.slices) or problem.numbers))
+    estimated = assumptions(scan, problem)
+    for line in estimated:
+        tell.say(f"note: {line}")
+    if request.mu_water is not None:
+        problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
+    return problem, estimated
 
 
 def _kind_of(scan: Scan, problem: Problem) -> Facts:

@@ -137,6 +137,25 @@ def test_simulate_then_reconstruct(ct_volume: Volume, tmp_path: Path) -> None:
         package.simulate(scan, "ct:views=9", progress=SILENT)
 
 
+def test_a_method_for_other_scans_is_refused_before_the_reading(
+    ct_scan, mr_volume, tmp_path, monkeypatch
+) -> None:
+    write_scan(tmp_path / "scan.h5", ct_scan)
+
+    def never(*arguments: object) -> None:
+        raise AssertionError("was read")
+
+    monkeypatch.setattr("scanprior.workflows.plan._scan_of", never)
+    for given, method, more in (
+        (tmp_path / "scan.h5", "cg-sense", {}),
+        (tmp_path / "missing.h5", "fbp", {"simulate": "mri:accel=4"}),
+        (mr_volume, "sirt", {"simulate": "mri:accel=4"}),
+        (ct_scan, "zero-filled", {}),
+    ):
+        with pytest.raises(ValueError, match=r"reconstructs .*, the scan is .*; for .* there are "):
+            package.reconstruct(given, method, baselines=False, progress=SILENT, **more)
+
+
 def test_unknown_settings_get_suggestions(ct_scan: Scan) -> None:
     with pytest.raises(UsageError, match="did you mean 'device'"):
         package.reconstruct(ct_scan, devise="cpu")

@@ -8,6 +8,8 @@ from .workflows.benchmark.results import benchmark as benchmark
 from .workflows.calibrate import calibrate as calibrate
 from .workflows.tune import tune as tune
 from .workflows.evaluate import evaluate as evaluate
+from .workflows.lesion_rows import Insertion as Insertion
+from .workflows.lesions import lesions as lesions
 from .workflows.likelihood import likelihood as likelihood
 from .workflows.prepare import prepare as prepare
 from .workflows.reconstruct import reconstruct as reconstruct

@@ -29,7 +29,7 @@ def list_records(console: Console = HIDDEN) -> None:
       scanprior intervals list
     """
     from ..recon.records import SHIPPED, every_record
-    from ..report.terminal import table
+    from ..report.terminal import wide
 
     rows = [
         {
@@ -49,7 +49,7 @@ def list_records(console: Console = HIDDEN) -> None:
         for row in rows
     ]
     none = "there are none; `scanprior calibrate --on calibration` makes them"
-    console.give(rows, table(list(rows[0]), shown, left=len(rows[0])) if rows else none)
+    console.give(rows, wide(list(rows[0]), shown, "", left=len(rows[0])) if rows else none)
 
 
 @intervals.command("remove")

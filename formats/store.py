@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -203,7 +203,7 @@ class StoredReconstruction:
     pixel_mm: tuple[float, float, float]
     attrs: dict[str, Any]
     source: str
-    intervals: dict[str, np.ndarray]
+    intervals: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         held = [name for name in ("mean", "std", "samples") if getattr(self, name) is not None]

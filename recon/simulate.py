@@ -7,7 +7,7 @@ reconstruction's, detector elements and pixels have a size, and noise is drawn f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -112,6 +112,20 @@ def simulate(volume: Volume, settings: CTSimulation | MRISimulation, seed: int =
     if isinstance(settings, CTSimulation):
         return simulate_ct(volume, settings, seed)
     return simulate_mri(volume, settings, seed)
+
+
+def simulate_pair(
+    volume: Volume, changed: Volume, settings: CTSimulation | MRISimulation, seed: int = 0
+) -> tuple[Scan, Scan]:
+    """Measure a volume and a changed one with the same noise: two scans that differ by the change and nothing else. The
+    law of the noise is the first's. Raises as `simulate`."""
+    scan = simulate(volume, settings, seed)
+    quiet = {"photons": None, "metal": 0} if isinstance(settings, CTSimulation) else {"snr": None}
+    before, after = (simulate(item, replace(settings, **quiet), seed) for item in (volume, changed))
+    change = after.data - before.data
+    if isinstance(settings, CTSimulation) and scan.mask is not None:
+        change = change * scan.mask
+    return scan, replace(scan, data=scan.data + change, truth=after.truth)
 
 
 def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:

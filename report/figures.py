@@ -228,6 +228,54 @@ def rank_histograms(path: Path, ranks: dict[str, np.ndarray], title: str) -> Non
     save(figure, path)
 
 
+def smallest_lesions(path: Path, kept: list[dict[str, Any]], told: list[dict[str, Any]]) -> None:
+    """The smallest lesion that survives, task by task, as a PNG: a panel a site and contrast, a line a method. Solid:
+    its contrast is kept; dotted: kept, or the interval holds the truth. In the grey: not even the largest.
+
+    Args:
+        kept, told: with `task`, `label`, `site`, `contrast`, `diameter_mm` (None: none) and `largest_mm`.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    names = ("task", "label")
+    tasks, labels = (list(dict.fromkeys(line[name] for line in kept)) for name in names)
+    panels = list(dict.fromkeys((line["site"], line["contrast"]) for line in kept))
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    size = (max(4.2 * columns + 2.4, 9.5), 2.9 * rows + 1.0)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.35 / size[1], 1, 1 - 0.35 / size[1]))  # pyright: ignore
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    named: dict[str, Any] = {}
+    for axes, (site, contrast) in zip(grid, panels, strict=False):
+        own = [[x for x in lines if (x["site"], x["contrast"]) == (site, contrast)] for lines in (kept, told)]
+        top = max(line["largest_mm"] for line in own[0]) + 2
+        for lines, style in zip(own, ("-", ":"), strict=True):
+            for number, label in enumerate(labels):
+                found = {x["task"]: x["diameter_mm"] or top for x in lines if x["label"] == label}
+                shift = 0.12 * (number - (len(labels) - 1) / 2)  # lines that agree stay apart
+                (line,) = axes.plot(
+                    [i for i, task in enumerate(tasks) if task in found],
+                    [found[task] + shift for task in tasks if task in found],
+                    style, marker="o", ms=4, color=colormaps["tab10"](number % 10),
+                )  # fmt: skip
+                named.setdefault(label, line)
+        unit = f"{contrast:+g} HU" if abs(contrast) > 5 else f"{contrast:+.0%} of the signal"
+        axes.set_title(f"{site}, {unit}", size=10)
+        axes.set(xlim=(-0.4, len(tasks) - 0.6), ylim=(0, top + 1), ylabel="smallest that survives [mm]")
+        axes.set_xticks(range(len(tasks)), [task.replace(", ", ",\n") for task in tasks], size=8)
+        axes.axhspan(top - 1, top + 1, color="#eeeeee", zorder=0)
+        axes.text(-0.35, top + 0.4, "none", size=8, color=FAINT)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    figure.legend(named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=9)
+    words = f"––  contrast kept   ···  kept, or the interval of its mean holds the truth.   {FOOTER}"
+    figure.text(0.01, 0.1 / size[1], words, size=9, color=FAINT)
+    save(figure, path)
+
+
 def read_log(log: Path) -> tuple[list[tuple[int, float]], list[tuple[int, dict[str, float]]]]:
     """(step, loss) and (step, {noise level: PSNR}) of a log, each step once, the last word counting; a line
     cut off by a kill is left out."""

@@ -178,7 +178,7 @@ def test_files_of_every_kind_are_read_by_path(ct_scan: Scan, tmp_path) -> None:
         ({"samples": "2"}, "samples: got '2'"),
         ({"samples": True}, "samples: got True"),
         ({"seed": None}, "seed: got None"),
-        ({"method": None}, "method: got None, expected a text"),
+        ({"method": None}, "method: got None, expected a name of"),
         ({"options": None}, "options: got None"),
         ({"slices": 0}, "--slices: got 0, expected indices from 0"),
         ({"slices": [-1]}, "--slices: got \\[-1\\]"),

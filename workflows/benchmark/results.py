@@ -7,7 +7,7 @@ run), `pareto.png`, `worst/` and `report.html`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,9 +82,17 @@ def benchmark(
 
 
 def run_suite(
-    suite: Suite, output: Path, prior: str | None, seed: int, device: str, presets: bool, progress: Progress
+    suite: Suite,
+    output: Path,
+    prior: str | None,
+    seed: int,
+    device: str,
+    presets: bool,
+    progress: Progress,
+    jobs: Callable[..., Iterable[Job]] = jobs,
 ) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of a suite, kept in `output`, and the facts of the run. Raises as `benchmark`."""
+    """The rows of a suite, kept in `output`, and the facts of the run; `jobs` makes what is done on its slices. Raises
+    as `benchmark`."""
     if not (output / "rows").is_dir():
         check_output(output, overwrite=False)
     device = device_of(device)

@@ -17,13 +17,15 @@
     "23 views" = "ct:views=23"
 
 Relative paths are below $SCANPRIOR_DATA. Where that is not set they are in the small set that comes with the package:
-one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training.
+one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training;
+validation sets among the calibration's are not there.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -156,6 +158,16 @@ def _by_modality(table: dict[str, Any], where: str) -> dict[Modality, Images]:
     return {Modality(key): files for key, files in table.items()}
 
 
+def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, slices: int = 1) -> Suite:
+    """One measurement of the user's own images, said as --simulate. Raises ValueError for an unknown one or method."""
+    simulation = simulation_of(spec, "--simulate")
+    for label in methods:
+        method_from_label(label)
+    task = Task(spec, spec, simulation)
+    data: dict[Modality, Images] = {simulation.modality: str(images)}
+    return Suite("own images", spec, (task,), tuple(methods), data, {}, {}, samples, 0, slices)
+
+
 def method_from_label(label: str) -> Any:
     """The method of a label like `dds` or `dds:steps=20`. Raises ValueError."""
     return method_of(*split(label))
@@ -188,9 +200,13 @@ def data_root() -> Path:
 
 
 def images_of(suite: Suite, modality: Modality) -> list[Path]:
-    """The files of a suite's images of a modality. Raises FileNotFoundError."""
+    """The files of a suite's images of a modality; of several, those that come with the package where its images are
+    taken. Raises FileNotFoundError."""
     given = suite.data.get(modality, "")
-    return [find_data(path) for path in ([given] if isinstance(given, str) else given)]
+    paths = [given] if isinstance(given, str) else given
+    if data_root() == PACKAGED:
+        paths = [path for path in paths if Path(path).exists() or (PACKAGED / path).exists()] or paths[:1]
+    return [find_data(path) for path in paths]
 
 
 def find_data(path: str) -> Path:

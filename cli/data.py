@@ -27,7 +27,7 @@ def example(
 
     \b
     Example:
-      scanprior simulate "$(scanprior data example ct)" --ct views=30 --slices 5 -o scan.h5
+      scanprior simulate "$(scanprior data example ct)" --ct views=30 -o scan.h5
     """
     from ..workflows.data import example_images
 

@@ -125,7 +125,7 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         "pictures": [embedded(folder / name) for name in facts.get("pictures", ())],
         "columns": heads(keys),
         "rows": [cells(row, keys) for row in table],
-        "halved": settings.get("method") == "DDS"
+        "narrow": settings.get("method") == "DDS"
         and settings.get("eta") == 1
         and not settings.get("ancestral"),
         "has_truth": any("psnr" in row for row in table),
@@ -162,8 +162,8 @@ def interval_table(spread: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     forms = {"ssim": ("SSIM at least", "{:.3f}"), "psnr": ("PSNR at least [dB]", "{:.1f}")}
     forms |= {
-        "held pixels": ("pixels inside that held", "{:.0%}"),
-        "held 5 mm": ("means over 5 mm", "{:.0%}"),
+        "held pixels": ("truth in: pixels", "{:.0%}"),
+        "held 5 mm": ("truth in: means over 5 mm", "{:.0%}"),
     }
     keys = [key for key in forms if key in entries[0]]
     rows = [[str(e["slice"]), *(cell(e[key], forms[key][1]) for key in keys)] for e in entries]

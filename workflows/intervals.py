@@ -186,8 +186,13 @@ class Spread:
             f"{where}, on average over patients like the {n} of the calibration{tried}.",
             "That is no promise about a single pixel, a lesion or this one patient, and none where anatomy, disease or "
             "scanner differ from the calibration's, which cannot be checked here.",
-            f"With {n} patients a coverage of {level} % is known to lie between {low:.0%} and {high:.0%} at worst.",
+            f"From {n} patients a coverage of {level} % is known to be {low:.0%} to {high:.0%}, in nine of ten choices "
+            "of the patients, were each of them inside or outside as a whole; parts of pixels vary less.",
         ]
+        if not self.shown.held:
+            said.append(
+                "The calibration's scans were simulated; a measured one has errors that no simulation has."
+            )
         certain = self.record.promises["certain"][str(level)]
         if "needed" in certain:
             said.append(

@@ -36,7 +36,7 @@ from .views import of_views
 
 CLASSICAL = {  # shown beside the method asked for
     Modality.CT: ("fbp", "fista-tv"),
-    Modality.MR: ("zero-filled", "cg-sense", "l1-wavelet"),
+    Modality.MR: ("zero-filled", "cg-sense", "l1-wavelet", "fista-tv"),
 }
 OBJECTS = Objects()
 TRIED = 10.0  # seconds that an estimate may take

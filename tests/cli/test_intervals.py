@@ -67,7 +67,7 @@ def test_intervals_of_a_lab_s_own_calibration(
         return out, done
 
     out, done = run(8, "--interval", 50)
-    assert done.code == 0 and "at least 50 %" in done.out and "With 4 patients" in done.out, done.err
+    assert done.code == 0 and "at least 50 %" in done.out and "From 4 patients" in done.out, done.err
     stored = read_reconstruction(out / "reconstruction.h5")
     low, high = stored.intervals["pixels"]
     assert low.shape == stored.mean.shape and (low <= stored.mean).all() and (stored.mean <= high).all()

@@ -20,7 +20,8 @@ from ..recon.audit.figures import Slice, measure
 from ..recon.audit.held_out import held_out_samples, held_out_views, missed
 from ..recon.audit.reference import Usual
 from ..recon.audit.sampling import contradictions
-from ..recon.baselines.supervised import measurement_of
+from ..recon.baselines.method import Baseline
+from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Reconstruction
 from ..recon.study import problem_of
@@ -185,8 +186,10 @@ def _mask(scan: Scan, b: int) -> np.ndarray | None:
 
 def _sampled(plan: Plan, request: Request, samples: int, stage: str, tell: Progress) -> Reconstruction:
     method = plan.method
-    if not isinstance(method, PosteriorMethod):
-        return method(plan.problem) if plan.network is None else method(plan.problem, plan.network)
+    if isinstance(method, Baseline):
+        return method(plan.problem)
+    if isinstance(method, Supervised):
+        return method(plan.problem, plan.network)
     tell.stage(stage, method.steps)
 
     def step(done: int, total: int) -> None:

@@ -111,7 +111,10 @@ def drawn(suite: Suite, folder: Path, prior: str | None, progress: Progress) -> 
         def measured(task: Task) -> Iterator[PriorCase]:
             images, (network, _) = sets[task.modality], priors[task.modality]
             for k in range(len(images)):
-                pixel, units = float(images.pixel_mm[k]), "HU" if task.modality is Modality.CT else "magnitude"
+                pixel, units = (
+                    float(images.pixel_mm[k]),
+                    "HU" if task.modality is Modality.CT else "magnitude",
+                )
                 volume = Volume(
                     images[k][None], units, task.simulation.modality, (1.0, pixel, pixel), {}, "prior"
                 )

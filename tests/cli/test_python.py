@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import scanprior as package
@@ -19,6 +20,14 @@ from scanprior.workflows.request import Request, fingerprint
 
 FILES = ["dicom", "reconstruction.h5", "reconstruction.nii.gz", "report.html", "report.json", "report.png"]
 FAST = {"samples": 2, "options": {"steps": 3}, "baselines": False, "progress": SILENT}
+
+
+def write_images(path: Path, volume: Volume) -> None:
+    """An image set."""
+    with h5py.File(path, "w") as file:
+        file["images"] = volume.data
+        file["images"].attrs["units"] = "HU"
+        file["px_mm"] = np.full(len(volume.data), volume.spacing[1])
 
 
 class Heard:
@@ -154,6 +163,24 @@ def test_a_method_for_other_scans_is_refused_before_the_reading(
     ):
         with pytest.raises(ValueError, match=r"reconstructs .*, the scan is .*; for .* there are "):
             package.reconstruct(given, method, baselines=False, progress=SILENT, **more)
+
+
+def test_the_command_line_gives_what_python_gives(ct_volume, ct_prior, scanprior, tmp_path) -> None:
+    """As the tutorials say: the same measurement from a file, the same figures."""
+    write_images(tmp_path / "images.h5", ct_volume)
+    spec, few = "views=9,photons=1e5", {"samples": 2, "options": "steps=3", "prior": str(ct_prior)}
+    scan = package.simulate(tmp_path / "images.h5", f"ct:{spec}", slices=[1], progress=SILENT)
+    want = package.reconstruct(scan, "dds", baselines=False, progress=SILENT, **few)
+    words = [word for key, value in few.items() for word in (f"--{key}", value)]
+    simulated = scanprior(
+        "simulate", tmp_path / "images.h5", "--ct", spec, "--slices", 1, "-o", tmp_path / "s.h5"
+    )
+    assert simulated.code == 0, simulated.err
+    done = scanprior("reconstruct", tmp_path / "s.h5", "-o", tmp_path / "out", "--no-baselines", *words)
+    assert done.code == 0, done.err
+    np.testing.assert_array_equal(
+        read_reconstruction(tmp_path / "out" / "reconstruction.h5").samples, want.samples
+    )
 
 
 def test_unknown_settings_get_suggestions(ct_scan: Scan) -> None:

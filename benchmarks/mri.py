@@ -26,7 +26,7 @@ from scanprior.recon.simulate import MRISimulation
 from torch import Tensor
 
 WAVELET_WEIGHTS = (3e-4, 1e-3, 3e-3)
-TV_WEIGHTS = (1e-4, 3e-4, 1e-3, 3e-3)
+TV_WEIGHTS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 
 
 def tv(problem: Problem, weight: float) -> Tensor:

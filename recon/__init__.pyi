@@ -9,6 +9,7 @@ from .baselines.sirt import SIRT as SIRT
 from .baselines.supervised import Supervised as Supervised
 from .baselines.tv import FistaTV as FistaTV
 from .baselines.zero_filled import ZeroFilled as ZeroFilled
+from .lesions import Kind as Kind, Lesion as Lesion, insert as insert
 from .methods import method_of as method_of
 from .metrics import (
     bootstrap_interval as bootstrap_interval,
@@ -16,6 +17,10 @@ from .metrics import (
     psnr as psnr,
     ssim as ssim,
     vif as vif,
+)
+from .observer import (
+    channelised_hotelling as channelised_hotelling,
+    ideal_detectability as ideal_detectability,
 )
 from .posterior.ald import ALD as ALD
 from .posterior.auto import Auto as Auto

@@ -44,7 +44,7 @@ class DDS(Annealed):
     Attributes:
         steps: network evaluations.
         eta: stochasticity, 0 (deterministic) to 1 (all noise renewed at each level).
-        ancestral: eta = sqrt(1 - s_{i+1}² / s_i²) at each level instead, the posterior's own spread.
+        ancestral: eta = sqrt(1 - s_{i+1}² / s_i²) at each level instead: a wider spread, of a worse mean.
         gamma: variance that the data step gives to the denoised image, in units of s²; auto: the number of pixels to
             a measured number, 2 at least.
         adaptive: let that variance follow the image (covariance.py); of all pixels the same otherwise, and for eta = 0.

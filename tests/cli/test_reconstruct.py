@@ -231,7 +231,7 @@ def test_a_fastmri_file(tmp_path, mri_scan: Scan, mr_prior, reconstructed) -> No
     assert np.linalg.norm(result.mean - truth) < 0.25 * np.linalg.norm(truth)
     report = json.loads((folder / "report.json").read_text())
     names = [row["method"] for row in report["table"]]
-    assert names[:3] == ["zero-filled", "CG-SENSE", "L1-wavelet"]
+    assert names[:4] == ["zero-filled", "CG-SENSE", "L1-wavelet", "FISTA-TV"]
     assert read(folder / "dicom").modality == "MR"
 
 

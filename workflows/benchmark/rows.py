@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,18 @@ from ...formats.write import atomic
 from ...modality import Modality
 from ...priors.score import Prior
 from ...recon.baselines.method import Baseline
+from ...recon.family import facts_of
 from ...recon.methods import BASELINES
 from ...recon.presets import TunedMethod, tuned_method
 from ...recon.problem import Problem, Reconstruction
 from ..progress import SILENT, Progress
 from .cases import Case, cases
 from .memory import peak_memory
-from .suite import Suite, Task, find_data, split, suits
+from .suite import Suite, Task, images_of, split, suits
 
 Row = dict[str, Any]
-LAYOUT = 2  # of a row's file; 2: with the calibration
+Measured = Callable[[Task], Iterator[Case]]
+LAYOUT = 3  # of a row's file; 3: with what intervals are made of
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,11 @@ class Job:
     key: str
 
     def __call__(self) -> tuple[Row, dict[str, np.ndarray]]:
-        """The row, and the pictures `image` (the mean) and `truth` in display units. A method that refuses the problem,
-        or whose figures are not finite, leaves a row with `error`, and no picture."""
+        """The row, and the pictures `image` (the mean) and `truth` in display units; of several samples the ratios of
+        recon/intervals.py with them. A method that refuses the problem, or whose figures are not finite, leaves a row
+        with `error`, and no picture."""
         method, case = self.tuned.method, self.case
+        arrays: dict[str, np.ndarray] = {}
         row: Row = {
             "settings": method.settings,
             "patient": case.patient,
@@ -80,8 +85,12 @@ class Job:
             row["mean"] = mean
             places = case.calibration(found.samples[0])
             row["calibration"] = {place: figures.to_dict() for place, figures in places.items()}
+            row["scan"] = facts_of(case.problem, case.volume.spacing[1:])
+            row["effective"] = found.effective
+            arrays, row["similarities"] = case.of_intervals(found)
+            arrays |= case.kept(found.samples[0])
         pictures = {"image": found.mean, "truth": case.truth}
-        return row, {name: case.display(image)[0] for name, image in pictures.items()}
+        return row, {name: case.display(image)[0] for name, image in pictures.items()} | arrays
 
 
 def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed: int) -> Reconstruction:
@@ -98,13 +107,14 @@ def jobs(
     seed: int = 0,
     device: str = "cpu",
     presets: bool = True,
+    measured: Measured | None = None,
 ) -> Iterator[Job]:
-    """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights."""
+    """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights; `measured`: a task's
+    slices, by default the suite's."""
     for task in suite.tasks:
-        path = find_data(suite.data.get(task.modality, ""))
         prior, sha = priors.get(task.modality, (None, ""))
         methods: dict[str, TunedMethod] = {}
-        for case in cases(path, task.simulation, suite.patients, suite.slices, device):
+        for case in (measured or partial(_measured, suite, device))(task):
             if not methods:  # all slices of a task are measured alike
                 own = [label for label in suite.methods if suits(label, task.modality)]
                 methods = {label: _tuned(label, case.problem, sha, presets) for label in own}
@@ -112,9 +122,14 @@ def jobs(
                 classical = isinstance(tuned.method, Baseline)
                 samples = 1 if classical else suite.samples
                 settings, weights = tuned.method.settings, "" if classical else sha
-                facts = [LAYOUT, case.identity, task.spec, settings, weights, samples, seed, __version__]
+                own_seed = case.sampled_with(seed)
+                facts = [LAYOUT, case.identity, task.spec, settings, weights, samples, own_seed, __version__]
                 key = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
-                yield Job(task, label, case, tuned, None if classical else prior, samples, seed, key)
+                yield Job(task, label, case, tuned, None if classical else prior, samples, own_seed, key)
+
+
+def _measured(suite: Suite, device: str, task: Task) -> Iterator[Case]:
+    return cases(images_of(suite, task.modality), task.simulation, suite.patients, suite.slices, device)
 
 
 def _tuned(label: str, problem: Problem, sha: str, presets: bool) -> TunedMethod:
@@ -127,7 +142,9 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = SILENT) -> list[
 
     Each row has `task`, `label`, `settings`, `patient`, `slice`, `seed`, `nfe`, `seconds` (a sample), `memory_mib`,
     `one` and (with several samples) `mean`: the figures of `Case.figures`, and `calibration`: place -> those of
-    `Case.calibration`; `key` names its pictures. A file knows neither task nor label: others may have the same result.
+    `Case.calibration`; for intervals `similarities`, `scan`: what kind it is (recon/family.py), and `effective`: the
+    settings as they were used. `key` names its pictures. A file knows neither task nor label: others may have the same
+    result.
     """
     rows = folder / "rows"
     rows.mkdir(parents=True, exist_ok=True)
@@ -150,6 +167,11 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = SILENT) -> list[
             job.case.forget()
     progress.update(len(jobs))
     return out
+
+
+def there(folder: Path, job: Job) -> Row | None:
+    """What an output folder holds of a job already."""
+    return _kept(folder / "rows" / f"{job.key}.json")
 
 
 def _kept(path: Path) -> Row | None:

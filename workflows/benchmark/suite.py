@@ -11,19 +11,21 @@
     [validation]                                            # for `scanprior tune`
     ct = "ct/ct256_val.h5"
     [calibration]                                           # for `scanprior calibrate --on calibration`
-    ct = "ct/ct256_calib.h5"
+    ct = ["ct/ct256_calib.h5", "ct/ct256_val.h5"]           # of other patients each
 
     [tasks]                                                 # as --simulate
     "23 views" = "ct:views=23"
 
 Relative paths are below $SCANPRIOR_DATA. Where that is not set they are in the small set that comes with the package:
-one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training.
+one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training;
+validation sets among the calibration's are not there.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from ...recon.simulate import SIMULATIONS, CTSimulation, MRISimulation, simulati
 
 SUITES = Path(__file__).parent / "suites"
 PACKAGED = Path(__file__).parent / "data"
+Images = str | list[str]  # a file, or several
 _FIELDS: dict[str, type] = {
     "title": str,
     "methods": list,
@@ -81,9 +84,9 @@ class Suite:
     title: str
     tasks: tuple[Task, ...]
     methods: tuple[str, ...]
-    data: dict[Modality, str]
-    validation: dict[Modality, str]
-    calibration: dict[Modality, str]
+    data: dict[Modality, Images]
+    validation: dict[Modality, Images]
+    calibration: dict[Modality, Images]
     samples: int = 8
     patients: int = 0
     slices: int = 1
@@ -145,10 +148,22 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
     )
 
 
-def _by_modality(table: dict[str, Any], where: str) -> dict[Modality, str]:
-    if strange := [key for key in table if key not in SIMULATIONS]:
-        raise ValueError(f"{where}: got {strange[0]!r}, expected {' or '.join(SIMULATIONS)}")
-    return {Modality(key): file for key, file in table.items()}
+def _by_modality(table: dict[str, Any], where: str) -> dict[Modality, Images]:
+    for key, given in table.items():
+        if key not in SIMULATIONS:
+            raise ValueError(f"{where}: got {key!r}, expected {' or '.join(SIMULATIONS)}")
+        if not all(isinstance(one, str) for one in ([given] if isinstance(given, str) else given)):
+            raise ValueError(f"{where}: got {key} = {given!r}, expected a file or a list of files")
+    return {Modality(key): given for key, given in table.items()}
+
+
+def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, slices: int = 1) -> Suite:
+    """One measurement of the user's own images, said as --simulate. Raises ValueError for an unknown one or method."""
+    task = Task(spec, spec, simulation_of(spec, "--simulate"))
+    for label in methods:
+        method_from_label(label)
+    data: dict[Modality, Images] = {task.modality: str(images)}
+    return Suite("own images", spec, (task,), tuple(methods), data, {}, {}, samples, 0, slices)
 
 
 def method_from_label(label: str) -> Any:
@@ -180,6 +195,16 @@ def suits(label: str, modality: Modality) -> bool:
 def data_root() -> Path:
     """$SCANPRIOR_DATA, or the images that come with the package."""
     return Path(os.environ.get("SCANPRIOR_DATA") or PACKAGED)
+
+
+def images_of(suite: Suite, modality: Modality) -> list[Path]:
+    """The files of a suite's images of a modality; of several, those that come with the package where its images are
+    taken. Raises FileNotFoundError."""
+    given = suite.data.get(modality, "")
+    paths = [given] if isinstance(given, str) else given
+    if data_root() == PACKAGED:
+        paths = [path for path in paths if Path(path).exists() or (PACKAGED / path).exists()] or paths[:1]
+    return [find_data(path) for path in paths]
 
 
 def find_data(path: str) -> Path:

@@ -25,6 +25,8 @@ CALIBRATED: dict[str, Callable[[Calibration], float]] = {  # of several samples
     "spread_skill": lambda found: found.limit_spread_skill,
     "crps": lambda found: found.crps,
     "energy": lambda found: found.energy,
+    "grain": lambda found: found.grain,
+    "grain_of_mean": lambda found: found.grain_of_mean,
 }
 SPREAD = ("coverage_90", "spread_skill", "crps")  # of those, what a benchmark shows, inside the body
 COST = ("nfe", "seconds", "memory_mib")

@@ -96,20 +96,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
     device = device_of(request.device)
     network, card = _network_of(method, scan.modality, request, device, objects.prior)
     problem, estimated = _posed(scan, request, device, tell)
-    others = [name for name in CLASSICAL[scan.modality] if request.baselines and name != request.method]
-    methods, presets = {}, {}
-    for name in (request.method, *others):
-        asked = name == request.method
-        if asked and objects.method is not None:
-            methods[name] = method
-            continue
-        weights = card.sha256 if card and asked else ""
-        tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
-        methods[name] = tuned.method
-        if tuned.facts:
-            presets[name] = tuned.facts
-        if tuned.preset is not None:
-            tell.say(f"{name}: {tuned.line}")
+    methods, presets = _settled(method, problem, card, request, tell, objects)
     plan = Plan(
         scan=scan,
         volume=volume,
@@ -151,6 +138,33 @@ def _check_kind(method: Method, item: Scan | Volume | Path, request: Request) ->
         kind = item.modality.kind
     if kind in ("ct", "mri"):
         method.check(Modality(kind))
+
+
+def _settled(
+    method: Method,
+    problem: Problem,
+    card: Card | None,
+    request: Request,
+    tell: Progress,
+    objects: Objects,
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The method that was asked for and those beside it, with their settings; and where these came from, of each that
+    somebody tuned. An object has its own."""
+    beside = CLASSICAL[problem.modality] if request.baselines else ()
+    methods, presets = {}, {}
+    for name in dict.fromkeys((request.method, *beside)):
+        asked = name == request.method
+        if asked and objects.method is not None:
+            methods[name] = method
+            continue
+        weights = card.sha256 if card and asked else ""
+        tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
+        methods[name] = tuned.method
+        if tuned.facts:
+            presets[name] = tuned.facts
+        if tuned.preset is not None:
+            tell.say(f"{name}: {tuned.line}")
+    return methods, presets
 
 
 def cost(plan: Plan, request: Request) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def run_suite(
         "device": device,
         "threads": torch.get_num_threads(),
         "priors": {
-            key: {"name": card.name, "sha256": card.sha256, "network_dtype": dtype_name(network.dtype)}
+            key.kind: {"name": card.name, "sha256": card.sha256, "network_dtype": dtype_name(network.dtype)}
             for key, (network, card) in priors.items()
         },
         "presets": settled,

@@ -160,11 +160,10 @@ def _by_modality(table: dict[str, Any], where: str) -> dict[Modality, Images]:
 
 def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, slices: int = 1) -> Suite:
     """One measurement of the user's own images, said as --simulate. Raises ValueError for an unknown one or method."""
-    simulation = simulation_of(spec, "--simulate")
+    task = Task(spec, spec, simulation_of(spec, "--simulate"))
     for label in methods:
         method_from_label(label)
-    task = Task(spec, spec, simulation)
-    data: dict[Modality, Images] = {simulation.modality: str(images)}
+    data: dict[Modality, Images] = {task.modality: str(images)}
     return Suite("own images", spec, (task,), tuple(methods), data, {}, {}, samples, 0, slices)
 
 

@@ -79,8 +79,8 @@ def table_of(result: Audit) -> Table:
     from ..report.audit import lines
 
     table = Table()
-    for head, side in (("check", "left"), ("found", "right"), ("usual", "right"), ("", "left")):
-        table.add_column(head, justify=side)
+    for head in ("check", "found", "usual", ""):
+        table.add_column(head, justify="right" if head in ("found", "usual") else "left")
     for line in lines(result.table):
         table.add_row(*line)
     return table

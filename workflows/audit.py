@@ -20,7 +20,8 @@ from ..recon.audit.figures import Slice, measure
 from ..recon.audit.held_out import held_out_samples, held_out_views, missed
 from ..recon.audit.reference import Usual
 from ..recon.audit.sampling import contradictions
-from ..recon.baselines.supervised import measurement_of
+from ..recon.baselines.methods import Baseline
+from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Reconstruction
 from ..recon.study import problem_of
@@ -89,16 +90,21 @@ class Audit:
 
 
 def audit_of(
-    plan: Plan, found: Reconstruction, numbers: list[int], unseen: list[float] | None = None
+    plan: Plan,
+    found: Reconstruction,
+    numbers: list[int],
+    unseen: list[float] | None = None,
+    split: bool = True,
 ) -> Audit:
     """The checks of a reconstruction.
 
     Args:
         numbers: of the slices.
         unseen: the errors in data that were held out, where they were measured (`predicted`).
+        split: whether to compute the data's share of each pixel.
     """
     prior = plan.network if isinstance(plan.method, PosteriorMethod) else None
-    slices = measure(plan.problem, found.samples, prior, plan.scan.noise is not None)
+    slices = measure(plan.problem, found.samples, prior, plan.scan.noise is not None, split)
     for b, one in enumerate(slices):
         if plan.scan.kind == "mri":
             one.figures["mask"] = contradictions(plan.scan.data[b], _mask(plan.scan, b))
@@ -186,8 +192,10 @@ def _mask(scan: Scan, b: int) -> np.ndarray | None:
 
 def _sampled(plan: Plan, request: Request, samples: int, stage: str, tell: Progress) -> Reconstruction:
     method = plan.method
-    if not isinstance(method, PosteriorMethod):
-        return method(plan.problem) if plan.network is None else method(plan.problem, plan.network)
+    if isinstance(method, Supervised):
+        return method(plan.problem, plan.network, request.batch)
+    if isinstance(method, Baseline):
+        return method(plan.problem)
     tell.stage(stage, method.steps)
 
     def step(done: int, total: int) -> None:

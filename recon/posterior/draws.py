@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from ...priors.sampling.loop import NoiseSource, karras_levels
@@ -29,7 +30,9 @@ from .covariance import SteinDiagonal
 from .method import PosteriorMethod
 from .posed import Posed
 
-WIDTH = {False: 0.9, True: 1.8}  # of real, of complex images; docs/lab/2026-11-27-draws.md
+# docs/lab/2026-11-27-draws-widths.md
+WIDTH = {False: 1.1, True: 1.8}  # of real, of complex images
+LEAST_GAMMA = 1.5
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Draws(PosteriorMethod):
 
     Attributes:
         steps: network evaluations.
-        gamma: variance that the mean's data step gives to the denoised image, in units of C.
-        width: variance that is drawn, in units of C; auto: 0.9 for CT, 1.8 for MRI.
+        gamma: variance that the mean's data step gives to the denoised image, in units of C; auto: half the number of
+            pixels to a measured number, 1.5 at least.
+        width: variance that is drawn, in units of C; auto: 1.1 for CT, 1.8 for MRI.
         cg: conjugate gradient steps of each of the two; auto: 3 where they are preconditioned (CT), else 6 (MRI).
         sigma_start: the first level, of noise added to a least-squares reconstruction, in network units.
         sigma_min: the last level.
@@ -51,7 +55,7 @@ class Draws(PosteriorMethod):
     space: ClassVar[Space] = {"gamma": (0.5, 16.0), "width": (0.5, 4.0), "sigma_start": (0.1, 2.0)}
 
     steps: int = 50
-    gamma: float = 4.0
+    gamma: float | None = None
     width: float | None = None
     cg: int | None = None
     sigma_start: float = 0.5
@@ -59,14 +63,21 @@ class Draws(PosteriorMethod):
 
     def __post_init__(self) -> None:
         self.require(
-            self.steps >= 1 and self.gamma > 0 and (self.width is None or self.width > 0),
-            "steps >= 1, gamma > 0, width > 0; width may be left out",
+            self.steps >= 1 and all(v is None or v > 0 for v in (self.gamma, self.width)),
+            "steps >= 1, gamma > 0, width > 0; gamma and width may be left out",
         )
         self.require(self.cg is None or self.cg >= 1, "cg >= 1, or none given")
         self.require(0 < self.sigma_min < self.sigma_start, "0 < sigma_min < sigma_start")
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
-        return {"width": self._width(posed), "cg": self._cg(posed)}
+        gamma = round(float(self._gamma(posed).mean()), 3)
+        return {"gamma": gamma, "width": self._width(posed), "cg": self._cg(posed)}
+
+    def _gamma(self, posed: Posed) -> Tensor:
+        """(B, 1, ..., 1)."""
+        if self.gamma is None:
+            return (posed.undersampling / 2).clamp_min(LEAST_GAMMA)
+        return torch.full_like(posed.undersampling, self.gamma)
 
     def _width(self, posed: Posed) -> float:
         return WIDTH[posed.initial.is_complex()] if self.width is None else self.width
@@ -76,12 +87,12 @@ class Draws(PosteriorMethod):
 
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
         levels = karras_levels(self.steps, self.sigma_start, self.sigma_min)
-        width, cg = self._width(posed), self._cg(posed)
+        gamma, width, cg = self._gamma(posed), self._width(posed), self._cg(posed)
         u, z, diagonal = posed.initial, noise.like(posed.initial), SteinDiagonal()
         for s in levels:
             D = posed.denoise(u + s * z, s)
             C = s**2 * diagonal(D, u, z, s)
-            m = posed.data_step(D, self.gamma * C, cg)
+            m = posed.data_step(D, gamma * C, cg)
             u = m + posed.draw.around(D, width * C, cg, noise)
             z = noise.like(u)
             yield u

@@ -32,7 +32,7 @@ from scanprior.recon.simulate import simulate, simulation_of
 from scanprior.workflows.audit import METHOD, OPTIONS, audit_of, predicted
 from scanprior.workflows.plan import plan_of
 from scanprior.workflows.progress import SILENT
-from scanprior.workflows.references import SHIPPED
+from scanprior.workflows.references import SHIPPED, keep
 from scanprior.workflows.request import Request
 from scanprior.workflows.simulate import given
 
@@ -256,9 +256,16 @@ def families(rows: list[dict[str, Any]]) -> dict[str, Family]:
         own = [row for row in rows if row["role"] == "reference" and row["modality"] == modality]
         if own:
             files = sorted({row["file"] for row in own})
-            patients = [[row["figures"]] for row in own]
+            patients: dict[str, list[dict[str, float]]] = {}
+            for row in own:
+                patients.setdefault(_patient(row), []).append(row["figures"])
             out[modality] = Family(own[0]["measurement"], METHOD, patients, ", ".join(files))
     return out
+
+
+def _patient(row: dict[str, Any]) -> str:
+    """A number; both slices of ms_val are of one."""
+    return "ms" if "ms_val" in row["file"] else row["name"].split()[-1]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -271,7 +278,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         errors = [r["error"] for r in rows if r["role"] == "reference" and r["modality"] == row["modality"]]
         ratio = row["error"] / float(np.median(errors))
         flags = [f.name for f in findings(row["figures"], row["where"], usual.ranges, 0) if f.flagged]
-        score = max(scores([row["figures"]], [s for p in family.patients for s in p]))
+        score = max(scores([row["figures"]], [s for own in family.patients.values() for s in own]))
         judged.append((row, ratio, flags, score))
         if row["role"] != "reference":
             said = ", ".join(flags) or ("–" if row["role"] == "sound" or ratio < 3 else "**nothing**")
@@ -315,8 +322,7 @@ def main() -> None:
     if options.keep:
         for modality, family in families(rows).items():
             sha256 = next(row["prior"] for row in rows if row["modality"] == modality)
-            text = json.dumps({"prior": sha256, "families": [vars(family)]}, indent=1)
-            (SHIPPED / f"{sha256[:16]}.json").write_text(text + "\n")
+            keep(sha256, family, SHIPPED)
     print(table(rows))
 
 

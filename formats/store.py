@@ -216,6 +216,7 @@ def write_reconstruction(
     units: str,
     pixel_mm: float | tuple[float, float, float],
     attrs: dict[str, Any],
+    maps: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write a reconstruction.
 
@@ -226,6 +227,7 @@ def write_reconstruction(
         units: "HU", "1/mm", "magnitude", …
         pixel_mm: (dz, dy, dx) [mm], or the side of a cube.
         attrs: provenance, anything JSON can hold.
+        maps: name -> (Z, H, W) without a unit, beside them.
 
     Raises:
         FormatError: shapes that do not fit, NaN or Inf, provenance that JSON cannot hold.
@@ -263,6 +265,9 @@ def write_reconstruction(
             if array is not None:
                 _images(file, what, array)
                 file[what].attrs["units"] = units
+        for what, array in (maps or {}).items():
+            _images(file, what, array)
+            file[what].attrs["units"] = "1"
 
 
 def read_reconstruction(path: str | Path) -> StoredReconstruction:

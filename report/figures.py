@@ -82,6 +82,26 @@ def overview(
     return sheet.figure
 
 
+def audit_maps(
+    image: np.ndarray, share: np.ndarray | None, residual: np.ndarray, window: tuple[float, float], title: str
+) -> Figure:
+    """A slice beside the data's share of each pixel, where it is known, and its residual over the noise, (H, W)."""
+    sheet = _Sheet(2 + (share is not None), 1, image.shape, title, bar=True)
+    sheet.cell(0, 0).imshow(image, cmap="gray", vmin=window[0], vmax=window[1])
+    sheet.label(0, 0, "mean", "of the samples")
+    if share is not None:
+        shown = sheet.cell(0, 1).imshow(share, cmap="viridis", vmin=0.0, vmax=1.0)
+        sheet.label(0, 1, "the data's share", "the rest is the prior's")
+        sheet.bar(shown, 1, 1, "part of a pixel that was measured")
+    last = 1 + (share is not None)
+    top = max(2.0, _top(residual))
+    shown = sheet.cell(0, last).imshow(residual, cmap="magma", vmin=0.0, vmax=top)
+    sheet.label(0, last, "residual", "back in the image")
+    sheet.bar(shown, last, last, "over that of the noise, 1 is expected")
+    sheet.footer(FOOTER)
+    return sheet.figure
+
+
 def sample_grid(
     path: Path,
     images: np.ndarray,

@@ -21,6 +21,7 @@ from ..recon.domain import beyond, noise_residual, worse
 from ..recon.methods import method_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
+from .audit import audit_of
 from .benchmark.table import FLOOR
 from .finished import Solver, by_slices
 from .output import done_so_far, whole_folder
@@ -121,7 +122,9 @@ def _result(
     display = Display(scan, plan.problem, card)
     beside = {plan.beside[key].title: one for key, one in found.items() if key != plan.name}
     rows = _rows(display, plan, found[plan.name], beside)
-    late = _not_finite(rows, slices) + _afterwards(plan, display, rows, slices)
+    tell.stage("audit")
+    audit = audit_of(plan, found[plan.name], slices)
+    late = audit.flags + _not_finite(rows, slices) + _afterwards(plan, display, rows, slices)
     for line in late:
         tell.warn(line)
     path, named = (given if isinstance(given, Path) else None), request.name_in_report
@@ -136,6 +139,7 @@ def _result(
         volume=plan.volume,
         display=display,
         rows=rows,
+        audit=audit,
         slices=slices,
         title=name if named else f"{scan.kind.upper()} scan {digest[:12]}",
         kind=next(word for base, word in KINDS.items() if isinstance(method, base)),

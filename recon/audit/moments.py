@@ -61,4 +61,3 @@ def moments(
         float(np.sqrt((off**2).sum() / (len(p) - 3))),
         float(mass.std() / mass.mean()),
     )
-

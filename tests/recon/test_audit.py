@@ -109,9 +109,14 @@ def test_the_prior_is_surprised_by_other_images_only() -> None:
     )  # smooth: a posterior mean
 
 
+def of(found: list[dict[str, float]]) -> Family:
+    """A family of patients of a slice each."""
+    return Family({}, "exact", {str(k): [one] for k, one in enumerate(found)})
+
+
 @pytest.fixture(scope="module")
 def reference() -> Family:
-    return Family({}, "exact", [[one] for one in figures(scan(20, 10), TRUE, Gaussian(SIGMA))])
+    return of(figures(scan(20, 10), TRUE, Gaussian(SIGMA)))
 
 
 def figures(y: torch.Tensor, operator: Radon, noise: Gaussian) -> list[dict[str, float]]:
@@ -198,12 +203,16 @@ def test_the_mask_and_the_data_contradict_each_other() -> None:
 
 
 def test_the_threshold_is_the_conformal_quantile_of_the_patients_scores() -> None:
-    values = [0.5 + 0.1 * k for k in range(30)]
-    family = Family({}, "m", [[{"fit": value}] for value in values])
-    z, rate, n = threshold([family])
+    found = [{"fit": 0.5 + 0.1 * k} for k in range(30)]
+    z, rate, n = threshold([of(found)])
     assert (rate, n) == (0.1, 30)
-    each = [max(scores(p, [s for q in family.patients if q is not p for s in q])) for p in family.patients]
+    each = [max(scores([one], [other for other in found if other is not one])) for one in found]
     assert z == sorted(each)[27]  # ceil(.9 * 31) = 28th
-    few = Family({}, "m", family.patients[:5])
-    assert threshold([few])[1] == pytest.approx(1 / 6)
-    assert math.isnan(threshold([Family({}, "m", family.patients[:3])])[1])
+    assert threshold([of(found[:5])])[1] == pytest.approx(1 / 6)
+    assert math.isnan(threshold([of(found[:3])])[1])
+
+
+def test_another_methods_family_says_what_is_usual_of_the_data_only() -> None:
+    family = of([{"fit": 1.0 + 0.01 * k, "noise": 1.0, "unseen": 0.1 + 0.01 * k} for k in range(10)])
+    assert set(usual_of([family], [family]).ranges) == {"fit", "noise", "unseen"}
+    assert set(usual_of([family], [family], like=False).ranges) == {"noise", "unseen"}

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from common import DATA
-from scipy.stats import mannwhitneyu
 from scanprior.formats.scan import Scan, Volume
 from scanprior.recon.audit.checks import findings
 from scanprior.recon.audit.reference import Family, Usual, scores, usual_of
@@ -35,6 +34,7 @@ from scanprior.workflows.progress import SILENT
 from scanprior.workflows.references import SHIPPED, keep
 from scanprior.workflows.request import Request
 from scanprior.workflows.simulate import given
+from scipy.stats import mannwhitneyu
 
 CT, MRI = "ct:views=23,photons=1e5", "mri:accel=4"
 METAL_HU = 12_000.0  # titanium, about

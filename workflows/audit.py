@@ -132,8 +132,8 @@ def audit_of(
         if unseen is not None:
             one.figures["unseen"] = unseen[b]
         if plan.problem.noise is None and "fit" not in ranges:
-            for name in ("fit", "noise"):  # without noise there is no telling how closely data must be met
-                one.facts |= {name: one.figures.pop(name)} if name in one.figures else {}
+            for name in {"fit", "noise"} & one.figures.keys():  # how closely must they be met? nobody says
+                one.facts[name] = one.figures.pop(name)
     checked = [
         finding
         for one, number in zip(slices, numbers, strict=True)

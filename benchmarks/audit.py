@@ -28,11 +28,11 @@ from scanprior.recon.display import Display
 from scanprior.recon.metal import metal_discs
 from scanprior.recon.regions import ct_regions, mr_regions
 from scanprior.recon.simulate import simulate, simulation_of
-from scanprior.workflows.audit import METHOD, OPTIONS, audit_of, predicted
+from scanprior.workflows.audit import audit_of, predicted
 from scanprior.workflows.plan import plan_of
 from scanprior.workflows.progress import SILENT
 from scanprior.workflows.references import SHIPPED, keep
-from scanprior.workflows.request import Request
+from scanprior.workflows.settings import AuditRequest
 from scanprior.workflows.simulate import given
 from scipy.stats import mannwhitneyu
 
@@ -223,7 +223,7 @@ def run(case: Case) -> dict[str, Any]:
     volume = given(DATA / case.file, [case.index], {})
     assert isinstance(volume, Volume)
     scan = case.change(volume, case.spec)
-    request = Request(method=METHOD, options=OPTIONS, samples=1, baselines=False)
+    request = AuditRequest(samples=1)
     plan = plan_of(scan, request, SILENT)
     found = plan.method(plan.problem, plan.network)
     audit = audit_of(plan, found, [0], predicted(plan, request, SILENT), split=False)
@@ -259,7 +259,7 @@ def families(rows: list[dict[str, Any]]) -> dict[str, Family]:
             patients: dict[str, list[dict[str, float]]] = {}
             for row in own:
                 patients.setdefault(_patient(row), []).append(row["figures"])
-            out[modality] = Family(own[0]["measurement"], METHOD, patients, ", ".join(files))
+            out[modality] = Family(own[0]["measurement"], AuditRequest.method, patients, ", ".join(files))
     return out
 
 

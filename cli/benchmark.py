@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ..workflows.settings import Selection
 from .console import Console
-from .suites import (
-    Data,
-    Device,
-    Methods,
-    Output,
-    Patients,
-    Presets,
-    Prior,
-    Samples,
-    Seed,
-    Slices,
-    SuiteName,
-    Tasks,
-)
+from .options import Device
+from .suites import Output, Presets, Seed, SuiteName, selected
 from .suites import suites_epilog as epilog
-from .verb import HIDDEN, verb
-
-if TYPE_CHECKING:
-    from ..workflows.benchmark.results import BenchmarkResult
+from .verb import HIDDEN, NONE, DryRun, verb
 
 __all__ = ["benchmark", "epilog"]
-INTERVALS = ("psnr",)  # on the terminal; the page has all
 
 
 @verb
+@selected
 def benchmark(
     suite: SuiteName,
-    *,
-    output: Output,
-    data: Data = None,
-    methods: Methods = None,
-    tasks: Tasks = None,
-    patients: Patients = None,
-    slices: Slices = None,
-    samples: Samples = None,
-    prior: Prior = None,
+    selection: Selection,
+    output: Output = NONE,
     presets: Presets = True,
     seed: Seed = 0,
     device: Device = "auto",
+    dry_run: DryRun = False,
     console: Console = HIDDEN,
 ) -> None:
     """Run a suite of measurements and methods: a table with intervals over patients, PSNR against evaluations and
@@ -54,29 +32,19 @@ def benchmark(
     \b
     Examples:
       scanprior benchmark quick -o bench/
-      scanprior benchmark ct-sparse -o bench/ --patients 2 --method fbp --method dds --method dps:steps=200
-      scanprior benchmark mri-4x -o bench/ --data my_test_images.h5 --samples 4
+      scanprior benchmark ct-sparse -o bench/ --method dds --method dps:steps=200
+      scanprior benchmark mri-4x -o bench/ --data my_images.h5 --patients 2
     """
-    from ..workflows.benchmark.results import Selection
+    from ..report.benchmark import on_terminal
+    from ..workflows.benchmark.planned import planned
     from ..workflows.benchmark.results import benchmark as run
+    from ..workflows.benchmark.suite import read_suite
 
-    selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
+    if dry_run:
+        part = selection.of(read_suite(suite))
+        console.plan(planned(part, output, selection.prior, seed, device, presets, console))
+        return
     result = run(suite, output, selection, seed=seed, device=device, presets=presets, progress=console)
-    wrote = f"wrote {output}/: report.html, results.csv, results.json, pareto.png, worst/"
-    console.give({"output": str(output), "table": result.lines}, f"{in_words(result)}\n{wrote}")
-
-
-def in_words(result: BenchmarkResult) -> str:
-    """The table of each task."""
-    from ..report.benchmark import row
-    from ..report.table import columns_of, heads
-    from .suites import table
-
-    keys = columns_of(line for line in result.lines if "error" not in line)
-    out = []
-    for task in result.suite.tasks:
-        own = [line for line in result.lines if line["task"] == task.name]
-        rows = [row(line, keys, INTERVALS) for line in own if "error" not in line]
-        out.append(table(f"{task.name} ({task.spec})", heads(keys), rows))
-        out += [f"{line['method']}: {line['error']}\n" for line in own if "error" in line]
-    return "".join(out)
+    specs = {task.name: task.spec for task in result.suite.tasks}
+    wrote = f"\nwrote {output}/: report.html, results.csv, results.json, pareto.png, worst/"
+    console.give({"output": str(output), "table": result.lines}, *on_terminal(specs, result.lines), wrote)

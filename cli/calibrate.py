@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
+from ..workflows.settings import Selection
 from .console import Console
-from .suites import (
-    Data,
-    Device,
-    Methods,
-    Output,
-    Patients,
-    Presets,
-    Prior,
-    Samples,
-    Seed,
-    Slices,
-    SuiteName,
-    Tasks,
-)
+from .options import Device, option
+from .suites import Output, Presets, Seed, SuiteName, selected
 from .suites import suites_epilog as epilog
-from .verb import HIDDEN, verb
+from .verb import HIDDEN, NONE, DryRun, verb
 
 if TYPE_CHECKING:
     from ..workflows.calibrate import CalibrationResult
@@ -33,55 +20,64 @@ KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_s
 
 
 @verb
+@selected
 def calibrate(
     suite: SuiteName,
-    *,
-    output: Output,
-    on: Annotated[
-        Literal["test", "calibration"], typer.Option(help="Which of the suite's patients.")
-    ] = "test",
-    data: Data = None,
-    methods: Methods = None,
-    tasks: Tasks = None,
-    patients: Patients = None,
-    slices: Slices = None,
-    samples: Samples = None,
-    prior: Prior = None,
+    selection: Selection,
+    output: Output = NONE,
+    on: Annotated[Literal["test", "calibration"], option("Which of the suite's patients.")] = "test",
     presets: Presets = True,
     seed: Seed = 0,
     device: Device = "auto",
+    dry_run: DryRun = False,
     console: Console = HIDDEN,
 ) -> None:
     """Measure how well a suite's posterior methods know how far they may be wrong: how often the truth lies in their
     intervals, spread over error, fair CRPS, ranks; by region, over discs of 3, 5 and 10 mm, by frequency.
+
+    --on calibration makes the records that `reconstruct --interval` needs: of your own images (--data, fully sampled,
+    of patients that no prior was trained on) they are kept where it finds them. --on test counts what records hold.
 
     Kill it and run it again: it goes on where it was.
 
     \b
     Examples:
       scanprior calibrate quick --method dds -o calibration/
-      scanprior calibrate ct-sparse --on calibration --samples 16 -o calibration/
+      scanprior calibrate ct-sparse --on calibration --method draws --data mine.h5 -o calibration/
     """
-    from ..workflows.benchmark.results import Selection
+    from ..workflows.benchmark.planned import planned
+    from ..workflows.benchmark.suite import read_suite
     from ..workflows.calibrate import calibrate as run
+    from ..workflows.calibrate import part_of
 
-    selection = Selection(data, methods or (), tasks or (), patients, slices, samples, prior)
+    if dry_run:
+        part = part_of(read_suite(suite), selection, on)
+        console.plan(planned(part, output, selection.prior, seed, device, presets, console))
+        return
     result = run(suite, output, selection, on, seed=seed, device=device, presets=presets, progress=console)
     wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/"
-    console.give(
-        {"output": str(output), "lines": result.lines, "errors": result.errors},
-        f"{in_words(result)}\n{wrote}",
-    )
+    wrote += ", intervals/" if result.records else ""
+    if result.kept:
+        wrote += "\nthe records of intervals are kept for `scanprior reconstruct`; `scanprior intervals list`"
+    value = {
+        "output": str(output),
+        "lines": result.lines,
+        "records": [record.name for record in result.records],
+        "held": result.held,
+        "errors": result.errors,
+    }
+    console.give(value, f"{in_words(result)}\n{wrote}")
 
 
 def in_words(result: CalibrationResult) -> str:
     """The table of each task."""
     from ..report.table import cells, heads
-    from .suites import table
+    from ..report.terminal import wide
 
     out = []
     for task in result.suite.tasks:
         own = [line for line in result.lines if line["task"] == task.name and line["place"] in SHOWN]
         rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, KEYS)] for line in own]
-        out.append(table(f"{task.name} ({task.spec})", ["method", *heads(KEYS)], rows, left=2))
+        out.append(wide(["method", *heads(KEYS)], rows, f"{task.name} ({task.spec})", left=2))
+        out += [wide(one["heads"], one["rows"], one["title"], left=2) for one in result.tables(task.name)]
     return "".join([*out, *(f"{line}\n" for line in result.errors)])

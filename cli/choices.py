@@ -82,6 +82,8 @@ def known(values: Known, what: str, others: Callable[[str], bool] | None = None)
     def check(context: typer.Context, value: Any) -> Any:
         if not context.resilient_parsing:
             for one in value if isinstance(value, list | tuple) else [value]:
+                if one is not None and not str(one).strip():
+                    raise UsageError(f"{what}: got an empty text, expected one of {', '.join(values())}")
                 if one is None or (others or _may_be_own)(one) or one in (names := values()):
                     continue
                 if others is not None or get_close_matches(one, names, 1):
@@ -97,14 +99,3 @@ SUITE = known(suites, "suite")
 TRAINING_PRESET = known(training_presets, "--preset")
 DEVICE = known(devices, "--device", lambda value: value.startswith(("cuda:", "cpu:")))
 DTYPE = known(lambda: dict.fromkeys(("auto", "float32", "bfloat16"), ""), "--dtype", lambda value: False)
-
-
-def at_least(limit: float, option: str) -> dict[str, Any]:
-    """Keywords for a number that must not be smaller; Typer's own `min` makes the help too wide."""
-
-    def check(value: Any) -> Any:
-        if value is not None and value < limit:
-            raise UsageError(f"{option}: got {value:g}, expected at least {limit:g}")
-        return value
-
-    return {"callback": check}

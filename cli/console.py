@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -19,6 +20,7 @@ class Console:
         quiet: of what is told only warnings.
         verbose: also how long each stage took.
         log_file: all that is told is appended to it, whether shown or not.
+        inputs: files whose names may be of patients; the log says INPUT for them.
 
     Raises:
         OSError: a log file that cannot be written.
@@ -30,19 +32,23 @@ class Console:
         quiet: bool | None = False,
         verbose: bool | None = False,
         log_file: Path | None = None,
+        inputs: Sequence[Path] = (),
     ) -> None:
         self.as_json, self.quiet, self.verbose = bool(as_json), bool(quiet), bool(verbose)
         self.notes: list[str] = []
         self.warnings: list[str] = []
         self._log: TextIO | None = None if log_file is None else log_file.open("a", encoding="utf-8")
         self._shown: Any = None
+        names = {str(path) for path in inputs if path.name}
+        names |= {name for path in inputs for name in (str(path.resolve()), path.resolve().name)}
+        self._hidden = sorted(names, key=len, reverse=True)
 
-    def give(self, value: Any, shown: Any = None) -> None:
+    def give(self, value: Any, *shown: Any) -> None:
         """The verb's result.
 
         Args:
             value: JSON-able, for --json.
-            shown: what people see of it: text, or what Rich prints, a table. None: nothing.
+            shown: what people see of it, one after the other: text, or what Rich prints, a table.
         """
         if self.as_json:
             from ..report.words import to_json
@@ -51,14 +57,27 @@ class Console:
                 said = {"notes": self.notes, "warnings": self.warnings}
                 value = value | {key: lines for key, lines in said.items() if lines and key not in value}
             typer.echo(to_json(value))
-        elif isinstance(shown, str):
-            typer.echo(shown)
-        elif shown is not None:
-            from rich.console import Console as Rich
+        for part in shown:
+            if isinstance(part, str):
+                self._write(part)
+            if self.as_json:
+                continue
+            if isinstance(part, str):
+                typer.echo(part)
+            else:
+                from rich.console import Console as Rich
 
-            Rich().print(shown)
-        if isinstance(shown, str):
-            self._write(shown)
+                Rich().print(part)
+
+    def plan(self, facts: dict[str, Any]) -> None:
+        """The result of a dry run: what would be done, and its "estimate" (workflows/plan.py, `cost`)."""
+        from ..report.terminal import takes
+        from ..report.words import lines
+
+        said = {key: value for key, value in facts.items() if value not in (None, "", [], {})}
+        estimate = said.pop("estimate", None)
+        more = [takes(estimate)] if estimate else []
+        self.give(facts, "\n".join([*lines(said), *more, "nothing was written"]))
 
     def stage(self, name: str, total: int | None = None) -> None:
         """What begins now, and of how many steps it is."""
@@ -106,6 +125,10 @@ class Console:
 
     def _write(self, text: str) -> None:
         if self._log is not None:
+            from ..workflows.remarks import nameless
+
+            for name in self._hidden:
+                text = nameless(text, name)
             now = time.strftime("%Y-%m-%dT%H:%M:%S")
             self._log.writelines(f"{now} {line}\n" for line in text.splitlines())
             self._log.flush()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .console import Console
+from .options import argument, option
 from .verb import HIDDEN, verb
 
 data = typer.Typer(add_completion=False, no_args_is_help=True, help="Fetch sets of images to evaluate on.")
@@ -20,10 +21,8 @@ def of_data() -> None:
 @data.command("fetch")
 @verb
 def fetch(
-    url: Annotated[str, typer.Argument(help="http(s) address of an archive or of one file.", metavar="URL")],
-    sha256: Annotated[
-        str | None, typer.Option(help="Of it, as whoever offers it says.", metavar="HASH")
-    ] = None,
+    url: Annotated[str, argument("http(s) address of an archive or of one file.", "URL")],
+    sha256: Annotated[str | None, option("Of it, as whoever offers it says.", "HASH")] = None,
     console: Console = HIDDEN,
 ) -> None:
     """Put a set of images into the cache; SCANPRIOR_DATA names it to `benchmark` and `tune`.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from .console import Console
+from .options import argument
 from .reading import Reader, reading_options
 from .verb import HIDDEN, verb
 
@@ -15,10 +14,7 @@ from .verb import HIDDEN, verb
 @verb
 @reading_options
 def info(
-    path: Annotated[
-        Path,
-        typer.Argument(help="A file of any known format, or a folder with one series.", metavar="PATH"),
-    ],
+    path: Annotated[Path, argument("A file of any known format, or a folder with one series.", "PATH")],
     reader: Reader = None,
     console: Console = HIDDEN,
 ) -> None:

@@ -6,42 +6,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ..workflows.output import check_file
-from . import choices
 from .console import Console
+from .options import Device, Overwrite, Prior, argument, into, option
 from .verb import HIDDEN, verb
 
 
 @verb
 def likelihood(
-    images: Annotated[
-        Path,
-        typer.Argument(help="An image set (HDF5), a DICOM file or folder, NIfTI.", metavar="IMAGES"),
-    ],
-    prior: Annotated[
-        str | None,
-        typer.Option(
-            help="A bundled prior, a run folder or a file; by default the bundled one.",
-            metavar="NAME",
-            **choices.PRIOR,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="CSV file of the figures.", metavar="FILE")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="So many images, spread evenly; all by default.", metavar="N")
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option(help="Of the adaptive solver (RK45).", metavar="NUMBER")
-    ] = 0.001,
-    seed: Annotated[int, typer.Option(help="Of the probe and of the dequantisation.", metavar="N")] = 0,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda or auto.", metavar="NAME", **choices.DEVICE)
-    ] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
+    images: Annotated[Path, argument("An image set (HDF5), a DICOM file or folder, NIfTI.", "IMAGES")],
+    prior: Prior = None,
+    output: Annotated[Path | None, into("CSV file of the figures.", "FILE")] = None,
+    limit: Annotated[int | None, option("So many images, spread evenly; all by default.", "N")] = None,
+    tolerance: Annotated[float, option("Of the adaptive solver (RK45).", "NUMBER")] = 0.001,
+    seed: Annotated[int, option("Of the probe and of the dequantisation.", "N")] = 0,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
     console: Console = HIDDEN,
 ) -> None:
     """Log-likelihood of images under a prior, as bits/dim: what a coder with this prior would need per number.
@@ -62,22 +42,19 @@ def likelihood(
     """
     if output is not None:
         check_file(output, overwrite, images)
-    from rich.console import Group
-    from rich.table import Table
-
+    from ..report.terminal import table
     from ..workflows.likelihood import likelihood as run
 
     found = run(images, prior, limit, tolerance, seed, device, console)
     if output is not None:
         found.write_csv(output)
         console.say(f"wrote {output}")
-    table = Table(title=f"{images.name} under {found.card.name}")
-    for column in ("image", "bits/dim", "NFE", "s"):
-        table.add_column(column, justify="right")
-    for row in found.rows:
-        table.add_row(str(row.index), f"{row.bits_per_dim:.3f}", str(row.nfe), f"{row.seconds:.1f}")
+    rows = [(str(r.index), f"{r.bits_per_dim:.3f}", str(r.nfe), f"{r.seconds:.1f}") for r in found.rows]
     error = "" if found.error is None else f" ± {found.error:.3f} (standard error)"
     what = "1 image" if len(found.rows) == 1 else f"{len(found.rows)} images"
-    mean = f"{what}, mean {found.mean:.3f}{error} bits/dim, grey levels of {found.grey_level}"
     facts = {"prior": found.card.name, "mean": found.mean, "error": found.error}
-    console.give(facts | {"images": [asdict(row) for row in found.rows]}, Group(table, mean))
+    console.give(
+        facts | {"images": [asdict(row) for row in found.rows]},
+        table(("image", "bits/dim", "NFE", "s"), rows, f"{images.name} under {found.card.name}", left=0),
+        f"{what}, mean {found.mean:.3f}{error} bits/dim, grey levels of {found.grey_level}",
+    )

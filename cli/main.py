@@ -2,8 +2,7 @@
 
 A verb's module is imported when the verb is asked for and not before, so that `scanprior --help` needs nothing but
 Typer. Expected errors (a wrong file, a wrong option, no memory) become one line and exit code 2; a defect of scanprior
-itself one line and exit code 1; SCANPRIOR_DEBUG=1 shows the traceback of either. A ValueError is expected where
-scanprior, or code of the user's own, raises it; one that comes out of a library was not foreseen, and is a defect.
+itself one line and exit code 1 (errors.py, `described`); SCANPRIOR_DEBUG=1 shows the traceback of either.
 """
 
 from __future__ import annotations
@@ -13,9 +12,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from opcode import opmap
-from pathlib import Path
-from sysconfig import get_path
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from .. import __version__
-from ..errors import UsageError
+from ..errors import described
 from .verb import PANEL, AsJson, LogFile, Quiet, Verbose
 
 VERBS = {  # verb -> its line in --help; the code is the function, or the group, of that name in the module of that name
@@ -44,11 +40,10 @@ VERBS = {  # verb -> its line in --help; the code is the function, or the group,
     "priors": "List, show, check, fetch and import priors.",
     "methods": "What the methods are, and which settings they take.",
     "presets": "List and remove tuned settings.",
+    "intervals": "List and remove what intervals are calibrated for.",
     "data": "Fetch sets of images to evaluate on.",
 }
-EXPECTED = (UsageError, OSError, FloatingPointError, MemoryError)
 INTERRUPTED = 130
-LIBRARIES = {Path(get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -68,8 +63,10 @@ def command_of(verb: str) -> Any:
     found = getattr(module, verb)
     if not isinstance(found, typer.Typer):
         app = typer.Typer(add_completion=False, context_settings=SETTINGS)
-        app.command(verb, cls=Verb, epilog=getattr(module, "epilog", str)() or None)(found)
+        app.command(verb, epilog=getattr(module, "epilog", str)() or None)(found)
         found = app
+    for command in found.registered_commands:
+        command.cls = Verb
     return get_command(found)
 
 
@@ -144,39 +141,8 @@ def main(arguments: list[str] | None = None) -> None:
         if (show := getattr(error, "show", None)) is not None:  # wrong use, which Typer says
             show()
             sys.exit(getattr(error, "exit_code", 2))
-        code, line = describe_error(error)
+        code, line = described(error)
         if os.environ.get("SCANPRIOR_DEBUG", "0") not in ("", "0"):
             raise
         print(line, file=sys.stderr)
         sys.exit(code)
-
-
-def describe_error(error: Exception) -> tuple[int, str]:
-    """The exit code and the one line for an exception."""
-    words = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror:
-        words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
-        return 2, f"Error: out of memory ({words or 'no details'}); take fewer slices or samples at a time"
-    if isinstance(error, EXPECTED) or refused(error):
-        return 2, f"Error: {words or type(error).__name__}"
-    hint = "this is a defect of scanprior; SCANPRIOR_DEBUG=1 shows where it happened"
-    return 1, f"Error: {type(error).__name__}: {words} ({hint})"
-
-
-def refused(error: BaseException) -> bool:
-    """Whether a ValueError was raised on purpose: of a class of ours, or by a `raise` of ours or of the user's, not
-    within a library. What a worker raised comes without its place."""
-    trace = error.__traceback__
-    if not isinstance(error, ValueError) or trace is None:
-        return False
-    own_class = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
-    if own_class or type(error.__cause__).__name__ == "_RemoteTraceback":
-        return True
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    code = trace.tb_frame.f_code
-    raised = code.co_code[trace.tb_lasti] == opmap["RAISE_VARARGS"]
-    path = Path(code.co_filename)
-    ours = path.is_relative_to(Path(__file__).parents[1])
-    return raised and (ours or not any(path.is_relative_to(folder) for folder in LIBRARIES))

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from ..named import is_named
 from . import choices
 from .console import Console
+from .options import argument
 from .verb import HIDDEN, verb
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SETTING = ("name", "kind", "default", "doc")
 NAME = choices.known(lambda: choices.methods() | {"simulate": "settings of --simulate"}, "method", is_named)
 
 
 @verb
 def methods(
-    name: Annotated[
-        str | None, typer.Argument(help="A method, or simulate; all by default.", metavar="NAME", **NAME)
-    ] = None,
+    name: Annotated[str | None, argument("A method, or simulate; all by default.", "NAME", **NAME)] = None,
     console: Console = HIDDEN,
 ) -> None:
-    """List the methods, or the settings of one of them, as --options takes them, with their defaults.
+    """List the methods, or show one of them: its paper, its equations, and its settings as --options takes them, with
+    their defaults.
 
     \b
     Examples:
@@ -41,23 +38,16 @@ def methods(
 
     if name == "simulate":
         facts = simulation_facts()
-        rows = [
-            row | {"name": f"{modality}:{row['name']}"}
-            for modality, settings in facts.items()
-            for row in settings
-        ]
+        rows = [row | {"name": f"{kind}:{row['name']}"} for kind, own in facts.items() for row in own]
         console.give(facts, _table(rows))
         return
     found = method_facts(name)
-    title = f"{name}: {found['line']}" + (f" ({found['reference']})" if found["reference"] else "")
-    console.give(found, _table(found["settings"], SETTING, title))
+    paper = f"paper: {found['reference']}\n" if found["reference"] else ""
+    head = f"{name}: {found['line']}\n{paper}file: {found['file']}\n\n{found['about']}\n"
+    console.give(found, head, _table(found["settings"]))
 
 
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...] = SETTING, title: str | None = None) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+def _table(rows: list[dict[str, Any]], keys: tuple[str, ...] = ("name", "kind", "default", "doc")) -> Table:
+    from ..report.terminal import table
 
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(escape(row[key]) for key in columns))
-    return table
+    return table(keys, [[row[key] for key in keys] for row in rows], left=len(keys))

@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from . import choices
+from ..workflows.settings import PrepareSettings
 from .console import Console
-from .verb import HIDDEN, DryRun, verb
+from .options import OutputOrDry, Overwrite, Preset, argument, settings_options
+from .verb import HIDDEN, NONE, DryRun, verb
 
 if TYPE_CHECKING:
     from ..workflows.prepare import Pack
 
-SPLIT: dict[str, Any] = {"rich_help_panel": "Split by patient", "metavar": "PART"}
+PANEL: dict[str, Any] = {"rich_help_panel": "Split by patient"}
+PART = {**PANEL, "metavar": "PART"}
 
 
 @verb
+@settings_options(PrepareSettings, val=PART, test=PART, calib=PART, seed=PANEL, modality={"metavar": "CT|MR"})
 def prepare(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pack.", metavar="FOLDER")],
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="ct-256, mri-256, or a TOML file of your own.", metavar="NAME", **choices.TRAINING_PRESET
-        ),
-    ] = "ct-256",
-    matrix: Annotated[
-        int | None, typer.Option(help="Pixels a side, instead of the preset's.", metavar="N")
-    ] = None,
-    pixel_mm: Annotated[
-        float | None,
-        typer.Option(
-            help="Side of the pixels. By default the finest with which the field of view fits, "
-            "never finer than measured.",
-            metavar="MM",
-        ),
-    ] = None,
-    modality: Annotated[
-        Literal["CT", "MR"] | None,
-        typer.Option(help="Of images that do not say it (NIfTI).", metavar="CT|MR"),
-    ] = None,
-    val: Annotated[float, typer.Option(help="For validation.", **SPLIT)] = 0.1,
-    test: Annotated[float, typer.Option(help="For tests.", **SPLIT)] = 0.1,
-    calib: Annotated[float, typer.Option(help="For calibration only: `train` refuses them.", **SPLIT)] = 0.0,
-    seed: Annotated[
-        int, typer.Option(help="Of the split.", rich_help_panel=SPLIT["rich_help_panel"], metavar="N")
-    ] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older pack.")] = False,
+    sources: Annotated[list[Path], argument("Folders and files, searched recursively.", "SOURCE...")],
+    settings: PrepareSettings,
+    output: OutputOrDry = NONE,
+    preset: Preset = "ct-256",
+    overwrite: Overwrite = False,
     dry_run: DryRun = False,
     console: Console = HIDDEN,
 ) -> None:
@@ -59,40 +36,29 @@ def prepare(
     Examples:
       scanprior prepare /archive/chest /archive/abdomen --preset ct-256 -o pack/
       scanprior prepare knees/ --preset mri-256 --matrix 320 --calib 0.1 -o pack/
-      scanprior train --data pack/train.h5 --validation pack/val.h5 --preset ct-256 -o run/
+      scanprior train --data pack/train.h5 --validation pack/val.h5 -o run/
     """
-    from ..report.words import lines
     from ..workflows.prepare import planned
     from ..workflows.prepare import prepare as run
-    from ..workflows.series import PrepareSettings
 
-    settings = PrepareSettings(matrix, pixel_mm, val, test, calib, seed, modality)
     if dry_run:
-        plan = planned(list(sources), preset, settings, console)
-        console.give(plan, "\n".join([*lines(plan), "nothing was written"]))
+        console.plan(planned(sources, preset, settings, console))
         return
-    pack = run(list(sources), output, preset, settings, overwrite, console)
-    console.give(pack.manifest, _summary(pack))
+    pack = run(sources, output, preset, settings, overwrite, console)
+    console.give(pack.manifest, *_shown(pack))
 
 
-def _summary(pack: Pack) -> Any:
+def _shown(pack: Pack) -> Iterator[Any]:
     """What people read of a pack."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
     from ..formats.pack import LEFT_OUT
+    from ..report.terminal import table
     from ..workflows.prepare import PICTURE
 
-    counts = Table("", "patients", "images")
-    for split, count in pack.counts.items():
-        counts.add_row(split, str(count["patients"]), str(count["images"]))
-    left = Table("left out", "images")
-    for reason, images in pack.left_out.items():
-        left.add_row(Text(reason), str(images))
-    notes = [
-        f"no patient fell into {split}: add patients, or choose another --seed" for split in pack.without
-    ]
-    notes.append(f"look at {pack.folder / PICTURE}; {LEFT_OUT} names your files, all else is anonymous")
-    first = Text(f"{pack.folder}: {pack.manifest['units']}")
-    return Group(first, counts, *([left] if pack.left_out else []), *map(Text, notes))
+    yield f"{pack.folder}: {pack.manifest['units']}"
+    counts = [(split, str(n["patients"]), str(n["images"])) for split, n in pack.counts.items()]
+    yield table(("", "patients", "images"), counts)
+    if pack.left_out:
+        yield table(("left out", "images"), [(reason, str(n)) for reason, n in pack.left_out.items()])
+    for split in pack.without:
+        yield f"no patient fell into {split}: add patients, or choose another --seed"
+    yield f"look at {pack.folder / PICTURE}; {LEFT_OUT} names your files, all else is anonymous"

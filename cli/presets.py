@@ -7,9 +7,18 @@ from typing import Annotated
 import typer
 
 from .console import Console
+from .options import argument
 from .verb import HIDDEN, verb
 
-presets = typer.Typer(add_completion=False, no_args_is_help=True, help="List and remove tuned settings.")
+presets = typer.Typer(add_completion=False)
+HEADS = ("number", "from", "method", "tuned on", "patients", "settings")
+
+
+@presets.callback(invoke_without_command=True)
+def of_presets(context: typer.Context) -> None:
+    """List and remove tuned settings; without a verb, list them."""
+    if context.invoked_subcommand is None:
+        list_presets(context=context)
 
 
 @presets.command("list")
@@ -21,9 +30,8 @@ def list_presets(console: Console = HIDDEN) -> None:
     Example:
       scanprior presets list
     """
-    from rich.table import Table
-
     from ..recon.presets import SHIPPED, every_preset
+    from ..report.terminal import table
 
     rows = [
         {
@@ -36,17 +44,18 @@ def list_presets(console: Console = HIDDEN) -> None:
         }
         for number, (path, one) in enumerate(every_preset(), 1)
     ]
-    table = Table("number", "from", "method", "tuned on", "patients", "settings", box=None, pad_edge=False)
+    shown = []
     for row in rows:
         settings = ", ".join(f"{key}={value}" for key, value in row["settings"].items())
-        table.add_row(*(str(row[key]) for key in list(row)[:-1]), settings or "as it is")
-    console.give(rows, table if rows else "there are no presets; `scanprior tune` makes them")
+        shown.append([*(str(row[key]) for key in list(row)[:-1]), settings or "as it is"])
+    none = "there are no presets; `scanprior tune` makes them"
+    console.give(rows, table(HEADS, shown, left=len(HEADS)) if rows else none)
 
 
 @presets.command("remove")
 @verb
 def remove_preset(
-    number: Annotated[int, typer.Argument(help="Of an own one, as the list has it.", metavar="NUMBER")],
+    number: Annotated[int, argument("Of an own one, as the list has it.", "NUMBER")],
     console: Console = HIDDEN,
 ) -> None:
     """Remove a preset of the user's own.

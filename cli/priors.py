@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..workflows.settings import ImportSettings
+from . import choices
 from .console import Console
+from .options import Overwrite, argument, into, option, settings_options
 from .verb import HIDDEN, verb
-
-if TYPE_CHECKING:
-    from ..pretrained.card import Card
 
 priors = typer.Typer(add_completion=False)
 
@@ -48,14 +47,7 @@ def list_priors(console: Console = HIDDEN) -> None:
     from ..workflows.priors import listed
 
     found = listed()
-    parts = {where: [p for p in found if p.where == where] for where in ("bundled", "cache")}
-    said = {
-        where: [
-            f"{p.name}  (damaged)\n  {p.damaged}" if p.card is None else _summary(p.card)
-            for p in parts[where]
-        ]
-        for where in parts
-    }
+    said = {where: [p.words() for p in found if p.where == where] for where in ("bundled", "cache")}
     lines = [
         "Bundled with scanprior:",
         *(said["bundled"] or ["none; train one with `scanprior train`"]),
@@ -65,38 +57,12 @@ def list_priors(console: Console = HIDDEN) -> None:
     console.give({p.name: p.facts() for p in found}, "\n\n".join(lines))
 
 
-def _summary(card: Card) -> str:
-    """A prior in a few lines."""
-    from ..report.words import lines
-    from ..workflows.priors import SHORT
-
-    facts = {
-        "what": card.description or f"{card.modality} images",
-        "channels": card.channels,
-        "matrix": " x ".join(map(str, card.matrix)) if card.matrix else "any",
-        "pixel": f"{card.pixel_mm[0]:.3g} to {card.pixel_mm[1]:.3g} mm" if card.pixel_mm else "not stated",
-        "data": "; ".join(f"{d.get('name', '?')} ({d.get('licence', '?')})" for d in card.data)
-        or "not stated",
-        "weights": card.licence or "licence not stated",
-        **{key.replace("_", " "): _figures(value) for key, value in card.validation.items()},
-        "sha256": f"{card.sha256[:SHORT]}…",
-    }
-    return "\n".join([f"{card.name}  ({card.modality})", *lines(facts, 2)])
-
-
-def _figures(value: object) -> object:
-    """Validation figures on one line."""
-    return ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
-
-
 @priors.command()
 @verb
 def show(
     name: Annotated[
         str,
-        typer.Argument(
-            help="A bundled or cached prior, a run folder or a .safetensors file.", metavar="NAME"
-        ),
+        argument("A bundled or cached prior, a run folder or a .safetensors file.", "NAME", **choices.PRIOR),
     ],
     console: Console = HIDDEN,
 ) -> None:
@@ -120,7 +86,7 @@ def show(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Priors by name, file or run folder; all by default.", metavar="[NAME]..."),
+        argument("Priors by name, file or run folder; all by default.", "[NAME]...", **choices.PRIOR),
     ] = None,
     console: Console = HIDDEN,
 ) -> None:
@@ -131,16 +97,13 @@ def verify(
       scanprior priors verify
       scanprior priors verify ct-256 my-prior
     """
-    from rich.table import Table
-    from rich.text import Text
-
+    from ..report.terminal import table
     from ..workflows.priors import verify as run
 
-    found, table = run(names or (), console), Table("prior", "where", "sha256", "result")
-    for prior in found:
-        table.add_row(Text(prior.name), prior.where, prior.sha256, Text(prior.fault or "OK"))
+    found = run(names or (), console)
+    rows = [(prior.name, prior.where, prior.sha256, prior.fault or "OK") for prior in found]
     facts = {p.name: {"where": p.where, "sha256": p.sha256, "fault": p.fault} for p in found}
-    console.give(facts, table)
+    console.give(facts, table(("prior", "where", "sha256", "result"), rows, left=4))
     if any(prior.fault for prior in found):
         raise typer.Exit(1)
 
@@ -149,28 +112,20 @@ def verify(
 @verb
 def fetch(
     source: Annotated[
-        str,
-        typer.Argument(
-            help="An http(s) address of a .safetensors file, or such a file or run folder.", metavar="SOURCE"
-        ),
+        str, argument("An http(s) address of a .safetensors file, or such a file or run folder.", "SOURCE")
     ],
     sha256: Annotated[
-        str | None,
-        typer.Option(help="Of the file, from whoever offers it; another file is refused.", metavar="DIGITS"),
+        str | None, option("Of the file, from whoever offers it; another file is refused.", "DIGITS")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="In the cache; the card's own by default.", metavar="NAME")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a cached prior of this name.")
-    ] = False,
+    name: Annotated[str | None, option("In the cache; the card's own by default.", "NAME")] = None,
+    overwrite: Overwrite = False,
     console: Console = HIDDEN,
 ) -> None:
     """Put a prior into the cache, where every command finds it by name, without a network from then on.
 
     
     Examples:
-      scanprior priors fetch https://example.org/chest.safetensors --sha256 67bd8713…
+      scanprior priors fetch https://example.org/a.safetensors --sha256 67bd8713…
       scanprior priors fetch run/ --name my-chest-ct
     """
     from ..workflows.priors import fetch as run
@@ -183,43 +138,19 @@ def fetch(
 
 @priors.command("import")
 @verb
+@settings_options(
+    ImportSettings,
+    intensity={"show_default": False},
+    pixel_mm={"metavar": None},
+    data={"metavar": "NAME;LICENCE;ATTRIBUTION"},
+)
 def import_(
     checkpoint: Annotated[
         Path, typer.Argument(help="Of another project; .safetensors or a PyTorch state dict.")
     ],
-    kind: Annotated[
-        Literal["score-sde", "edm", "adm", "diffusers", "ncsnv2"],
-        typer.Option(help="The code that it is of."),
-    ],
-    name: Annotated[str, typer.Option(help="Of the prior.")],
-    modality: Annotated[Literal["CT", "MR", "RGB"], typer.Option(help="Of its images.")],
-    intensity: Annotated[
-        str,
-        typer.Option(help="How its images were scaled; see above.", metavar="TEXT"),
-    ],
-    window: Annotated[tuple[float, float], typer.Option(help="Least and greatest value; CT: HU.")],
-    options: Annotated[
-        str, typer.Option(help="What shapes cannot tell; see above.", show_default=False)
-    ] = "",
-    sigma_data: Annotated[
-        float, typer.Option(help="Standard deviation of its images, in network units.")
-    ] = 0.5,
-    pixel_mm: Annotated[
-        tuple[float, float] | None, typer.Option(help="Smallest and largest pixel of its images, in mm.")
-    ] = None,
-    matrix: Annotated[tuple[int, int] | None, typer.Option(help="Rows and columns of its images.")] = None,
-    description: Annotated[str, typer.Option(help="What it is, in a sentence.", show_default=False)] = "",
-    licence: Annotated[str, typer.Option(help="Of the weights.", show_default=False)] = "",
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="What it was trained on; repeatable.", metavar="NAME;LICENCE;ATTRIBUTION"),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A .safetensors file, instead of the cache.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a prior of this name, or the file.")
-    ] = False,
+    settings: ImportSettings,
+    output: Annotated[Path | None, into("A .safetensors file, instead of the cache.", "FILE")] = None,
+    overwrite: Overwrite = False,
     console: Console = HIDDEN,
 ) -> None:
     """Make a prior of a published checkpoint. The network is read from the shapes of its weights; how its images
@@ -229,7 +160,8 @@ def import_(
     --options, e.g. sde=sub-vp,centered=false:
       score-sde       sde, fir, skip_rescale, centered, sigma_min, sigma_max
       edm             preconditioning
-      adm, diffusers  num_heads, num_head_channels, use_new_attention_order, schedule, towards, labels
+      adm, diffusers  num_heads, num_head_channels, use_new_attention_order,
+                      schedule, towards, labels
       ncsnv2          centered, sigma_max, sigma_min
 
     \b
@@ -240,36 +172,18 @@ def import_(
 
     \b
     Examples:
-      scanprior priors import checkpoint_95.pth --kind score-sde --name knee --modality MR \\
-        --intensity robust-maximum:quantile=1,factor=1 --window 0 1
-      scanprior priors import ema.pt --kind adm --options num_heads=4 --name chest --modality CT \\
-        --intensity attenuation:hu_per_unit=1000,hu_at_zero=0 --window -1000 1000 -o chest.safetensors
+      scanprior priors import checkpoint.pth --kind score-sde --name knee \\
+        --modality MR --intensity robust-maximum:quantile=1,factor=1 --window 0 1
+      scanprior priors import ema.pt --kind adm --options num_heads=4 --name chest \\
+        --modality CT --intensity attenuation:hu_per_unit=1000,hu_at_zero=0 \\
+        --window -1000 1000 -o chest.safetensors
     """
-    from ..workflows.priors import ImportSettings, import_prior
+    from ..workflows.priors import import_prior
 
-    facts = {
-        "modality": modality,
-        "window": window,
-        "sigma_data": sigma_data,
-        "pixel_mm": pixel_mm,
-        "matrix": matrix,
-        "description": description,
-        "licence": licence,
-        "data": [source_of(text) for text in data or ()],
-    }
-    settings = ImportSettings(kind, name, intensity, options, facts)
     made = import_prior(checkpoint, settings, output, overwrite, console)
+    what = f"{made.parameters / 1e6:.1f} million weights, {made.card.channels} channel(s)"
     shown = (
-        f"{name}: {kind} network, {made.parameters / 1e6:.1f} million weights, {made.card.channels} channel(s) -> "
-        f"{made.path}\nsha256 {made.card.sha256}\n"
+        f"{settings.name}: {settings.kind} network, {what} -> {made.path}\nsha256 {made.card.sha256}\n"
         "no checkpoint says how its images were scaled: look at a sample before you trust it"
     )
-    console.give({"name": name, "file": str(made.path), "sha256": made.card.sha256}, shown)
-
-
-def source_of(text: str) -> dict[str, str]:
-    """`RIDER;CC BY 3.0;who made it` -> an entry of a card's `data`. Raises ValueError."""
-    entries = [part.strip() for part in text.split(";")]
-    if len(entries) != 3 or not entries[0]:
-        raise UsageError(f"--data: got {text!r}, expected NAME;LICENCE;ATTRIBUTION, two semicolons")
-    return dict(zip(("name", "licence", "attribution"), entries, strict=True))
+    console.give({"name": settings.name, "file": str(made.path), "sha256": made.card.sha256}, shown)

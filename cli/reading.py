@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .verb import signed
+from .options import option, parameter, signed
 
 Reader = dict[str, Any] | None  # what a verb gets as `reader`: {name: value} of the options that were said
 PANEL = "Reading"
 
 
-def _option(help: str, metavar: str | None = None) -> Any:
-    return typer.Option(help=help, rich_help_panel=PANEL, show_default=False, metavar=metavar)
+def _option(help: str, metavar: str | None = None, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=PANEL, show_default=False, metavar=metavar)
 
 
 OPTIONS = {  # as the reader knows it -> as it is said
@@ -34,28 +34,16 @@ OPTIONS = {  # as the reader knows it -> as it is said
     "drop_columns": Annotated[int | None, _option("DXchange, NXtomo: header columns to drop.", "N")],
     "max_memory": Annotated[float | None, _option("GB that reading may take; else what is there.", "GB")],
     "allow_external": Annotated[
-        bool | None,
-        typer.Option(
-            "--allow-external",
-            help="HDF5: may refer to files beside it.",
-            rich_help_panel=PANEL,
-            show_default=False,
-        ),
+        bool | None, _option("HDF5: may refer to files beside it.", None, "--allow-external")
     ],
 }
 
 
 Views = Annotated[
-    str | None,
-    typer.Option(
-        help="Measured CT: some views, e.g. 0::9 or 0,30,60.", metavar="TEXT", rich_help_panel="Scan"
-    ),
+    str | None, option("Measured CT: some views, e.g. 0::9 or 0,30,60.", "TEXT", rich_help_panel="Scan")
 ]
 Arc = Annotated[
-    str | None,
-    typer.Option(
-        help="Measured CT: views in an arc, degrees: 0:120.", metavar="TEXT", rich_help_panel="Scan"
-    ),
+    str | None, option("Measured CT: views in an arc, degrees: 0:120.", "TEXT", rich_help_panel="Scan")
 ]
 
 
@@ -67,4 +55,5 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         reader = {name: value for name in OPTIONS if (value := given.pop(name, None)) is not None}
         return command(**given, reader=reader)
 
-    return signed(with_reader, command, "reader", OPTIONS)
+    adding = [parameter(name, kind) for name, kind in OPTIONS.items()]
+    return signed(with_reader, command, "reader", adding)

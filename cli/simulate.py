@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import UsageError
 from ..workflows.output import check_file
 from .console import Console
+from .options import Overwrite, argument, into, option
 from .reading import Reader, reading_options
 from .verb import HIDDEN, verb
+
+
+def _text(help: str) -> Any:
+    return typer.Option(help=help, metavar="TEXT")
 
 
 @verb
 @reading_options
 def simulate(
-    image: Annotated[
-        Path, typer.Argument(help="DICOM file or folder, NIfTI, or an HDF5 image set.", metavar="IMAGES")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The scan's HDF5 file.", metavar="FILE")],
-    ct: Annotated[
-        str | None, typer.Option(help="views=60,photons=1e5,fan,arc=180,metal=2,…", metavar="TEXT")
-    ] = None,
-    mri: Annotated[
-        str | None, typer.Option(help="accel=4,coils=8,snr=30,mask=radial,…", metavar="TEXT")
-    ] = None,
-    slices: Annotated[
-        str | None, typer.Option(help="E.g. 0,3,8 or 4-9; all by default.", metavar="TEXT")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise, the phase and the mask.", metavar="N")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    image: Annotated[Path, argument("DICOM file or folder, NIfTI, or an HDF5 image set.", "IMAGES")],
+    output: Annotated[Path, into("The scan's HDF5 file.", "FILE")],
+    ct: Annotated[str | None, _text("views=60,photons=1e5,fan,arc=180,metal=2,…")] = None,
+    mri: Annotated[str | None, _text("accel=4,coils=8,snr=30,mask=radial,…")] = None,
+    slices: Annotated[str | None, _text("E.g. 0,3,8 or 4-9; all by default.")] = None,
+    seed: Annotated[int, option("Of the noise, the phase and the mask.", "N")] = 0,
+    overwrite: Overwrite = False,
     reader: Reader = None,
     console: Console = HIDDEN,
 ) -> None:

@@ -3,57 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any
 
-import typer
-
+from ..workflows.settings import Search, Selection
 from . import choices
 from .console import Console
-from .suites import Data, Device, Prior, Slices, SuiteName, Tasks
+from .options import Device, argument, into, option, settings_options
+from .suites import SELECTION, SuiteName
 from .suites import suites_epilog as epilog
-from .verb import HIDDEN, verb
-
-if TYPE_CHECKING:
-    from ..workflows.tune import Tuned
+from .verb import HIDDEN, DryRun, verb
 
 __all__ = ["epilog", "tune"]
+PATIENTS = {"help": "The first n, 4 by default; a preset needs 4."}
 
 
 @verb
+@settings_options(
+    Selection,
+    "selection",
+    without=("methods", "samples"),
+    **{**SELECTION, "patients": SELECTION["patients"] | PATIENTS},
+)
+@settings_options(Search, "search", without=("samples",), metric={"metavar": "NAME"})
 def tune(
-    method: Annotated[
-        str, typer.Argument(help="As `scanprior methods` lists them.", metavar="METHOD", **choices.METHOD)
-    ],
+    method: Annotated[str, argument("As `scanprior methods` lists them.", "METHOD", **choices.METHOD)],
     suite: SuiteName,
+    selection: Selection,
+    search: Search,
     options: Annotated[
-        str, typer.Option(help="Settings that stay as they are: steps=50", metavar="TEXT", show_default=False)
+        str, option("Settings that stay as they are: steps=50", "TEXT", show_default=False)
     ] = "",
-    tasks: Tasks = None,
-    data: Data = None,
-    patients: Annotated[
-        int,
-        typer.Option(help="The first n; a preset needs 4.", metavar="N", **choices.at_least(1, "--patients")),
-    ] = 4,
-    slices: Slices = None,
-    trials: Annotated[
-        int,
-        typer.Option(help="Settings to try, for each task.", metavar="N", **choices.at_least(1, "--trials")),
-    ] = 20,
-    metric: Annotated[
-        Literal["psnr", "ssim", "vif", "crps"],
-        typer.Option(help="What to raise; or crps, the samples' distance from the truth, to lower."),
-    ] = "psnr",
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File of presets; by default that which `reconstruct` reads.",
-            metavar="FILE",
-        ),
+        Path | None, into("File of presets; by default that which `reconstruct` reads.", "FILE")
     ] = None,
-    prior: Prior = None,
     device: Device = "auto",
+    dry_run: DryRun = False,
     console: Console = HIDDEN,
 ) -> None:
     """Tune METHOD for the measurements of SUITE on validation images, and keep what was found: `reconstruct` and
@@ -64,43 +48,24 @@ def tune(
     \b
     Examples:
       scanprior tune fista-tv ct-sparse
-      scanprior tune dps ct-sparse --options steps=100 --task "23 views" --trials 30
-      scanprior tune dds my_suite.toml --data my_validation_images.h5 --metric crps
+      scanprior tune dps ct-sparse --options steps=100 --task "23 views"
+      scanprior tune dds my_suite.toml --data my_images.h5 --metric crps
     """
-    from ..workflows.benchmark.results import Selection
-    from ..workflows.benchmark.search import Search
+    from ..report.terminal import wide
+    from ..workflows.tune import planned
     from ..workflows.tune import tune as run
 
-    selection = Selection(data, tasks=tasks or (), patients=patients, slices=slices, prior=prior)
-    how = Search(trials, metric)
-    found = run(method, suite, options, selection, how, output=output, device=device, progress=console)
-    value = [
-        {**preset.found, "method": preset.method, "settings": preset.settings} for preset in found.presets
-    ]
+    what = (method, suite, options, selection, search)
+    how: Any = {"output": output, "device": device, "progress": console}
+
+    if dry_run:
+        console.plan(planned(*what, **how))
+        return
+    found = run(*what, **how)
+    values = [{**one.found, "method": one.method, "settings": one.settings} for one in found.presets]
+    heads = ("task", "settings", "patients", "as it is", "tuned")
     console.give(
-        {"output": str(found.path), "kept": found.kept, "presets": value},
-        in_words(method, metric, found, everywhere=output is None),
-    )
-
-
-def in_words(method: str, metric: str, found: Tuned, everywhere: bool) -> str:
-    """What was found for each task, and what becomes of it."""
-    from .suites import table
-
-    rows = []
-    for preset in found.presets:
-        settings = ",".join(f"{key}={value:.3g}" for key, value in preset.settings.items())
-        values = (f"{preset.found[key]:.4g}" for key in ("default", "value"))
-        rows.append([preset.found["task"], settings or "as it is", str(preset.patients), *values])
-    shown = table(
-        f"{method}, {metric} on validation slices",
-        ["task", "settings", "patients", "as it is", "tuned"],
-        rows,
-        left=2,
-    )
-    few = min(preset.patients for preset in found.presets)
-    if not found.kept:
-        return f"{shown}\nnot kept, found on {few} patients: a preset needs 4; give the settings by --options"
-    return f"{shown}\nwrote {found.path}" + (
-        ": used from now on for scans of these kinds" if everywhere else ""
+        {"output": str(found.path), "kept": found.kept, "presets": values},
+        wide(heads, found.rows(), f"{method}, {search.metric} on validation slices", left=2),
+        found.outcome(),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from .console import Console
+from .options import argument
 from .reading import Arc, Reader, Views, reading_options
 from .verb import HIDDEN, verb
 
@@ -15,10 +16,7 @@ from .verb import HIDDEN, verb
 @verb
 @reading_options
 def validate(
-    path: Annotated[
-        Path,
-        typer.Argument(help="A file of any known format, or a folder with one series.", metavar="PATH"),
-    ],
+    path: Annotated[Path, argument("A file of any known format, or a folder with one series.", "PATH")],
     views: Views = None,
     arc: Arc = None,
     reader: Reader = None,
@@ -31,18 +29,9 @@ def validate(
       scanprior validate scan.h5
       scanprior validate dicom_folder/ --json
     """
-    from ..workflows.validate import examine
+    from ..workflows.validate import examine, found_in_words
 
     found = examine(path, views, arc, **(reader or {}))
-    console.give(found, report(found))
+    console.give(found, found_in_words(found))
     if not found["usable"]:
         raise typer.Exit(2)
-
-
-def report(found: dict[str, Any]) -> str:
-    """The findings as text."""
-    lines = [f"{found['file']}: {found['what'] or found['format']}"]
-    for title in ("problems", "notes"):
-        if found[title]:
-            lines += [f"{title}:", *(f"  - {line}" for line in found[title])]
-    return "\n".join([*lines, "usable" if found["usable"] else "not usable as it is"])

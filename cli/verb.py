@@ -9,6 +9,7 @@ follows them. They may stand before the verb too: `scanprior --quiet reconstruct
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -18,8 +19,10 @@ import typer
 
 from ..errors import UsageError, unknown
 from .console import Console
+from .options import parameter, signed
 
 HIDDEN: Any = None  # the default of what a decorator fills in
+NONE: Any = None  # of an --output that only --dry-run does without
 PANEL = "Messages"
 
 
@@ -88,34 +91,40 @@ DryRun = Annotated[
 
 
 def verb(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb --json, --quiet, --verbose, --log-file and --config; its `console` follows them."""
+    """Give a verb --json, --quiet, --verbose, --log-file and --config; its `console` follows them. One with a
+    `dry_run` needs its `output` only where it is none."""
+
+    own = inspect.signature(command, eval_str=True).parameters
+    needs_output = (
+        "dry_run" in own and own["output"].annotation.__origin__ is Path
+    )  # tune's has a place by default
 
     @wraps(command)
     def run(**given: Any) -> None:
         context, _ = given.pop("context", None), given.pop("config", None)
         before = {} if context is None else context.find_root().params
         said: dict[str, Any] = {name: given.pop(name, None) or before.get(name) for name in MESSAGES}
-        with Console(**said) as console:
-            if "console" in inspect.signature(command).parameters:
-                given["console"] = console
-            command(**given)
+        with Console(**said, inputs=_inputs(given)) as console:
+            if needs_output and given["output"] is None and not given["dry_run"]:
+                raise UsageError("got no --output, expected a folder for the results: -o FOLDER")
+            command(**given, console=console)
 
-    return signed(run, command, "console", {"context": typer.Context, **MESSAGES, "config": CONFIG})
+    kinds = {"context": typer.Context, **MESSAGES, "config": CONFIG}
+    adding = [parameter(name, kind) for name, kind in kinds.items()]
+    run.__doc__ = reflowed(run.__doc__ or "")
+    return signed(run, command, "console", adding, last=("dry_run", *MESSAGES, "config"))
 
 
-def signed(
-    wrapper: Callable[..., Any], command: Callable[..., Any], without: str, adding: dict[str, Any]
-) -> Callable[..., Any]:
-    """A wrapper with the parameters of `command`, `without` that which the wrapper fills in, and with those that it
-    takes: name -> annotation."""
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != without]
-    parameters += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in adding.items()
-    ]
-    parameters.sort(key=lambda p: p.name in {"dry_run", *MESSAGES, "config"})  # the last panel of --help
-    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-    del wrapper.__wrapped__  # type: ignore[attr-defined]  # Typer would read its annotations
-    return wrapper
+def _inputs(given: dict[str, Any]) -> list[Path]:
+    """The files that a verb is given, where their names are not asked for in its results."""
+    if given.get("name_in_report"):
+        return []
+    values = [value for name, value in given.items() if name != "output"]
+    paths = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return [path for path in paths if isinstance(path, Path)]
+
+
+def reflowed(help: str) -> str:
+    """A docstring whose paragraphs are a line each, for a terminal of any width; but for those after \\b."""
+    parts = re.split(r"\n\s*\n", inspect.cleandoc(help))
+    return "\n\n".join(part if "\b" in part else " ".join(part.split()) for part in parts)

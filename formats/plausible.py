@@ -83,12 +83,12 @@ def coil_maps(maps: np.ndarray) -> Iterator[str]:
         with np.errstate(over="ignore"):
             size = np.sqrt((np.abs(item).astype(np.float64) ** 2).sum(0))
         if not size.any():
-            yield f"the coil maps of slice {number + 1} are zero everywhere, expected sensitivities: estimate them"
+            yield f"the coil maps of slice {number} are zero everywhere, expected sensitivities: estimate them"
             return
         typical = float(np.median(size[size > 0]))
         if not 1 / MAPS < typical < MAPS:
             yield (
-                f"the coil maps of slice {number + 1} have a root sum of squares of {typical:.3g}, expected about 1: "
+                f"the coil maps of slice {number} have a root sum of squares of {typical:.3g}, expected about 1: "
                 "normalise them"
             )
             return

@@ -2,15 +2,17 @@
 
 scan             attributes format="scanprior", content="scan"; datasets data, mask, maps, calibration, counts,
                  truth; groups geometry, noise, header
-reconstruction   format="scanprior", content="reconstruction"; mean, std, samples (n, Z, H, W); attribute
-                 provenance (JSON)
+reconstruction   format="scanprior", content="reconstruction"; mean, std, samples (n, Z, H, W), intervals/KIND (2, Z,
+                 H, W): lower and upper ends; attribute provenance (JSON)
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -192,7 +194,7 @@ def _expect(file: h5py.File, content: str, source: str) -> None:
 @dataclass(frozen=True, eq=False, repr=False)
 class StoredReconstruction:
     """What `write_reconstruction` wrote: mean (Z, H, W), std (Z, H, W) or None, samples (n, Z, H, W) or
-    None."""
+    None, intervals: kind -> (2, Z, H, W), lower and upper ends."""
 
     mean: np.ndarray
     std: np.ndarray | None
@@ -201,6 +203,7 @@ class StoredReconstruction:
     pixel_mm: tuple[float, float, float]
     attrs: dict[str, Any]
     source: str
+    intervals: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         held = [name for name in ("mean", "std", "samples") if getattr(self, name) is not None]
@@ -216,6 +219,7 @@ def write_reconstruction(
     units: str,
     pixel_mm: float | tuple[float, float, float],
     attrs: dict[str, Any],
+    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({}),
     maps: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write a reconstruction.
@@ -227,6 +231,7 @@ def write_reconstruction(
         units: "HU", "1/mm", "magnitude", …
         pixel_mm: (dz, dy, dx) [mm], or the side of a cube.
         attrs: provenance, anything JSON can hold.
+        intervals: kind ("pixels", "5 mm") -> lower and upper ends, (Z, H, W) each.
         maps: name -> (Z, H, W) without a unit, beside them.
 
     Raises:
@@ -265,6 +270,9 @@ def write_reconstruction(
             if array is not None:
                 _images(file, what, array)
                 file[what].attrs["units"] = units
+        for kind, ends in intervals.items():
+            _images(file, f"intervals/{kind}", np.stack(ends))
+            file[f"intervals/{kind}"].attrs["units"] = units
         for what, array in (maps or {}).items():
             _images(file, what, array)
             file[what].attrs["units"] = "1"
@@ -279,6 +287,8 @@ def read_reconstruction(path: str | Path) -> StoredReconstruction:
         arrays = {
             name: dataset(file, name, source)[()] if name in file else None for name in ("std", "samples")
         }
+        ends = file.get("intervals")
+        kinds = list(ends) if isinstance(ends, h5py.Group) else []
         return StoredReconstruction(
             mean=dataset(file, "mean", source)[()],
             **arrays,
@@ -286,4 +296,5 @@ def read_reconstruction(path: str | Path) -> StoredReconstruction:
             pixel_mm=(dz, dy, dx),
             attrs=json.loads(text(file.attrs["provenance"])),
             source=source,
+            intervals={kind: dataset(file, f"intervals/{kind}", source)[()] for kind in kinds},
         )

@@ -17,6 +17,7 @@ from typing import Literal
 import platformdirs
 from safetensors import SafetensorError, safe_open
 
+from ..errors import UsageError
 from .card import WEIGHTS, Card, bundled
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?<!\.safetensors)(?<!\.toml)")
@@ -84,6 +85,10 @@ def find(name: str | Path) -> Found:
     Raises FileNotFoundError (with the known names), and ValueError for a damaged card in the cache.
     """
     known, name = bundled(), str(name)
+    if not name.strip():
+        raise UsageError(
+            "got an empty name of a prior, expected one that `scanprior priors` lists, or a file"
+        )
     if name in known:
         return Found(name, "bundled", WEIGHTS / known[name].file, known[name])
     card = shelf() / f"{name}.toml"

@@ -11,6 +11,7 @@ from .baselines.methods import (
     ZeroFilled as ZeroFilled,
 )
 from .baselines.supervised import Supervised as Supervised
+from .lesions import Kind as Kind, Lesion as Lesion, insert as insert
 from .methods import method_of as method_of
 from .metrics import (
     bootstrap_interval as bootstrap_interval,
@@ -18,6 +19,10 @@ from .metrics import (
     psnr as psnr,
     ssim as ssim,
     vif as vif,
+)
+from .observer import (
+    channelised_hotelling as channelised_hotelling,
+    ideal_detectability as ideal_detectability,
 )
 from .posterior.ald import ALD as ALD
 from .posterior.auto import Auto as Auto

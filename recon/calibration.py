@@ -120,7 +120,7 @@ def calibration(samples: Array, truth: Array, where: NDArray[np.bool_] | None = 
     x, y = samples[:, chosen].astype(np.float64), truth[chosen].astype(np.float64)  # (S, N), (N,)
     count = len(x)
     mean, spread = x.mean(0), x.std(0, ddof=1)
-    half = {level: _student(level, count) * spread for level in LEVELS}
+    half = {level: student(level, count) * spread for level in LEVELS}
     return Calibration(
         samples=count,
         coverage={level: float((np.abs(y - mean) <= h).mean()) for level, h in half.items()},
@@ -133,7 +133,7 @@ def calibration(samples: Array, truth: Array, where: NDArray[np.bool_] | None = 
     )
 
 
-def _student(level: float, count: int) -> float:
+def student(level: float, count: int) -> float:
     """Half the width of a prediction interval from `count` samples, in their standard deviations."""
     return float(stats.t.ppf((1 + level) / 2, count - 1)) * math.sqrt(1 + 1 / count)
 

@@ -28,21 +28,11 @@ GRID = 501
 
 
 class TooFewPatientsError(ValueError):
-    """A promise that so few patients cannot give."""
+    """A promise that so few patients cannot give; `needed`: how many it takes."""
 
-
-def missed(means: Sequence[Array], spreads: Sequence[Array], truths: Sequence[Array], floor: float) -> Losses:
-    """Each patient's part of numbers that m ± lambda max(s, floor) misses.
-
-    Args:
-        means, spreads, truths: one array a patient, of any shape, in one unit.
-        floor: the least spread, in the same unit; pixels of no spread at all cannot be stretched.
-    """
-    ratios = [
-        np.sort((np.abs(t - m) / np.maximum(s, floor)).ravel())
-        for m, s, t in zip(means, spreads, truths, strict=True)
-    ]
-    return Losses(ratios)
+    def __init__(self, patients: int, promise: str, needed: int) -> None:
+        super().__init__(f"{patients} calibration patients cannot promise {promise}; it takes {needed}")
+        self.needed = needed
 
 
 class Losses:
@@ -60,6 +50,10 @@ class Losses:
 
     def __call__(self, factor: float) -> Array:
         return np.array([1 - np.searchsorted(r, factor, side="right") / len(r) for r in self.ratios])
+
+    def without(self, patient: int) -> Losses:
+        """Those of the others."""
+        return Losses([one for k, one in enumerate(self.ratios) if k != patient])
 
     def least(self, fulfilled: Callable[[Array], bool]) -> float:
         """The least lambda, of `GRID` quantiles of all ratios, from which on losses fulfil a condition: at every larger
@@ -79,9 +73,7 @@ def risk_control(losses: Losses, alpha: float) -> float:
     """
     n = len(losses)
     if (n + 1) * alpha < 1 - 1e-12:
-        raise TooFewPatientsError(
-            f"{n} calibration patients cannot promise a loss of at most {alpha:g}; it takes {math.ceil(1 / alpha - 1)}"
-        )
+        raise TooFewPatientsError(n, f"a loss of at most {alpha:g}", _needed(alpha))
     return losses.least(lambda found: float(found.sum()) + 1 <= alpha * (n + 1) + 1e-12)
 
 
@@ -93,10 +85,8 @@ def risk_controlling_set(losses: Losses, alpha: float, delta: float, bound: Boun
     upper = {"wsr": waudby_smith_ramdas, "hb": hoeffding_bentkus}[bound]
     if upper(np.zeros(len(losses)), delta) > alpha:
         n = next(n for n in range(1, 100_000) if upper(np.zeros(n), delta) <= alpha)
-        raise TooFewPatientsError(
-            f"{len(losses)} calibration patients cannot promise a risk of at most {alpha:g} with probability "
-            f"{1 - delta:g}; it takes {n}"
-        )
+        promise = f"a risk of at most {alpha:g} with probability {1 - delta:g}"
+        raise TooFewPatientsError(len(losses), promise, n)
     return losses.least(lambda found: upper(found, delta) <= alpha)
 
 
@@ -105,10 +95,13 @@ def split_conformal(scores: Array, alpha: float) -> float:
     n = len(scores)
     rank = math.ceil((n + 1) * (1 - alpha) - 1e-12)
     if rank > n:
-        raise TooFewPatientsError(
-            f"{n} calibration patients cannot promise {1 - alpha:g}; it takes {math.ceil(1 / alpha - 1)}"
-        )
+        raise TooFewPatientsError(n, f"{1 - alpha:g}", _needed(alpha))
     return float(np.sort(scores)[rank - 1])
+
+
+def _needed(alpha: float) -> int:
+    """The fewest patients n with (n + 1) alpha >= 1."""
+    return math.ceil(1 / alpha - 1 - 1e-9)
 
 
 def coverage_band(n: int, alpha: float, level: float = 0.9) -> tuple[float, float]:

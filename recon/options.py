@@ -12,14 +12,13 @@ the `Attributes:` of the docstrings of the class and its bases.
 from __future__ import annotations
 
 import dataclasses
-import re
 import types
 from collections.abc import Callable
-from inspect import cleandoc
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from ..errors import UsageError, meant
 from ..priors.sde import SDE, VE, VP, SubVP
+from .docstrings import attribute_docs
 
 T = TypeVar("T")
 Space = dict[str, tuple[float, float]]  # setting -> least, greatest
@@ -47,18 +46,6 @@ def settings_of(kind: type) -> list[Setting]:
     ]
 
 
-def attribute_docs(docstring: str) -> dict[str, str]:
-    """The entries of a docstring's `Attributes:`, each in one line; of `a, b: text` for both."""
-    _, _, section = cleandoc(docstring).partition("Attributes:\n")
-    section = re.split(r"\n(?=\S)", section)[0]
-    docs = {}
-    for entry in re.split(r"\n(?=    \S)", "\n" + section):
-        names, colon, text = entry.strip().partition(": ")
-        if colon:
-            docs |= {name.strip(): " ".join(text.split()) for name in names.split(",")}
-    return docs
-
-
 def names(text: str) -> set[str]:
     """The options that `text` sets."""
     return {part.partition("=")[0].strip() for part in text.split(",")} - {""}
@@ -73,12 +60,16 @@ def parse(text: str, kind: type[T], what: str, before: dict[str, Any] | None = N
     fields = _fields(kind)
     known = ", ".join(f"{name} ({_words(hint)})" for name, (_, hint) in fields.items()) or "none"
     values: dict[str, Any] = dict(before or {})
+    given: set[str] = set()
     if strange := sorted(values.keys() - fields.keys()):
         raise ValueError(f"{what}: a preset has {strange[0]!r}, expected some of {known}")
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = (word.strip() for word in part.partition("="))
         if name not in fields:
             raise UsageError(f"{what}: got {name!r}, expected some of {known}{meant(name, fields)}")
+        if name in given:
+            raise UsageError(f"{what}: got {name} twice, expected each setting once")
+        given.add(name)
         try:
             values[name] = _convert(value, fields[name][1])
         except (ValueError, OverflowError, KeyError):

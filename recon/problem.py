@@ -35,6 +35,8 @@ class Problem:
         water: attenuation of water [1/mm] that turns 1/mm into HU (CT); None: the prior's.
         facts: how what the scan did not say came about (noise level, coil maps), for reports: JSON-able.
         unit: what 1 of y, and of its images, is in the units of the scan (`in_own_unit`).
+        numbers: of the B slices in the whole scan, which their noise is a function of and errors tell; from 0 where
+            none are given.
     """
 
     y: Tensor
@@ -43,6 +45,7 @@ class Problem:
     water: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     unit: float = 1.0
+    numbers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if tuple(self.y.shape[1:]) != self.operator.range:
@@ -50,6 +53,10 @@ class Problem:
                 f"the measurement has shape {tuple(self.y.shape)}, but {self.operator!r} measures "
                 f"(batch, {', '.join(map(str, self.operator.range))}); the geometry or mask belongs to another scan"
             )
+        if not self.numbers:
+            object.__setattr__(self, "numbers", tuple(range(len(self.y))))
+        if len(self.numbers) != len(self.y):
+            raise ValueError(f"got {len(self.numbers)} numbers of slices for {len(self.y)} slices")
         if self.water is not None and not 0 < self.water < math.inf:
             raise ValueError(f"got water {self.water}, expected its attenuation in 1/mm, about 0.02")
         if not bool(torch.isfinite(torch.view_as_real(self.y) if self.y.is_complex() else self.y).all()):
@@ -79,7 +86,9 @@ class Problem:
 
     def items(self, index: slice) -> Problem:
         """A part of the batch."""
-        return replace(self, y=self.y[index], operator=self.operator.items(index))
+        return replace(
+            self, y=self.y[index], operator=self.operator.items(index), numbers=self.numbers[index]
+        )
 
     def least_squares(self, iterations: int = 8) -> Tensor:
         """A few conjugate gradients on the normal equations, (B, *operator.domain): a scale, and a start where nothing
@@ -96,14 +105,12 @@ def _sizes(tensor: Tensor) -> str:
     return f"{' x '.join(map(str, tensor.shape))} {str(tensor.dtype)[6:]}"
 
 
-def check_images(images: Tensor, problem: Problem, which: str, first: int = 0) -> None:
+def check_images(images: Tensor, problem: Problem, which: str) -> None:
     """Refuse images (B, ...) that are no answer: ValueError for NaN, and for zeros where k-space was measured.
 
-    Args:
-        which: what made them.
-        first: slices before these.
+    `which`: what made them.
     """
-    for b, (image, y) in enumerate(zip(images, problem.y, strict=True), first + 1):
+    for b, image, y in zip(problem.numbers, images, problem.y, strict=True):
         if not bool((image.abs() < torch.inf).all()):
             raise ValueError(
                 f"{which}: the image of slice {b} has NaN or infinite values: the settings diverge, or the "
@@ -142,6 +149,12 @@ class Reconstruction:
             f"Reconstruction({method}: {self.samples.shape[1]} of {_sizes(self.mean)}, nfe={self.nfe}, "
             f"{self.seconds:.3g} s)"
         )
+
+    @property
+    def effective(self) -> dict[str, Any]:
+        """The method and its settings as they were used."""
+        apart = ("seed", "samples", "network_dtype")
+        return {key: value for key, value in self.provenance.items() if key not in apart}
 
     @staticmethod
     def of(

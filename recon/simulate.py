@@ -7,12 +7,13 @@ reconstruction's, detector elements and pixels have a size, and noise is drawn f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
 
+from ..formats.limits import check_size
 from ..formats.scan import FormatError, Scan, Volume
 from ..geometry import FanBeam, Grid, ParallelBeam
 from ..modality import Modality
@@ -36,6 +37,7 @@ MASKS = {
 LARGEST_MATRIX = (
     400  # images above it are reconstructed at half their matrix, the size the bundled priors know
 )
+COPIES = 4  # of the data that a simulation holds at a time
 BODY_HU = -200.0  # metal lies in pixels above it
 
 
@@ -99,10 +101,26 @@ def simulation_of(spec: str, option: str) -> CTSimulation | MRISimulation:
 
 
 def simulate(volume: Volume, settings: CTSimulation | MRISimulation, seed: int = 0) -> Scan:
-    """Measure a volume: a scan with its truth. Raises FormatError for images of the wrong kind."""
+    """Measure a volume: a scan with its truth. Raises FormatError for images of the wrong kind, and for a measurement
+    that memory does not hold."""
+    _check_size(volume, settings)
     if isinstance(settings, CTSimulation):
         return simulate_ct(volume, settings, seed)
     return simulate_mri(volume, settings, seed)
+
+
+def simulate_pair(
+    volume: Volume, changed: Volume, settings: CTSimulation | MRISimulation, seed: int = 0
+) -> tuple[Scan, Scan]:
+    """Measure a volume and a changed one with the same noise: two scans that differ by the change and nothing else. The
+    law of the noise is the first's. Raises as `simulate`."""
+    scan = simulate(volume, settings, seed)
+    quiet = {"photons": None, "metal": 0} if isinstance(settings, CTSimulation) else {"snr": None}
+    before, after = (simulate(item, replace(settings, **quiet), seed) for item in (volume, changed))
+    change = after.data - before.data
+    if isinstance(settings, CTSimulation) and scan.mask is not None:
+        change = change * scan.mask
+    return scan, replace(scan, data=scan.data + change, truth=after.truth)
 
 
 def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
@@ -160,6 +178,16 @@ def simulate_ct(volume: Volume, settings: CTSimulation, seed: int = 0) -> Scan:
         pixel_assumed=volume.pixel_assumed,
         remarks=(*volume.remarks, *_resized((H, W), grid.matrix)),
     )
+
+
+def _check_size(volume: Volume, settings: CTSimulation | MRISimulation) -> None:
+    """Refuse, before anything is allocated, what memory does not hold: the data, and what they are made of."""
+    slices, side = len(volume.data), max(volume.data.shape[1:])
+    if isinstance(settings, CTSimulation):
+        what, size = f"{settings.views:g} views", 4.0 * slices * settings.views * 2 * side
+    else:
+        what, size = f"{settings.coils:g} coils", 8.0 * slices * settings.coils * side**2
+    check_size(COPIES * size, volume.source, f"a simulation of {what}")
 
 
 def _check_ct(volume: Volume, settings: CTSimulation) -> None:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .. import __version__
 from ..recon.metrics import WINDOW_HU
 from .page import BANNERS, embedded, sections_of, write_page
 from .table import COLUMNS, cells, columns_of, heads
+from .terminal import wide
 
 BELOW = " ▼"
 
@@ -27,6 +28,17 @@ def row(line: dict[str, Any], keys: list[str], intervals: Container[str] = COLUM
     """A line in words (`cells`); ▼ where it is below FBP or zero-filling."""
     first, *others = cells(line, keys, intervals)
     return [first + (BELOW if line.get("floor") == "below" else ""), *others]
+
+
+def on_terminal(specs: dict[str, str], lines: list[dict[str, Any]]) -> Iterator[str]:
+    """The table of each task, and what went wrong in it. `specs`: task -> its measurement."""
+    keys = columns_of(line for line in lines if "error" not in line)
+    for task, spec in specs.items():
+        own = [line for line in lines if line["task"] == task]
+        yield wide(
+            heads(keys), [row(x, keys, ("psnr",)) for x in own if "error" not in x], f"{task} ({spec})"
+        )
+        yield from (f"{line['method']}: {line['error']}" for line in own if "error" in line)
 
 
 def write_benchmark_page(folder: Path, facts: dict[str, Any]) -> None:

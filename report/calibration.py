@@ -6,6 +6,7 @@
     tasks           task -> spec
     lines           one dict a task, method and place (workflows/calibrate.py)
     pictures        task -> a PNG of the folder
+    intervals       task -> tables of what is promised or held: title, heads, rows of words
     errors          methods that refused, and why
     run, priors, settings, presets      tables of facts
     command         the command line
@@ -54,6 +55,7 @@ def _tables(folder: Path, task: str, facts: dict[str, Any], keys: list[str]) -> 
         "samples": max((line["samples"] for line in whole), default=0),
         "rows": [[line["label"], *cells(line, keys)] for line in whole],
         "picture": embedded(folder / picture) if picture else None,
+        "intervals": facts["intervals"][task],
         "methods": {
             line["label"]: [[one["place"], *cells(one, keys)] for one in own if one["label"] == line["label"]]
             for line in whole

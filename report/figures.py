@@ -23,6 +23,7 @@ FOOTER = "Research use only. Not for diagnosis."
 DPI, WIDEST, CELL = 100, 16.0, 4.2  # inches
 GAP, SIDE, HEAD, LABEL, BAR, FOOT, WORDS = 0.08, 0.25, 0.5, 0.52, 0.62, 0.35, 2.05  # WORDS: room for a name
 INK, FAINT = "#1c1f24", "#6a717c"
+Grey = tuple[float, float]  # values shown as black and as white
 
 
 def overview(
@@ -82,23 +83,32 @@ def overview(
     return sheet.figure
 
 
-def audit_maps(
-    image: np.ndarray, share: np.ndarray | None, residual: np.ndarray, window: tuple[float, float], title: str
-) -> Figure:
-    """A slice beside the data's share of each pixel, where it is known, and its residual over the noise, (H, W)."""
-    sheet = _Sheet(2 + (share is not None), 1, image.shape, title, bar=True)
+def audit_maps(image: np.ndarray, maps: dict[str, np.ndarray], window: Grey, title: str) -> Figure:
+    """A slice (H, W) beside its maps, name -> (H, W), each with a scale of its own: from 0 to 1 of a share."""
+    sheet = _Sheet(1 + len(maps), 1, image.shape, title, bar=True)
     sheet.cell(0, 0).imshow(image, cmap="gray", vmin=window[0], vmax=window[1])
     sheet.label(0, 0, "mean", "of the samples")
-    if share is not None:
-        shown = sheet.cell(0, 1).imshow(share, cmap="viridis", vmin=0.0, vmax=1.0)
-        sheet.label(0, 1, "the data's share", "the rest is the prior's")
-        sheet.bar(shown, 1, 1, "part of a pixel that was measured")
-    last = 1 + (share is not None)
-    top = max(2.0, _top(residual))
-    shown = sheet.cell(0, last).imshow(residual, cmap="magma", vmin=0.0, vmax=top)
-    sheet.label(0, last, "residual", "back in the image")
-    sheet.bar(shown, last, last, "over that of the noise, 1 is expected")
+    for column, (name, values) in enumerate(maps.items(), 1):
+        scale = {"cmap": "viridis", "vmin": 0.0, "vmax": 1.0 if values.max() <= 1 else max(2.0, _top(values))}
+        sheet.bar(sheet.cell(0, column).imshow(values, **scale), column, column, name)
     sheet.footer(FOOTER)
+    return sheet.figure
+
+
+def interval_maps(
+    low: np.ndarray, mean: np.ndarray, high: np.ndarray, window: Grey, units: str, title: str
+) -> Figure:
+    """The lower ends, the mean and the upper ends of a slice (H, W) in one window, and how far apart the ends are."""
+    sheet = _Sheet(4, 1, mean.shape, title, bar=True)
+    for column, (name, image) in enumerate({"lower": low, "mean": mean, "upper": high}.items()):
+        sheet.cell(0, column).imshow(image, cmap="gray", vmin=window[0], vmax=window[1])
+        sheet.label(0, column, name, "")
+    width = high - low
+    shown = sheet.cell(0, 3).imshow(width, cmap="viridis", vmin=0.0, vmax=_top(width))
+    sheet.label(0, 3, "width", "upper − lower")
+    sheet.bar(shown, 3, 3, f"width [{units}]")
+    bottom, top = (f"{value:.4g}".replace("-", "−") for value in window)
+    sheet.footer(f"Grey values from {bottom} to {top} {units}. {FOOTER}")
     return sheet.figure
 
 
@@ -227,6 +237,54 @@ def rank_histograms(path: Path, ranks: dict[str, np.ndarray], title: str) -> Non
     for axes in panels[len(ranks) :]:
         axes.set_axis_off()
     words = f"Rank of the truth among the samples, over its expectation; – – an exact posterior.   {FOOTER}"
+    figure.text(0.01, 0.1 / size[1], words, size=9, color=FAINT)
+    save(figure, path)
+
+
+def smallest_lesions(path: Path, kept: list[dict[str, Any]], told: list[dict[str, Any]]) -> None:
+    """The smallest lesion that survives, task by task, as a PNG: a panel a site and contrast, a line a method. Solid:
+    its contrast is kept; dotted: kept, or the interval holds the truth. In the grey: not even the largest.
+
+    Args:
+        kept, told: with `task`, `label`, `site`, `contrast`, `diameter_mm` (None: none) and `largest_mm`.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    names = ("task", "label")
+    tasks, labels = (list(dict.fromkeys(line[name] for line in kept)) for name in names)
+    panels = list(dict.fromkeys((line["site"], line["contrast"]) for line in kept))
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    size = (max(4.2 * columns + 2.4, 9.5), 2.9 * rows + 1.0)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.35 / size[1], 1, 1 - 0.35 / size[1]))  # pyright: ignore
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    named: dict[str, Any] = {}
+    for axes, (site, contrast) in zip(grid, panels, strict=False):
+        own = [[x for x in lines if (x["site"], x["contrast"]) == (site, contrast)] for lines in (kept, told)]
+        top = max(line["largest_mm"] for line in own[0]) + 2
+        for lines, style in zip(own, ("-", ":"), strict=True):
+            for number, label in enumerate(labels):
+                found = {x["task"]: x["diameter_mm"] or top for x in lines if x["label"] == label}
+                shift = 0.12 * (number - (len(labels) - 1) / 2)  # lines that agree stay apart
+                (line,) = axes.plot(
+                    [i for i, task in enumerate(tasks) if task in found],
+                    [found[task] + shift for task in tasks if task in found],
+                    style, marker="o", ms=4, color=colormaps["tab10"](number % 10),
+                )  # fmt: skip
+                named.setdefault(label, line)
+        unit = f"{contrast:+g} HU" if abs(contrast) > 5 else f"{contrast:+.0%} of the signal"
+        axes.set_title(f"{site}, {unit}", size=10)
+        axes.set(xlim=(-0.4, len(tasks) - 0.6), ylim=(0, top + 1), ylabel="smallest that survives [mm]")
+        axes.set_xticks(range(len(tasks)), [task.replace(", ", ",\n") for task in tasks], size=8)
+        axes.axhspan(top - 1, top + 1, color="#eeeeee", zorder=0)
+        axes.text(-0.35, top + 0.4, "none", size=8, color=FAINT)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    figure.legend(named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=9)
+    words = f"––  contrast kept   ···  kept, or the interval of its mean holds the truth.   {FOOTER}"
     figure.text(0.01, 0.1 / size[1], words, size=9, color=FAINT)
     save(figure, path)
 

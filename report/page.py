@@ -12,6 +12,7 @@
     by_slice    one dict a slice and method: slice, method, and its figures
     pictured_slice  the number of the slice in the pictures
     audit       its checks (report/audit.py); their picture is `audit.png`
+    spread      whether the spread is calibrated: `line`; with intervals `sentences` and `by_slice`, a dict a slice
     settings    of the method
     compared_with  settings of the other methods in the table
     provenance  versions, seed, date, …
@@ -133,6 +134,11 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         "audit_picture": embedded(folder / "audit.png") if (folder / "audit.png").is_file() else None,
         "has_truth": any("psnr" in row for row in table),
         "samples": samples,
+        "spread": facts.get("spread"),
+        "intervals": interval_table(facts.get("spread")),
+        "interval_picture": embedded(folder / "intervals.png")
+        if (folder / "intervals.png").is_file()
+        else None,
         "uncertainty": round(100 / math.sqrt(2 * samples - 2)) if samples and samples > 1 else None,
         "sections": sections_of(sections),
         "command": facts.get("command"),
@@ -151,6 +157,21 @@ def by_slice(entries: list[dict[str, Any]]) -> dict[str, Any] | None:
     cells = {(e["slice"], e["method"]): cell(e.get(key), COLUMNS[key][1]) for e in entries}
     rows = [[str(number), *(cells[number, method] for method in methods)] for number in slices]
     return {"what": COLUMNS[key][0], "columns": ["slice", *methods], "rows": rows}
+
+
+def interval_table(spread: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The bounds slice by slice, and what the intervals held where the truth is known; None without intervals."""
+    entries = (spread or {}).get("by_slice", [])
+    if not entries:
+        return None
+    forms = {"ssim": ("SSIM at least", "{:.3f}"), "psnr": ("PSNR at least [dB]", "{:.1f}")}
+    forms |= {
+        "held pixels": ("truth in: pixels", "{:.0%}"),
+        "held 5 mm": ("truth in: means over 5 mm", "{:.0%}"),
+    }
+    keys = [key for key in forms if key in entries[0]]
+    rows = [[str(e["slice"]), *(cell(e[key], forms[key][1]) for key in keys)] for e in entries]
+    return {"columns": ["slice", *(forms[key][0] for key in keys)], "rows": rows}
 
 
 def sections_of(parts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -29,15 +29,10 @@ from ..recon.study import problem_of
 from .plan import Plan, plan_of
 from .progress import Progress, told
 from .references import usual_for
-from .request import Request
+from .settings import AuditRequest, Request
 from .simulate import slice_list
 
 ENOUGH = 200  # network evaluations a slice, of which the data's share costs less than a tenth
-METHOD, OPTIONS, SAMPLES = (
-    "auto",
-    "steps=10",
-    4,
-)  # of `audit`, and of the references that come with the package
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,15 +147,13 @@ def audit(
 
     Args:
         scan: a scan, or a file of any known format; images with `simulate`.
-        settings: of `workflows.request.Request`; by default few samples, and no classical methods beside.
+        settings: prior, simulate, slices, …: the fields of `workflows.settings.AuditRequest`.
 
     Raises:
         FormatError: what cannot be read, or lacks what a reconstruction needs.
         UsageError: an unknown method or setting, a prior of another modality.
     """
-    request = Request.of(
-        **{"method": METHOD, "options": OPTIONS, "samples": SAMPLES, "baselines": False} | settings
-    )
+    request = AuditRequest.of(**settings)
     given = scan if isinstance(scan, Scan | Volume) else Path(scan)
     tell = told(progress)
     try:
@@ -238,8 +231,8 @@ def _notes(plan: Plan, found: Reconstruction, usual: Usual | None) -> list[str]:
         return [*notes, "a method without a prior: only the data were looked at"]
     if usual is None:
         notes.append(
-            "this prior has no reference, and the limits are wide ones of theory; `scanprior audit --as-reference` makes "
-            "one from scans that are known to be sound"
+            "this prior has no reference, and the limits are wide ones of theory; `scanprior audit --as-reference` "
+            "makes one from scans that are known to be sound"
         )
     elif not usual.own:
         notes.append("no reference is of such a measurement: compared with all that there are for this prior")

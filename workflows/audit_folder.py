@@ -21,8 +21,13 @@ from .output import whole_folder
 from .plan import Plan, plan_of
 from .progress import Progress, told
 from .references import keep
-from .request import Request, fingerprint
+from .request import fingerprint
+from .settings import Request
 
+MAPS = {  # as HDF5 and as pictures call them
+    "data_share": "the data's share; the rest is the prior's",
+    "residual_over_noise": "residual over that of the noise; 1 is expected",
+}
 OURS = {"audit.html", "audit.json", "audit.png", "audit.h5"}
 
 
@@ -135,8 +140,6 @@ def draw(path: Path, result: Audit, display: Display, title: str) -> None:
     """The maps of the slice with most flags, the middle one where none has any."""
     flags = [sum(f.flagged for f in result.findings if f.slice == number) for number in result.numbers]
     at = flags.index(max(flags)) if any(flags) else len(flags) // 2
-    maps = maps_of(result, display)
-    share = maps["data_share"][at] if "data_share" in maps else None
-    image = display.image(result.mean)[at]
+    maps = {MAPS[name]: values[at] for name, values in maps_of(result, display).items()}
     where = f"{title}, slice {result.numbers[at]}"
-    save(audit_maps(image, share, maps["residual_over_noise"][at], display.window, where), path)
+    save(audit_maps(display.image(result.mean)[at], maps, display.window, where), path)

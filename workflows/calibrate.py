@@ -2,6 +2,8 @@
 
 The rows are those of a benchmark (benchmark/rows.py), kept in `rows/` of the output folder. Beside them:
 `calibration.json` and `.csv` (a line a task, method and place), `ranks/` (a picture a task) and `report.html`.
+Calibration patients make records (recon/records.py) in `intervals/`: of images or suites of the user's own in the
+user's place, too, where `reconstruct` finds them. On test patients what records hold is counted.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ import numpy as np
 from ..formats.write import atomic
 from ..recon.calibration import average
 from ..recon.places import WHOLE
+from ..recon.records import Record, own_records, write_record
 from ..report.calibration import write_calibration_page
 from ..report.figures import rank_histograms
 from ..report.page import write_sidecar
 from .benchmark.results import RAN, Selection, command_of, run_suite
 from .benchmark.rows import Row
-from .benchmark.suite import Suite, is_posterior, read_suite
+from .benchmark.suite import Suite, is_posterior, read_suite, shipped
 from .benchmark.table import CALIBRATED, by_patient, calibrated
+from .intervals import held, records_of, table_of_held, table_of_record
 from .progress import Progress, told
 
 
@@ -36,14 +40,31 @@ class CalibrationResult:
         lines: one a task, method (`label`) and `place` (recon/places.py): `patients`, `slices`, `samples`, the figures
             `CALIBRATED` each with `_low` and `_high`, and `ranks` (samples + 1,). CRPS, width and energy in HU, or in
             parts of the truth's largest magnitude.
+        records: that calibration patients made.
+        held: what records hold of test patients (intervals.held).
+        kept: whether the records lie in the user's place.
         errors: methods that refused, and why.
         folder: where all of it lies.
     """
 
     suite: Suite
     lines: list[dict[str, Any]]
+    records: list[Record]
+    held: list[dict[str, Any]]
+    kept: bool
     errors: list[str]
     folder: Path
+
+    def tables(self, task: str) -> list[dict[str, Any]]:
+        """Of the intervals of a task: `title`, `heads` and `rows` of words."""
+        known = dict.fromkeys(line["label"] for line in self.lines)
+        out = []
+        for label in known:
+            own = [line for line in self.held if (line["task"], line["label"]) == (task, label)]
+            made = [one for one in self.records if (one.made["task"], one.made["label"]) == (task, label)]
+            tables = [*map(table_of_record, made), *([table_of_held(own)] if own else [])]
+            out += [{**table, "title": f"{label}: {table['title']}"} for table in tables]
+        return out
 
 
 def calibrate(
@@ -60,7 +81,7 @@ def calibrate(
     """Run the posterior methods of a suite on its test or its calibration patients, and measure their samples.
 
     Raises:
-        ValueError: an unknown suite, task or method; a method or a number without samples.
+        ValueError: an unknown suite, task or method; a method or a number without samples; a damaged record.
         FileNotFoundError: images that are not there.
         FileExistsError: a folder with anything else in it.
     """
@@ -69,16 +90,28 @@ def calibrate(
     rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, told(progress))
     lines = by_place(chosen, rows)
     errors = list({f"{row['task']}: {row['label']}: {row['error']}": None for row in rows if "error" in row})
-    facts |= {"on": on, "errors": errors}
-    write_sidecar(output / "calibration.json", {**facts, "lines": lines})
-    _write_csv(output / "calibration.csv", lines)
     more = {"on": on, "seed": seed, "device": facts["device"], "no-presets": not presets}
+    command = command_of("calibrate", suite, selection, more)
+    records, found = [], []
+    if on == "calibration":
+        records = records_of(chosen, rows, output, facts["priors"], command)
+    else:
+        found = held(chosen, rows, output, facts["priors"])
+    own = bool(records) and (selection.data is not None or suite not in shipped())
+    for folder in (output / "intervals", *([own_records()] if own else [])):
+        for record in records:
+            write_record(folder / f"{record.name}.json", record)
+    result = CalibrationResult(chosen, lines, records, found, own, errors, output)
+    facts |= {"on": on, "errors": errors}
+    write_sidecar(output / "calibration.json", {**facts, "lines": lines, "held": found})
+    _write_csv(output / "calibration.csv", lines)
     facts |= {
-        "command": command_of("calibrate", suite, selection, more),
+        "command": command,
         "run": {key: facts[key] for key in RAN},
+        "intervals": {task.name: result.tables(task.name) for task in chosen.tasks},
     }
     write_calibration_page(output, {**facts, "lines": lines, "pictures": _draw(output, chosen, lines)})
-    return CalibrationResult(chosen, lines, errors, output)
+    return result
 
 
 def part_of(suite: Suite, selection: Selection, on: str) -> Suite:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..errors import UsageError, check_least
+from ..errors import UsageError
 from ..formats.images import open_images
 from ..formats.write import atomic
 from ..pretrained.card import Card
@@ -31,50 +31,11 @@ from .images import ImageSets
 from .likelihood import TOLERANCE, Likelihoods, figures, spread
 from .progress import Progress, told
 from .request import fingerprint
-from .sample import SampleSettings, batches, physical
+from .sample import batches, fitting, physical
+from .settings import EvaluateSettings, SampleSettings
 
 SPLITS = 10
-LEAST = {"draw": 2, "steps": 1, "batch": 1, "seed": 0, "limit": 1}
 Window = tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """How a prior is judged.
-
-    Attributes:
-        limit: so many held-out images, spread evenly; None: all.
-        draw: how many images to draw; the papers take 50,000.
-        sampler, steps, seed: as of `SampleSettings`.
-        window: black and white of grey images; None: of CT -1000 to 1000 HU.
-        batch: images at once.
-        device: cpu, cuda or auto.
-
-    Raises:
-        UsageError: settings that cannot be.
-    """
-
-    limit: int | None = None
-    draw: int = 50000
-    sampler: str = "flow"
-    steps: int = 41
-    seed: int = 0
-    window: Window = None
-    batch: int = 64
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        check_least(self, LEAST)
-        if self.window is not None and not self.window[0] < self.window[1]:
-            raise UsageError(
-                f"--window: got {self.window[0]:g} {self.window[1]:g}, expected black, then white"
-            )
-
-    def drawing(self, card: Card) -> SampleSettings:
-        """The images to draw from a prior."""
-        return SampleSettings(
-            self.draw, None, self.steps, self.sampler, self.seed, batch=self.batch, device=self.device
-        ).fitting(card)
 
 
 @dataclass(frozen=True)
@@ -109,6 +70,29 @@ class Figures:
         """What was asked and found, JSON-able."""
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != "asked" and v not in (None, 0)}
         return self.asked | found
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The figures in words: which, its value, and of what it is."""
+        out, judged = [], f"{self.images_judged} images"
+        if self.is_mean is not None:
+            out.append(("IS", f"{self.is_mean:.3f} ± {self.is_std:.3f}", f"{judged}, {self.splits} splits"))
+        if self.fid is not None:
+            out.append(("FID", f"{self.fid:.3f}", f"{judged} against {self.reference_images}"))
+        if self.bits_per_dim is not None:
+            error = "" if self.bits_per_dim_error is None else f" ± {self.bits_per_dim_error:.3f}"
+            of = (
+                "1 held-out image" if self.held_out_images == 1 else f"{self.held_out_images} held-out images"
+            )
+            out.append(("bits/dim", f"{self.bits_per_dim:.3f}{error}", of))
+        return out
+
+    def remarks(self) -> list[str]:
+        """What must be known of the figures before they are compared."""
+        few = min(self.images_judged, self.reference_images)
+        if self.fid is None or few > self.feature_count:
+            return []
+        what = f"{few} images for {self.feature_count} features"
+        return [f"{what}: this FID compares with no other number of images"]
 
     def write_json(self, path: Path) -> None:
         """`facts` as a file, whole or not at all."""
@@ -238,8 +222,16 @@ def _drawn(prior: NetworkPrior | None, card: Card | None, settings: EvaluateSett
     """Images of the prior, drawn as they are asked for."""
     assert prior is not None and card is not None  # `_refuse_nothing`
     units, network = intensity_of(card).units, prior.for_inference(device)
-    drawn = batches(network, settings.drawing(card), device)
+    drawn = batches(network, _drawing(settings, card), device)
     return settings.draw, (levels(physical(x, card), units, settings.window) for _, x in drawn)
+
+
+def _drawing(settings: EvaluateSettings, card: Card) -> SampleSettings:
+    """The images to draw from a prior."""
+    how: dict[str, Any] = {
+        key: getattr(settings, key) for key in ("steps", "sampler", "seed", "batch", "device")
+    }
+    return fitting(SampleSettings(settings.draw, **how), card)
 
 
 def levels(images: np.ndarray, units: str, window: Window) -> torch.Tensor:

@@ -104,7 +104,7 @@ def likelihood(
     with closing(told(progress)) as telling:
         telling.stage("reading")
         modality = {"HU": "CT", "RGB": "RGB"}.get(open_images(path).units, "MR")
-        network, card = load(prior or default_for(modality))
+        network, card = load(default_for(modality) if prior is None else prior)
         if card.modality != modality:
             raise UsageError(
                 f"prior {card.name!r} is of {card.modality} images, {path.name} holds {modality}; choose another "

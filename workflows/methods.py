@@ -13,14 +13,15 @@ SIMULATIONS = {"ct": CTSimulation, "mri": MRISimulation}
 
 
 def method_facts(name: str) -> dict[str, Any]:
-    """A method: "method", "line", "reference", "about" (its equations), "settings" (name, kind, default, doc). Raises
-    UsageError for an unknown name."""
+    """A method: "method", "line", "reference" (its paper), "file", "about" (that file's own words: its equations),
+    "settings" (name, kind, default, doc). Raises UsageError for an unknown name."""
     kind = class_of(name)
     entry = (METHODS | BASELINES).get(name)
     return {
         "method": name,
         "line": entry.line if entry else "",
         "reference": entry.reference if entry else "",
+        "file": inspect.getfile(kind),
         "about": inspect.getdoc(inspect.getmodule(kind)) or "",
         "settings": [one._asdict() for one in settings_of(kind)],
     }

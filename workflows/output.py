@@ -32,6 +32,7 @@ OURS = {
     "dicom",
     "report.png",
     "audit.png",
+    "intervals.png",
     "report.html",
     "report.json",
     "run.toml",

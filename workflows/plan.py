@@ -3,8 +3,6 @@ what that will cost."""
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,20 @@ from ..pretrained.load import default_for, load_any, load_supervised
 from ..recon.baselines.methods import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
+from ..recon.family import Facts, facts_of
 from ..recon.methods import method_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.presets import tuned_method
 from ..recon.problem import Problem
+from ..recon.records import record_for
 from ..recon.study import assumptions, problem_of
-from .benchmark.memory import peak_memory
 from .device import device_of, dtype_of
+from .estimate import tried
+from .intervals import promised
 from .progress import Progress
 from .remarks import remarks
 from .request import Request
-from .simulate import given, measured
+from .simulate import given, measured, slice_list
 from .views import of_views
 
 Method = PosteriorMethod | Baseline | Supervised
@@ -48,7 +49,8 @@ class Plan:
         beside: the classical methods to compare with, by their names.
         presets: where settings came from, or why no preset was used, by the method's name.
         assumptions: what was assumed, dropped, repaired or estimated, a sentence each.
-        warnings: what speaks against the network here.
+        kind: of scan (recon/family.py); {} for methods without samples.
+        warnings: what speaks against the network here, or against the intervals that were asked for.
     """
 
     scan: Scan
@@ -61,6 +63,7 @@ class Plan:
     beside: dict[str, Baseline]
     presets: dict[str, dict[str, Any]]
     assumptions: list[str]
+    kind: Facts
     warnings: list[str]
 
     @property
@@ -75,9 +78,14 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
 
     Raises:
         FormatError: images without a simulation, or what a reader refuses.
-        UsageError: an unknown method or setting, a prior of another modality.
+        UsageError: an unknown method or setting, a prior of another modality, intervals of a method without samples.
+        ValueError: a damaged calibration record, or file of presets.
     """
     method = method_of(request.method, request.options)  # refused before anything is read
+    if request.interval is not None and not isinstance(method, PosteriorMethod):
+        raise UsageError(
+            f"--interval: {request.method} gives one image and no samples; take a posterior method"
+        )
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
     said = remarks(scan)
@@ -87,6 +95,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
     network, card = _network_of(method, scan.modality, request, device)
     tell.stage("system matrix" if scan.kind == "ct" else "coil maps")
     problem = problem_of(scan, device)
+    problem = replace(problem, numbers=tuple(slice_list(request.slices) or problem.numbers))
     estimated = assumptions(scan, problem)
     for line in estimated:
         tell.say(f"note: {line}")
@@ -114,9 +123,10 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
         beside=methods,
         presets=presets,
         assumptions=said + estimated,
+        kind=_kind_of(scan, problem) if isinstance(method, PosteriorMethod) else {},
         warnings=[],
     )
-    plan = replace(plan, warnings=_beforehand(plan))
+    plan = replace(plan, warnings=_beforehand(plan, request))
     for line in plan.warnings:
         tell.warn(line)
     return plan
@@ -128,24 +138,10 @@ def cost(plan: Plan, request: Request) -> dict[str, Any]:
     methods."""
     if not isinstance(plan.method, PosteriorMethod):
         return {}
-    count = max(1, request.batch // request.samples)
-    part, slices = plan.problem.items(slice(0, count)), len(plan.problem.y)
-    began, done = time.monotonic(), 0.0
-
-    def watch(step: int, total: int) -> None:
-        nonlocal done
-        done = step / total
-        if time.monotonic() - began > TRIED:
-            raise _EnoughError
-
-    with peak_memory(str(plan.problem.y.device)) as memory, suppress(_EnoughError):
-        plan.method(part, plan.network, request.samples, request.seed, request.batch, watch)
-    seconds = (time.monotonic() - began) / max(done, 1e-9) * slices / min(count, slices)
-    return {"seconds": seconds, "memory_mib": memory.mib, "whole": done == 1}
-
-
-class _EnoughError(Exception):
-    """The estimate has taken its time."""
+    count, slices = max(1, request.batch // request.samples), len(plan.problem.y)
+    part, how = plan.problem.items(slice(0, count)), (request.samples, request.seed, request.batch)
+    found = tried(plan.method, part, plan.network, *how, TRIED)
+    return {**found, "seconds": found["seconds"] * slices / min(count, slices)}
 
 
 def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume | None]:
@@ -175,7 +171,7 @@ def _network_of(method: Method, modality: str, request: Request, device: str) ->
         network, card = load_supervised(request.prior)
         network.to(device).eval()
     else:
-        network, card = load_any(request.prior or default_for(modality))
+        network, card = load_any(default_for(modality) if request.prior is None else request.prior)
         network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise UsageError(
@@ -184,12 +180,23 @@ def _network_of(method: Method, modality: str, request: Request, device: str) ->
     return network, card
 
 
-def _beforehand(plan: Plan) -> list[str]:
-    """What can be said against a network before it is run."""
+def _kind_of(scan: Scan, problem: Problem) -> Facts:
+    """What kind of scan it is, for intervals."""
+    return facts_of(problem, None if scan.pixel_assumed else (scan.voxel[1], scan.voxel[2]))
+
+
+def _beforehand(plan: Plan, request: Request) -> list[str]:
+    """What can be said against a network before it is run, and against intervals."""
     if plan.card is None:
         return []
     known, scan = plan.card.to_dict(), plan.scan
     found = outside(known, plan.problem.operator.domain[-2:], None if scan.pixel_assumed else scan.voxel[1:])
     if isinstance(plan.method, Supervised):
         found += differences(known["measurement"], measurement_of(plan.problem))
-    return [f"outside of the network's training: {line}" for line in found]
+    said = [f"outside of the network's training: {line}" for line in found]
+    if not plan.kind or request.samples == 1:
+        return said
+    found = record_for(plan.card.sha256, plan.settings[plan.name], request.samples, plan.kind)
+    spread = promised(*found, request.interval)
+    wanting = request.interval is not None and spread.reasons
+    return [*said, f"no intervals: {spread.line}"] if wanting else said

@@ -8,9 +8,9 @@ same files and options are twice the same pack, byte by byte.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,13 +21,14 @@ import numpy as np
 from .. import __version__
 from ..formats.collect import KSPACE, LeftOut, Source, collect, find_files
 from ..formats.image_set import read_images
-from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of
+from ..formats.pack import LEFT_OUT, MANIFEST, SPLITS, PackWriter, place_of, secret_of, split_of
 from ..modality import Modality
 from ..pretrained.card import Card
 from ..report.figures import sample_grid
 from .output import check_output, whole_folder
 from .progress import Progress, told
-from .series import Prepared, PrepareSettings, prepare_all
+from .series import Prepared, prepare_all
+from .settings import PrepareSettings
 from .training_preset import TrainingPreset, read_preset
 
 PICTURE = "pack.png"
@@ -83,7 +84,7 @@ def prepare(
         FormatError: a source that does not exist.
     """
     card, output = read_preset(preset).card, Path(output)
-    settings = (settings or PrepareSettings()).fitting(card)
+    settings = _fitting(settings or PrepareSettings(), card)
     check_output(output, overwrite, OURS)
     with (
         closing(told(progress)) as telling,
@@ -102,7 +103,8 @@ def prepare(
                 writer.add(source, own)
                 telling.update(done := done + len(source.files))
             manifest = pack.finish(_about(card, settings), left)
-        _refuse_useless(manifest)
+        trained = manifest["counts"]["train"]["patients"]
+        _refuse_useless(len(manifest["patients"]), trained, manifest["left_out"])
         _draw(folder, manifest, units)
     return Pack(output, manifest)
 
@@ -116,18 +118,31 @@ def planned(
     """What `prepare` would read, from headers alone: files and patients, those of each split, what would be left out.
     Pixels may leave out more. Raises as `prepare`."""
     card = read_preset(preset).card
-    settings = (settings or PrepareSettings()).fitting(card)
+    settings = _fitting(settings or PrepareSettings(), card)
     with closing(told(progress)) as telling:
         found, left, _ = _found(_paths(sources), None, card, settings, telling)
     patients = {source.patient for source in found}
+    split = Counter(_split(settings, patient) for patient in patients)
+    reasons = Counter(item.reason for item in left)
+    _refuse_useless(len(patients), split["train"], reasons)
     return {
         "modality": card.modality,
         "matrix": settings.matrix,
         "files": len({path for source in found for path in source.files}),
         "patients": len(patients),
-        "split": dict(Counter(map(settings.split_of, patients))),
-        "left_out": dict(Counter(item.reason for item in left)),
+        "split": dict(split),
+        "left_out": dict(reasons),
     }
+
+
+def _fitting(settings: PrepareSettings, card: Card) -> PrepareSettings:
+    """With the matrix of a preset's images, where none is said."""
+    return replace(settings, matrix=settings.matrix or max(card.matrix or (256,)))
+
+
+def _split(settings: PrepareSettings, patient: str) -> str:
+    """Where a patient goes, by the key that identifies them."""
+    return split_of(patient, settings.seed, settings.val, settings.test, settings.calib)
 
 
 def _paths(sources: Path | str | Sequence[Path | str]) -> list[Path]:
@@ -184,7 +199,7 @@ class _Writer:
                 keep.append(k)
         if keep:
             _, sizes, extents = zip(*(found.images[k] for k in keep), strict=True)
-            split = self.settings.split_of(source.patient)
+            split = _split(self.settings, source.patient)
             self.pack.add(source.patient, split, pixels[keep], list(sizes), list(extents), source.format)
 
 
@@ -192,12 +207,12 @@ def _is_complex(source: Source) -> bool:
     return source.format == "image-set" and read_images(source.files[0]).units == "complex"
 
 
-def _refuse_useless(manifest: dict[str, Any]) -> None:
-    patients = len(manifest["patients"])
+def _refuse_useless(patients: int, left_to_train: int, left_out: Mapping[str, int]) -> None:
+    """Refuse a pack that nothing can be learned from."""
     if not patients:
-        reasons = ", ".join(f"{reason}: {n}" for reason, n in manifest["left_out"].items()) or "no files"
+        reasons = ", ".join(f"{reason}: {n}" for reason, n in left_out.items()) or "no files"
         raise ValueError(f"nothing to learn from was found ({reasons}); check the sources and the preset")
-    if not manifest["counts"]["train"]["patients"]:
+    if not left_to_train:
         raise ValueError(
             f"none of the {patients} patients is left to train on; choose another --seed, or --val 0 --test 0"
         )

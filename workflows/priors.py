@@ -13,8 +13,10 @@ from typing import Any, get_args, get_type_hints
 from ..errors import UsageError
 from ..pretrained import cache
 from ..pretrained.card import Card, bundled
+from ..report.words import lines
 from .output import check_file
 from .progress import Progress, told
+from .settings import ImportSettings
 
 SHORT = 12  # digits of a hash that are shown
 SIDE = 64  # of the noise that `verify` denoises, pixels
@@ -45,6 +47,10 @@ class Listed:
             **({"damaged": self.damaged} if self.card is None else self.card.to_dict()),
         }
 
+    def words(self) -> str:
+        """In a few lines."""
+        return f"{self.name}  (damaged)\n  {self.damaged}" if self.card is None else _summary(self.card)
+
 
 def listed() -> list[Listed]:
     """What is bundled and what is in the cache."""
@@ -57,6 +63,27 @@ def card_of(name: str | Path) -> Card:
     """The card of a prior by name, file or run folder. Raises FileNotFoundError and ValueError."""
     found = cache.find(name)
     return found.card or cache.header_card(found.path)
+
+
+def _summary(card: Card) -> str:
+    """A prior in a few lines."""
+    facts = {
+        "what": card.description or f"{card.modality} images",
+        "channels": card.channels,
+        "matrix": " x ".join(map(str, card.matrix)) if card.matrix else "any",
+        "pixel": f"{card.pixel_mm[0]:.3g} to {card.pixel_mm[1]:.3g} mm" if card.pixel_mm else "not stated",
+        "data": "; ".join(f"{d.get('name', '?')} ({d.get('licence', '?')})" for d in card.data)
+        or "not stated",
+        "weights": card.licence or "licence not stated",
+        **{key.replace("_", " "): _figures(value) for key, value in card.validation.items()},
+        "sha256": f"{card.sha256[:SHORT]}…",
+    }
+    return "\n".join([f"{card.name}  ({card.modality})", *lines(facts, 2)])
+
+
+def _figures(value: object) -> object:
+    """Validation figures on one line."""
+    return ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
 
 
 # --- verify
@@ -163,25 +190,6 @@ class _Downloading:
 
 # --- import
 @dataclass(frozen=True)
-class ImportSettings:
-    """What a checkpoint does not say of itself.
-
-    Attributes:
-        kind: the code that it is of: "score-sde", "edm", "adm", "diffusers", "ncsnv2".
-        name: of the prior.
-        intensity: how its images were scaled: "attenuation:hu_per_unit=1000,hu_at_zero=0".
-        options: what shapes cannot tell: "sde=sub-vp,centered=false".
-        facts: entries of its card: modality, window, sigma_data, pixel_mm, matrix, description, licence, data.
-    """
-
-    kind: str
-    name: str
-    intensity: str
-    options: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Imported(Kept):
     """A prior made of a checkpoint; `parameters`: how many numbers its weights are."""
 
@@ -217,7 +225,7 @@ def import_prior(
     else:
         check_file(output, overwrite, checkpoint)
     scaling = intensity_table(settings.intensity)
-    more = settings.facts | options_of(settings.kind, settings.options)
+    more = _facts(settings) | options_of(settings.kind, settings.options)
     with closing(told(progress)) as telling:
         telling.stage(f"reading {checkpoint.name}")
         card, weights = import_checkpoint(checkpoint, settings.kind, settings.name, scaling, **more)
@@ -226,6 +234,22 @@ def import_prior(
         telling.stage(f"writing and checking {size / 1e6:.0f} million weights")
         kept = _kept(card, weights, output, overwrite)
     return Imported(kept.card, kept.path, size)
+
+
+def _facts(settings: ImportSettings) -> dict[str, Any]:
+    """The entries of the card that a checkpoint does not say."""
+    own = ("modality", "window", "sigma_data", "pixel_mm", "matrix", "description", "licence")
+    return {key: getattr(settings, key) for key in own} | {
+        "data": [source_of(text) for text in settings.data]
+    }
+
+
+def source_of(text: str) -> dict[str, str]:
+    """`RIDER;CC BY 3.0;who made it` -> an entry of a card's `data`. Raises UsageError."""
+    entries = [part.strip() for part in text.split(";")]
+    if len(entries) != 3 or not entries[0]:
+        raise UsageError(f"--data: got {text!r}, expected NAME;LICENCE;ATTRIBUTION, two semicolons")
+    return dict(zip(("name", "licence", "attribution"), entries, strict=True))
 
 
 def _kept(card: Card, weights: dict[str, Any], output: Path | None, overwrite: bool) -> Kept:

@@ -24,13 +24,13 @@ from ..recon.problem import Problem, Reconstruction
 from .audit import audit_of
 from .benchmark.table import FLOOR
 from .finished import Solver, by_slices
+from .intervals import spread_of
 from .output import done_so_far, whole_folder
 from .plan import Plan, cost, plan_of
 from .progress import Progress, told
 from .remarks import nameless, remarks
 from .request import Request, asked, command, configuration, fingerprint, repeating, result_of
 from .result import Result, write_results
-from .simulate import slice_list
 
 KINDS = {PosteriorMethod: "posterior", Supervised: "supervised", Baseline: "classical"}
 
@@ -40,6 +40,7 @@ def reconstruct(
     method: str = "dds",
     samples: int = 8,
     *,
+    interval: int | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Result:
@@ -49,6 +50,8 @@ def reconstruct(
         scan: a scan, or a file of any known format; images with `simulate`.
         method: a name of `scanprior methods`.
         samples: posterior samples a slice.
+        interval: 50, 80, 90 or 95: lower and upper ends that hold the truth in so many percent of the pixels
+            (`Result.intervals`), where a calibration of such scans promises it; `Result.spread` says where none does.
         progress: who is told what is being done; a bar by default.
         settings: prior, options, seed, simulate, slices, device, …: the fields of `workflows.request.Request`.
 
@@ -56,7 +59,7 @@ def reconstruct(
         FormatError: what cannot be read, or lacks what a reconstruction needs.
         UsageError: an unknown method or setting, a prior of another modality.
     """
-    request = Request.of(method=method, samples=samples, **settings)
+    request = Request.of(method=method, samples=samples, interval=interval, **settings)
     given = scan if isinstance(scan, Scan | Volume) else Path(scan)
     tell = told(progress)
     try:
@@ -118,13 +121,18 @@ def _result(
 ) -> Result:
     """The methods beside each other, with all that is said of them."""
     scan, method, card, digest = plan.scan, plan.method, plan.card, fingerprint(given)
-    slices = slice_list(request.slices) or list(range(scan.slices))
+    slices = list(plan.problem.numbers)
     display = Display(scan, plan.problem, card)
     beside = {plan.beside[key].title: one for key, one in found.items() if key != plan.name}
     rows = _rows(display, plan, found[plan.name], beside)
+    spread = None
+    if card is not None and isinstance(method, PosteriorMethod) and found[plan.name].std is not None:
+        spread = spread_of(card.sha256, found[plan.name], plan.kind, request.interval, display)
     tell.stage("audit")
     audit = audit_of(plan, found[plan.name], slices)
     late = audit.flags + _not_finite(rows, slices) + _afterwards(plan, display, rows, slices)
+    if request.interval is not None and spread is not None and spread.shown is None:
+        late += [line for line in [f"no intervals: {spread.line}"] if line not in plan.warnings]
     for line in late:
         tell.warn(line)
     path, named = (given if isinstance(given, Path) else None), request.name_in_report
@@ -148,6 +156,7 @@ def _result(
         asked=asked(request, method, card),
         beside={title: one.provenance for title, one in beside.items()},
         presets=plan.presets,
+        spread=spread,
         command=command(options, name if named else "INPUT"),
         config=configuration(options, request, digest, path if named else None),
     )
@@ -165,7 +174,7 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
     tell.stage("sampling" if isinstance(method, PosteriorMethod) else request.method, steps * slices)
 
     def asked_for(part: Problem, first: int) -> Reconstruction:
-        where = f"slice {first + 1} of {slices}"
+        where = f"slice {part.numbers[0]}, {first + 1} of {slices}"
 
         def step(done: int, total: int) -> None:
             if done < total:
@@ -175,7 +184,7 @@ def _solved(plan: Plan, request: Request, folder: Path | None, tell: Progress) -
             return method(part)
         if isinstance(method, Supervised):
             return method(part, network, request.batch)
-        found = method(part, network, samples, request.seed, request.batch, step, first)
+        found = method(part, network, samples, request.seed, request.batch, step)
         return replace(found, provenance=found.provenance | {"network_dtype": _dtype(network)})
 
     solvers: dict[str, Solver] = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from ..formats.scan import Scan, Volume
+if TYPE_CHECKING:
+    from ..formats.scan import Scan, Volume
 
 
 def remarks(item: Scan | Volume) -> list[str]:

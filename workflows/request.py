@@ -10,17 +10,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import numpy as np
 import tomli_w
 
 from .. import __version__
-from ..errors import UsageError, check_least, unknown
 from ..formats.read import files_of
 from ..formats.scan import Scan, Volume
 from ..named import is_named, source_hash
@@ -28,79 +24,10 @@ from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
 from ..recon.options import settings_of, written
 from ..recon.posterior.method import PosteriorMethod
-from .simulate import Slices
+from .settings import Request
 
 NOT_OF_THE_RESULT = {"device", "batch"}  # a result is no function of them
-OF_SAMPLES = {"samples", "batch", "dtype"}
-TYPES: dict[str, tuple[tuple[type, ...], str]] = {  # Python's callers are not checked by Typer
-    **dict.fromkeys(("method", "options", "device", "dtype"), ((str,), "a text")),
-    **dict.fromkeys(("prior", "simulate", "views", "arc"), ((str, NoneType), "a text, or None")),
-    **dict.fromkeys(("samples", "seed", "batch"), ((int, np.integer), "a whole number")),
-    **dict.fromkeys(("baselines", "presets", "name_in_report"), ((bool,), "True or False")),
-    "mu_water": ((int, float, np.floating, NoneType), "a number, or None"),
-    "reader": ((dict,), "a dictionary"),
-}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for; see `scanprior reconstruct --help`.
-
-    Attributes:
-        prior: bundled or cached name, run folder or file; None: the bundled one of the scan's modality.
-        method: a name of `scanprior methods`.
-        options: its settings, "steps=50,eta=1" or {"steps": 50, "eta": 1}.
-        samples: posterior samples a slice.
-        seed: of the samples and of a simulation.
-        simulate: the measurement of images: "ct:views=23,photons=1e5".
-        views, arc: some views of a CT scan, "0::9", "0:120" (views.py); None: all.
-        slices: "0,3,8", "4-9", or numbers; None: all.
-        reader: how a file is to be read (formats/read.py).
-        baselines: whether to reconstruct classically too, to compare.
-        mu_water: attenuation of water [1/mm] that defines HU; None: the scan's or the prior's.
-        device, dtype: "auto", or where and in what the network computes.
-        batch: images denoised at once.
-        name_in_report: call the input by its name in the results, not by its hash.
-    """
-
-    prior: str | None = None
-    method: str = "dds"
-    options: str = ""
-    samples: int = 8
-    seed: int = 0
-    simulate: str | None = None
-    slices: Slices = None
-    views: str | None = None
-    arc: str | None = None
-    reader: dict[str, Any] = field(default_factory=dict)
-    baselines: bool = True
-    presets: bool = True
-    mu_water: float | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    batch: int = 8
-    name_in_report: bool = False
-
-    def __post_init__(self) -> None:
-        for name in TYPES.keys() & vars(self).keys():
-            kinds, words = TYPES[name]
-            if not isinstance(value := getattr(self, name), kinds) or (bool not in kinds and value is True):
-                raise UsageError(f"{name}: got {value!r}, expected {words}")
-        if self.mu_water is not None and not 0 < self.mu_water < float("inf"):
-            raise UsageError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
-        check_least(self, {"samples": 1, "batch": 1})
-
-    @staticmethod
-    def of(**settings: Any) -> Request:
-        """From names and values as Python users give them. Raises UsageError for an unknown name."""
-        known = [f.name for f in dataclasses.fields(Request)]
-        for name in settings.keys() - set(known):
-            raise unknown("reconstruct", name, known, "some of")
-        if isinstance(options := settings.get("options"), Mapping):
-            settings["options"] = ",".join(f"{key}={written(value)}" for key, value in options.items())
-        if settings.get("prior") is not None:
-            settings["prior"] = str(settings["prior"])
-        return Request(**settings)
+OF_SAMPLES = {"samples", "batch", "dtype", "interval"}
 
 
 def fingerprint(item: Path | Scan | Volume) -> str:

@@ -25,11 +25,13 @@ from ..formats.store import write_reconstruction
 from ..formats.write import atomic
 from ..pretrained.card import Card
 from ..recon.display import Display, Row
+from ..recon.intervals import Intervals
 from ..recon.problem import Reconstruction
-from ..report.figures import overview, save
+from ..report.figures import interval_maps, overview, save
 from ..report.page import COLUMNS, cell, write_report, write_sidecar
 from .audit import Audit
 from .audit_folder import draw, maps_of
+from .intervals import Spread, spread_facts
 from .output import whole_folder
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Result:
         asked: the request (request.py).
         beside: settings of the methods that it is compared with, by their titles.
         presets: where settings came from, by the method's name.
+        spread: whether the spread is calibrated, and the intervals; None without samples of a posterior.
         command, config: the command line and the run.toml that repeat it.
     """
 
@@ -78,6 +81,7 @@ class Result:
     asked: dict[str, Any]
     beside: dict[str, dict[str, Any]]
     presets: dict[str, dict[str, Any]]
+    spread: Spread | None
     command: str
     config: str
 
@@ -96,6 +100,12 @@ class Result:
         """(samples, slices, H, W); `found.samples`, a `Reconstruction`'s, has the slices first."""
         drawn = self.found.samples
         return np.stack([self.display.image(drawn[:, s]) for s in range(drawn.shape[1])])
+
+    @property
+    def intervals(self) -> Intervals | None:
+        """Lower and upper ends that hold the truth as often as was asked for (`interval`), in `maps["pixels"]`, and of
+        means over 5 mm; bounds of SSIM and PSNR. None where `spread` says why there are none."""
+        return None if self.spread is None else self.spread.shown
 
     @property
     def units(self) -> str:
@@ -163,8 +173,9 @@ def write_results(folder: Path, result: Result) -> None:
     provenance = provenance_of(result)
     scan, units, spacing = result.scan, result.display.units, result.spacing
     mean, images = result.mean, (result.mean, result.std, result.samples)
-    maps = maps_of(result.audit, result.display)
-    write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance, maps)
+    shown = result.intervals
+    more: Any = ({} if shown is None else shown.maps, maps_of(result.audit, result.display))
+    write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance, *more)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
     volume = Volume(
@@ -182,6 +193,8 @@ def write_results(folder: Path, result: Result) -> None:
         write_nifti(folder / "reconstruction.nii.gz", volume)
     save(result.plot(), folder / "report.png")
     draw(folder / "audit.png", result.audit, result.display, result.title)
+    if shown is not None:
+        save(_interval_figure(result, shown), folder / "intervals.png")
     facts = facts_of(result, provenance)
     write_report(folder, facts)
     write_sidecar(folder / "report.json", facts)
@@ -243,6 +256,7 @@ def facts_of(result: Result, provenance: dict[str, Any]) -> dict[str, Any]:
         "provenance": provenance,
         "prior": result.card.to_dict() if result.card else {},
         "command": result.command,
+        "spread": None if result.spread is None else spread_facts(result.spread, result.slices),
     }
 
 
@@ -264,6 +278,15 @@ def _figure(result: Result, index: int) -> Figure:
         title=result.title + which,
         captions={row.name: row.caption(index) for row in result.rows},
     )
+
+
+def _interval_figure(result: Result, shown: Intervals) -> Figure:
+    """Of the middle slice."""
+    index = len(result.slices) // 2
+    low, high = (end[index] for end in shown.maps["pixels"])
+    which = f", slice {result.slices[index]}" if len(result.slices) > 1 else ""
+    title = f"{shown.level} % intervals: {result.title}{which}"
+    return interval_maps(low, result.mean[index], high, result.display.window, result.display.units, title)
 
 
 def _rounded(figures: dict[str, Any]) -> dict[str, Any]:

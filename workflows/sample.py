@@ -10,7 +10,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..errors import UsageError, check_least, unknown
 from ..formats.image_set import ImageSet, read_images
 from ..modality import Modality
 from ..pretrained.cache import sha256_of
@@ -41,66 +40,13 @@ from ..report.page import write_sidecar
 from .device import device_of
 from .output import check_output, whole_folder
 from .progress import Progress, told
+from .settings import SampleSettings
 
 FILES = {"samples.png", "samples.h5", "samples.json"}
 ON_THE_SHEET, THUMBNAIL = 64, 400  # images, pixels
-LEAST = {"images": 1, "size": 1, "steps": 1, "batch": 1, "seed": 0, "tile": 32}
 STEPS = {"flow": 41, "ancestral": 41, "pc": 500}  # network evaluations an image, where none are said
 Shape = tuple[int, int]
 NOTE = "Synthetic images, drawn from a prior; they show no patient. " + FOOTER
-
-
-@dataclass(frozen=True)
-class SampleSettings:
-    """How images are drawn.
-
-    Attributes:
-        images: how many.
-        size: rows and columns; None: the prior's own, at most 256.
-        steps: network evaluations an image; None: 41, of the sampler "pc" 500.
-        sampler: "flow" (the probability flow by Heun's method), "ancestral" or "pc" (predictor and corrector, Song et
-            al. 2021).
-        seed: of the first image; the others have the next ones.
-        class_name, classifier: draw images of this class, which the classifier in this file knows.
-        strength: of its guidance.
-        batch: images at once.
-        tile: side of the tiles in which large images are denoised; None: whole.
-        device: cpu, cuda or auto.
-
-    Raises:
-        UsageError: settings that cannot be.
-    """
-
-    images: int = 16
-    size: int | None = None
-    steps: int | None = None
-    sampler: str = "flow"
-    seed: int = 0
-    class_name: str | None = None
-    classifier: Path | None = None
-    strength: float = 1.0
-    batch: int = 4
-    tile: int | None = None
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        check_least(self, LEAST)
-        if self.sampler not in SAMPLERS:
-            raise unknown("--sampler", self.sampler, SAMPLERS)
-        if (self.class_name is None) != (self.classifier is None):
-            raise UsageError(
-                "--class and --classifier belong together: a class by name, and the file that knows it"
-            )
-
-    def fitting(self, card: Card) -> SampleSettings:
-        """With the size of a prior's images and the steps of the sampler, where none are said."""
-        steps = STEPS[self.sampler] if self.steps is None else self.steps
-        return dataclasses.replace(self, size=self.size or own_size(card), steps=steps)
-
-    @property
-    def seeds(self) -> range:
-        """Of the images."""
-        return range(self.seed, self.seed + self.images)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,7 +96,7 @@ def _pc(prior: Prior, shape: Shape, seeds: Sequence[int], steps: int, device: st
     return predictor_corrector(prior, shape, seeds, times, VE(), device=device).x
 
 
-SAMPLERS: dict[str, Callable[..., Tensor]] = {  # of about `steps` network evaluations each
+DRAWN: dict[str, Callable[..., Tensor]] = {  # of about `steps` network evaluations each
     "flow": flow_images,
     "ancestral": sample_images,
     "pc": _pc,
@@ -184,8 +130,8 @@ def sample(
     device = device_of(settings.device)
     with closing(told(progress)) as telling:
         telling.stage("loading the prior")
-        network, card = load(prior or default_for(Modality.CT))
-        settings, began = settings.fitting(card), time.perf_counter()
+        network, card = load(default_for(Modality.CT) if prior is None else prior)
+        settings, began = fitting(settings, card), time.perf_counter()
         drawing = _Drawing(_guided(settings, network.for_inference(device), card, device), card, settings)
         if folder is None:
             images = np.concatenate([values for _, values in drawing.images(device, telling)])
@@ -283,12 +229,18 @@ def batches(prior: Prior, settings: SampleSettings, device: str) -> Iterator[tup
     shape, seeds = (settings.size, settings.size), settings.seeds
     for first in range(0, len(seeds), settings.batch):
         some = seeds[first : first + settings.batch]
-        x = SAMPLERS[settings.sampler](prior, shape, some, settings.steps, device=device).cpu()
+        x = DRAWN[settings.sampler](prior, shape, some, settings.steps, device=device).cpu()
         if not bool(torch.isfinite(x).all()):
             raise FloatingPointError(
                 f"an image of seeds {some[0]} to {some[-1]} is not finite; a --strength too great?"
             )
         yield first, x
+
+
+def fitting(settings: SampleSettings, card: Card) -> SampleSettings:
+    """With the size of a prior's images and the steps of the sampler, where none are said."""
+    steps = STEPS[settings.sampler] if settings.steps is None else settings.steps
+    return replace(settings, size=settings.size or own_size(card), steps=steps)
 
 
 def own_size(card: Card) -> int:

@@ -9,61 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UsageError
 from ..formats.collect import KSPACE, LeftOut, Source
 from ..formats.grid import to_grid
-from ..formats.pack import SPLITS, split_of, stored
+from ..formats.pack import stored
 from ..formats.scan import FormatError
 from ..modality import Modality
 from ..pretrained.card import Card
 from .pool import in_order
+from .settings import PrepareSettings
 from .sources import Picture, pictures
 
 AIR, BODY = -500.0, 0.01  # HU; the least part of a CT slice that is not air
 FAINT = 0.1  # an MR slice whose brightest parts are fainter than this part of its series' holds noise
-
-
-@dataclass(frozen=True)
-class PrepareSettings:
-    """How a pack is made.
-
-    Attributes:
-        matrix: pixels a side; None: the preset's.
-        pixel_mm: side of the pixels [mm]; None: the finest with which the field of view fits, never finer than
-            measured.
-        val, test, calib: parts of the patients for validation, tests and calibration.
-        seed: of the split.
-        modality: "CT" or "MR", of images that do not say it (NIfTI).
-
-    Raises:
-        UsageError: settings that cannot be.
-    """
-
-    matrix: int | None = None
-    pixel_mm: float | None = None
-    val: float = 0.1
-    test: float = 0.1
-    calib: float = 0.0
-    seed: int = 0
-    modality: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.matrix is not None and self.matrix < 16:
-            raise UsageError(f"--matrix: got {self.matrix}, expected at least 16")
-        if self.pixel_mm is not None and not self.pixel_mm > 0:
-            raise UsageError(f"--pixel-mm: got {self.pixel_mm}, expected a positive length")
-        parts = {name: getattr(self, name) for name in SPLITS[1:]}
-        if not (all(part >= 0 for part in parts.values()) and sum(parts.values()) < 1):  # NaN is neither
-            said = " ".join(f"--{name} {part:g}" for name, part in parts.items())
-            raise UsageError(f"{said}: expected parts of 1 that leave some to train on")
-
-    def split_of(self, patient: str) -> str:
-        """Where a patient goes, by the key that identifies them."""
-        return split_of(patient, self.seed, self.val, self.test, self.calib)
-
-    def fitting(self, card: Card) -> PrepareSettings:
-        """With the matrix of a preset's images, where none is said."""
-        return replace(self, matrix=self.matrix or max(card.matrix or (256,)))
 
 
 @dataclass

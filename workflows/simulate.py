@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from ..formats.scan import FormatError, Scan, Volume
 from ..recon.simulate import simulate as measure
 from ..recon.simulate import simulation_of
 from .progress import Progress, told
-
-Slices = str | Sequence[int] | None  # "0,3,8", "4-9", a mixture, or numbers; None: all
+from .settings import Slices
 
 
 def simulate(
@@ -90,13 +89,29 @@ def _of_scan(item: Scan, index: np.ndarray) -> Scan:
 
 
 def slice_list(said: Slices) -> list[int] | None:
-    """`0,3,8` or `4-9` or a mixture -> indices; None for None. Raises UsageError for anything else."""
-    if said is None or not isinstance(said, str):
-        return None if said is None else [int(index) for index in said]
-    out: list[int] = []
-    for part in said.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"--slices: got {said!r}, expected indices like 0,3,8 or a range like 4-9")
-        out += range(int(first), int(last) + 1) if dash else [int(first)]
+    """`0,3,8` or `4-9` or a mixture, or numbers -> indices, each once; None for None. Raises UsageError for anything
+    else."""
+    if said is None:
+        return None
+    wrong = UsageError(f"--slices: got {said!r}, expected indices from 0, like 0,3,8 or a range like 4-9")
+    if isinstance(said, str):
+        parts = [part.strip().partition("-") for part in said.split(",")]
+        if not all(_is_number(first) and (_is_number(last) or not dash) for first, dash, last in parts):
+            raise wrong
+        out = [k for first, dash, last in parts for k in range(int(first), int(last if dash else first) + 1)]
+    else:
+        try:
+            out = [operator.index(k) for k in said]
+        except TypeError:
+            raise wrong from None
+    if not out or min(out) < 0:
+        raise wrong
+    if len(set(out)) < len(out):
+        twice = next(k for k in out if out.count(k) > 1)
+        raise UsageError(f"--slices: got {said!r}, in which {twice} stands twice; expected each slice once")
     return out
+
+
+def _is_number(text: str) -> bool:
+    """Of a slice: no scan has a million."""
+    return text.isdecimal() and len(text) <= 6

@@ -37,13 +37,13 @@ from ..recon.study import problem_of
 from .device import device_of
 from .images import ImageSets, Paths, to_learn_from
 from .progress import SILENT, Progress, told
+from .settings import TrainSettings
 from .signals import listening
 from .train import card_of, seen
 from .train_folder import (
     WEIGHTS,
     Log,
     TrainingRun,
-    TrainSettings,
     alone_in,
     left_in,
     refuse_other_run,
@@ -157,13 +157,13 @@ def train_supervised(
 def planned(
     spec: str,
     data: Paths,
-    output: Path | str,
+    output: Path | str | None,
     preset: str | Path | TrainingPreset = "ct-256",
     validation: Paths = (),
     settings: TrainSettings | None = None,
 ) -> dict[str, Any]:
     """What `train_supervised` would do; as `train.planned`."""
-    output, settings = Path(output), settings or TrainSettings()
+    output, settings = Path(output or "OUTPUT"), settings or TrainSettings()
     refuse_other_run(output, spec)
     run = _prepared(spec, read_preset(preset).with_steps(settings.steps), data, ())
     network = {

@@ -36,12 +36,12 @@ from ..report.figures import sample_grid, training_curves
 from .device import device_of
 from .images import ImageSets, Paths, to_learn_from
 from .progress import SILENT, Progress, told
+from .settings import TrainSettings
 from .signals import listening
 from .train_folder import (
     WEIGHTS,
     Log,
     TrainingRun,
-    TrainSettings,
     alone_in,
     left_in,
     refuse_other_run,
@@ -101,14 +101,14 @@ def train(
 
 def planned(
     data: Paths,
-    output: Path | str,
+    output: Path | str | None,
     preset: str | Path | TrainingPreset = "ct-256",
     validation: Paths = (),
     settings: TrainSettings | None = None,
 ) -> dict[str, Any]:
     """What `train` would do: the images it would learn from, the networks in the order of their training, and of each
     whether its run goes on. Raises as `train` does before it trains."""
-    output, settings = Path(output), settings or TrainSettings()
+    output, settings = Path(output or "OUTPUT"), settings or TrainSettings()
     refuse_other_run(output, None)
     preset = read_preset(preset).with_steps(settings.steps)
     images, held_out = to_learn_from(data, preset.card), to_learn_from(validation, preset.card)

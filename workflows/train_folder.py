@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError, check_least
 from ..formats.write import atomic
 from ..pretrained.cache import header_card
 from ..pretrained.card import Card
@@ -30,35 +29,6 @@ from .progress import Progress
 from .training_preset import TrainingPreset
 
 WEIGHTS = "prior.safetensors"
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How a run is done, beside its preset.
-
-    Attributes:
-        steps: optimiser steps in all; None: the preset's.
-        start_from: a prior whose weights are the first ones, by name, file or run folder.
-        device: cpu, cuda or auto.
-        checkpoint_minutes: between checkpoints.
-        force: go on with other data, seed or settings than the run began with.
-        crops_on_device: where the crops are made. None: on the GPU that trains, if it has room for the images.
-
-    Raises:
-        UsageError: no steps, or less than no time.
-    """
-
-    steps: int | None = None
-    start_from: str | Path | None = None
-    device: str = "auto"
-    checkpoint_minutes: float = 5.0
-    force: bool = False
-    crops_on_device: bool | None = None
-
-    def __post_init__(self) -> None:
-        check_least(self, {"steps": 1})
-        if not self.checkpoint_minutes >= 0:
-            raise UsageError(f"--checkpoint-minutes: got {self.checkpoint_minutes:g}, expected 0 or more")
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,15 @@ def examine(path: Path, views: str | None = None, arc: str | None = None, **read
     return found
 
 
+def found_in_words(found: dict[str, Any]) -> str:
+    """What `examine` found, as text."""
+    lines = [f"{found['file']}: {found['what'] or found['format']}"]
+    for title in ("problems", "notes"):
+        if found[title]:
+            lines += [f"{title}:", *(f"  - {line}" for line in found[title])]
+    return "\n".join([*lines, "usable" if found["usable"] else "not usable as it is"])
+
+
 def _count(n: int, thing: str) -> str:
     return f"{n} {thing}{'s' * (n != 1)}"
 

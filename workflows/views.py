@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,10 @@ def _index(text: str, count: int) -> np.ndarray:
         raise UsageError(f"--views: got {text!r}, expected 0::9 or 0,30,60") from None
     if chosen.min() < 0 or chosen.max() >= count:
         raise UsageError(f"--views: got {text!r}, expected numbers from 0 to {count - 1}")
+    if len(set(chosen)) < len(chosen):
+        raise UsageError(
+            f"--views: got {text!r}, expected each view once: twice counted is not twice measured"
+        )
     return chosen
 
 
@@ -60,6 +65,6 @@ def _within(degrees: np.ndarray, arc: str) -> np.ndarray:
         first, last = (float(part) for part in arc.split(":"))
     except ValueError:
         raise UsageError(f"--arc: got {arc!r}, expected degrees like 0:120") from None
-    if not first < last:
-        raise UsageError(f"--arc: got {arc!r}, expected the smaller angle first")
+    if not -math.inf < first < last < math.inf:
+        raise UsageError(f"--arc: got {arc!r}, expected two finite angles, the smaller one first")
     return (degrees - first + 1e-6) % 360 < last - first  # angles in radians are off by a rounding

@@ -84,7 +84,6 @@ class PosteriorMethod:
         seed: int = 0,
         batch: int = 8,
         callback: Callback | None = None,
-        first_slice: int = 0,
     ) -> Reconstruction:
         """Draw `samples` from the posterior of each slice.
 
@@ -92,11 +91,10 @@ class PosteriorMethod:
             problem: B slices, on the device where the prior is.
             prior: e.g. from `scanprior.load_prior`.
             samples: S per slice.
-            seed: slice b, sample s is a function of (seed, b, s): never of `batch`.
+            seed: slice b of the scan (`problem.numbers`), sample s is a function of (seed, b, s): never of `batch` or
+                of the slices beside it.
             batch: images denoised at once.
             callback: called with (steps done, steps in all).
-            first_slice: what the problem's first slice is in the whole scan, so that parts of a scan give what the
-                whole does.
         """
         began, evaluations, chunks, problem = time.perf_counter(), 0, [], problem.in_own_unit()
         automatic: dict[str, Any] = {}
@@ -107,15 +105,11 @@ class PosteriorMethod:
         for first in range(0, B, slices):
             part = problem.items(slice(first, first + slices))
             initial = part.least_squares()
-            check_images(initial, part, "least squares", first)
+            check_images(initial, part, "least squares")
             drawn = []
             for start in range(0, samples, at_once):
                 count = min(at_once, samples - start)
-                seeds = [
-                    item_seed
-                    for b in range(first, first + len(part.y))
-                    for item_seed in item_seeds(seed, first_slice + b, start, count)
-                ]
+                seeds = [one for b in part.numbers for one in item_seeds(seed, b, start, count)]
                 posed = Posed(part, prior, initial, count)
                 automatic = automatic or self.automatic(posed)
                 x = posed.initial

@@ -175,3 +175,24 @@ def test_calibrate(scanprior, arguments: list, tmp_path: Path) -> None:
     assert json.loads(done.out)["lines"][0]["crps"] == pytest.approx(float(lines[0]["crps"]))
     done = scanprior("calibrate", arguments[1], "-o", tmp_path / "none", "--method", "fbp", *options)
     assert done.code == 2 and "no samples" in done.err and not (tmp_path / "none").exists()
+
+
+def test_a_dry_run_says_what_is_there_and_what_is_left(scanprior, arguments: list, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    suite, own = arguments[:2], arguments[4:]
+    done = scanprior(*suite, *own, "--dry-run", "--json")  # without an --output
+    assert done.code == 0, done.err
+    plan = json.loads(done.out)
+    assert plan["results"] == 2 * 2 * 2 and plan["there_already"] == 0 and plan["samples"] == 2
+    task = plan["tasks"]["8 views"]
+    assert (task["measurement"], task["patients"], task["slices"]) == ("ct:views=8", 2, 2)
+    assert task["methods"]["dds:steps=2"].startswith("steps=2,sigma_max=")
+    assert 0 < plan["estimate"]["seconds"] < 60 and sorted(tmp_path.iterdir()) == before
+    assert scanprior(*arguments, "--task", "5 views").code == 0
+    rest = json.loads(scanprior(*arguments, "--dry-run", "--json").out)
+    assert (rest["results"], rest["there_already"]) == (8, 4)
+    shown = scanprior(*arguments, "--task", "5 views", "--dry-run")
+    assert "there already  4" in shown.out and "nothing was written" in shown.out
+    assert "sampling takes" not in shown.out  # nothing is left to do
+    calibrate = scanprior("calibrate", *suite[1:], *own, "--dry-run", "--json")
+    assert json.loads(calibrate.out)["results"] == 4, calibrate.err  # of the posterior method

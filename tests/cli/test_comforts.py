@@ -64,6 +64,28 @@ def test_quiet_leaves_the_result_and_warnings(scan_file, scanprior, tmp_path) ->
     assert "does not exist" in log.read_text()
 
 
+def test_the_log_names_no_input_unless_asked(ct_scan, ct_volume, scanprior, tmp_path) -> None:
+    """A file's name may be a patient's."""
+    write_scan(path := tmp_path / "JONES_MARY.h5", replace(ct_scan, noise=None))
+    broken = tmp_path / "JONES_MARY_2.h5"
+    broken.write_bytes(path.read_bytes()[:600])
+    log, out = tmp_path / "log.txt", tmp_path / "out"
+    for words in (
+        ("info", path),
+        ("validate", path),
+        ("info", broken),
+        ("simulate", path, "--ct", "views=8", "-o", tmp_path / "s.h5"),
+        ("reconstruct", path, "-o", out, *FBP),
+        ("reconstruct", tmp_path / "none" / "JONES.h5", "-o", out, "--overwrite", *FBP),
+        ("prepare", tmp_path / "JONES", "-o", tmp_path / "pack"),
+    ):
+        scanprior(*words, "--log-file", log)
+    said = log.read_text()
+    assert "JONES" not in said and said.count("INPUT") >= 5 and str(tmp_path / "JONES") not in said
+    scanprior("reconstruct", broken, "-o", tmp_path / "b", "--name-in-report", "--log-file", log)
+    assert "JONES_MARY_2.h5" in log.read_text()
+
+
 # --- configuration
 def test_a_result_is_repeated_by_its_configuration(scan_file, ct_prior, scanprior, tmp_path) -> None:
     own = ("--prior", ct_prior, "--samples", 2, "--options", "steps=3,eta=0.5", "--no-baselines")

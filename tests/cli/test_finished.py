@@ -18,6 +18,7 @@ from scanprior.recon.baselines.methods import FBP
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.study import problem_of
 from scanprior.workflows.finished import by_slices
+from scanprior.workflows.progress import SILENT
 
 FAST = ("--samples", 2, "--batch", 2, "--options", "steps=3", "--no-baselines")  # a slice at a time
 
@@ -115,7 +116,7 @@ def test_parts_of_a_scan_are_the_scan(ct_scan: Scan, ct_prior, tmp_path) -> None
     problem, method = problem_of(ct_scan), DDS(steps=2)
     whole = method(problem, prior, samples=2, seed=3, batch=2)
     solvers = {
-        "dds": lambda part, first: method(part, prior, samples=2, seed=3, first_slice=first),
+        "dds": lambda part, first: method(part, prior, samples=2, seed=3),
         "fbp": lambda part, first: FBP()(part),
     }
     found = by_slices(problem, solvers, 1, tmp_path)
@@ -126,6 +127,29 @@ def test_parts_of_a_scan_are_the_scan(ct_scan: Scan, ct_prior, tmp_path) -> None
     last.write_bytes(last.read_bytes()[:-100])
     again = by_slices(problem, solvers, 1, tmp_path)
     np.testing.assert_array_equal(again["dds"].samples, found["dds"].samples)
+
+
+def test_a_slice_alone_is_the_slice_of_the_whole(many, ct_prior, scanprior, stops, tmp_path) -> None:
+    """Seeds go by a slice's number in the scan: on the command line, from Python, and where a run goes on."""
+    import scanprior as package
+
+    def samples(name: str) -> np.ndarray:
+        return read_reconstruction(tmp_path / name / "reconstruction.h5").samples
+
+    command = ("reconstruct", many, "--prior", ct_prior, *FAST, "-o")
+    assert scanprior(*command, tmp_path / "whole").code == 0
+    whole = samples("whole")
+    assert np.abs(whole[:, 1] - whole[:, 3]).max() > 1  # equal data, other seeds
+    assert scanprior(*command, tmp_path / "one", "--slices", 3).code == 0
+    np.testing.assert_array_equal(samples("one")[:, 0], whole[:, 3])
+    stops(1, interrupt)
+    assert scanprior(*command, tmp_path / "two", "--slices", "3,1").code == 130
+    stops(99, interrupt)
+    assert scanprior(*command, tmp_path / "two", "--slices", "3,1").code == 0
+    np.testing.assert_array_equal(samples("two"), whole[:, [3, 1]])
+    settings = {"prior": str(ct_prior), "options": "steps=3", "batch": 2, "baselines": False}
+    found = package.reconstruct(many, samples=2, slices=[3], progress=SILENT, **settings)
+    np.testing.assert_array_equal(found.samples[:, 0], whole[:, 3])
 
 
 @pytest.mark.soak

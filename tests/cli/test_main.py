@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from scanprior.cli import main as shell
 from scanprior.cli.main import VERBS, main
+from scanprior.errors import described
 from scanprior.recon import DDS
 from scanprior.workflows.simulate import slice_list
 
@@ -92,8 +92,8 @@ def test_gpu_memory_is_an_expected_error() -> None:
     class OutOfMemoryError(RuntimeError):
         """As torch names its own."""
 
-    assert shell.describe_error(OutOfMemoryError("CUDA: tried to allocate 2 GiB"))[0] == 2
-    assert shell.describe_error(RuntimeError("anything else"))[0] == 1
+    assert described(OutOfMemoryError("CUDA: tried to allocate 2 GiB"))[0] == 2
+    assert described(RuntimeError("anything else"))[0] == 1
 
 
 def test_debug_shows_the_traceback(monkeypatch) -> None:

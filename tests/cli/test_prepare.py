@@ -313,6 +313,14 @@ def test_patients_kept_for_calibration_are_learned_from_by_nobody(scanprior, tre
     assert manifest(pack.parent / "again")["counts"]["train"]["patients"] == 8 - len(kept)
 
 
+def test_a_dry_run_sees_that_nobody_is_left_to_train_on(scanprior, tree) -> None:
+    cohort(tree, range(2))
+    for more in ((), ("--dry-run",)):
+        outcome, pack = run(scanprior, tree, "--val", 0.99, "--test", 0, *more)
+        assert outcome.code == 2 and not pack.exists()
+        assert "none of the 2 patients is left to train on" in outcome.err
+
+
 # --- anonymity
 def test_no_identifier_reaches_any_file(scanprior, tree, drawn) -> None:
     for k in range(12):

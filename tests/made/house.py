@@ -36,6 +36,7 @@ WIDER = {
     "recon.simulate": {"formats"},
     "recon.display": {"formats", "pretrained"},
     "recon.presets": {"formats", "pretrained"},
+    "recon.records": {"formats", "pretrained"},
 }
 HEAVY = {"astra", "sigpy", "finufft", "matplotlib", "pydicom", "ismrmrd", "nibabel", "skimage"}
 HEAVY |= {"torchmetrics", "optuna"}

@@ -7,7 +7,6 @@ from scanprior.recon.conformal import (
     TooFewPatientsError,
     coverage_band,
     hoeffding_bentkus,
-    missed,
     risk_control,
     risk_controlling_set,
     split_conformal,
@@ -23,13 +22,11 @@ def patients(n, rng, pixels=100):
     return Losses([np.sort(np.abs(f * rng.standard_normal(pixels))) for f in factor])
 
 
-def test_missed_counts_what_lies_outside():
-    means, spreads = [np.zeros((2, 2)), np.ones(3)], [np.full((2, 2), 0.5), np.zeros(3)]
-    truths = [np.array([[0.4, -0.6], [1.1, 0.0]]), np.array([1.0, 1.05, 3.0])]
-    losses = missed(means, spreads, truths, floor=0.1)
-    np.testing.assert_allclose(losses(1.0), [0.5, 1 / 3])  # the second patient's spread is the floor
-    np.testing.assert_allclose(losses(2.2), [0.0, 1 / 3])
-    np.testing.assert_allclose(losses(100), [0, 0])
+def test_losses_count_what_lies_outside():
+    losses = Losses([np.array([0.8, 1.2, 2.0, 2.0]), np.array([0.0, 1.0, 30.0])])
+    np.testing.assert_allclose(losses(1.0), [0.75, 1 / 3])
+    np.testing.assert_allclose(losses(2.0), [0.0, 1 / 3])
+    np.testing.assert_allclose(losses.without(0)(2.0), [1 / 3])
 
 
 def test_risk_control_keeps_the_expected_loss_and_wastes_little():

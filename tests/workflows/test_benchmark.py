@@ -17,7 +17,7 @@ from scanprior.report.table import cells
 from scanprior.workflows.benchmark import rows as runner
 from scanprior.workflows.benchmark.cases import cases
 from scanprior.workflows.benchmark.rows import jobs, picture
-from scanprior.workflows.benchmark.suite import Suite, read_suite, shipped, suits
+from scanprior.workflows.benchmark.suite import Suite, images_of, read_suite, shipped, suits
 from scanprior.workflows.benchmark.table import ranked, summary, write_csv
 
 SIDE = 48
@@ -67,6 +67,26 @@ def priors(ct_prior: Path) -> dict:
 
 def run(suite: Suite, priors: dict, folder: Path, seed: int = 0) -> list[dict]:
     return runner.run(list(jobs(suite, priors, seed)), folder)
+
+
+def test_patients_of_several_files_are_different_ones(images: Path) -> None:
+    few = list(cases([images, images], CTSimulation()))
+    assert [case.patient for case in few] == [1, 2, 3, 4]
+    assert [case.index for case in few] == [1, 3, 1, 3]
+    assert [case.patient for case in cases([images, images], CTSimulation(), patients=3)] == [1, 2, 3]
+    assert [case.patient for case in cases(images, CTSimulation(), patients=1, slices=3)] == [1, 1, 1]
+
+
+def test_a_suite_s_images_may_be_several_files(images: Path, tmp_path: Path, monkeypatch) -> None:
+    path, head = tmp_path / "two.toml", 'title = "Two"\n[tasks]\nfew = "ct:views=8"\n[data]\n'
+    path.write_text(f'{head}ct = ["{images}", "{images}"]')
+    assert images_of(read_suite(str(path)), "ct") == [images, images]
+    path.write_text(f"{head}ct = [3]")
+    with pytest.raises(ValueError, match="expected a file or a list of files"):
+        read_suite(str(path))
+    monkeypatch.delenv("SCANPRIOR_DATA", raising=False)
+    shipped = read_suite("ct-sparse")
+    assert [p.name for p in images_of(shipped.but(data=shipped.calibration), "ct")] == ["ct256_calib.h5"]
 
 
 def test_every_shipped_suite_can_be_read() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from scanprior.workflows.benchmark.results import Selection, benchmark
 from scanprior.workflows.benchmark.suite import read_suite
 from scanprior.workflows.calibrate import calibrate, part_of
 from scanprior.workflows.progress import SILENT
+from scipy import stats
 
 MEAN, SPREAD, SIDE, PATIENTS = 100.0, 10.0, 48, 4
 
@@ -43,7 +45,7 @@ def suite(tmp_path: Path) -> str:
     return str(tmp_path / "mine.toml")
 
 
-def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float) -> Reconstruction:
+def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float, said: dict) -> Reconstruction:
     """Samples of the exact posterior, or of one shrunk about its mean."""
     sensitivity = problem.operator.normal(torch.ones_like(truth)).real  # AᴴA is diagonal
     phase = truth / truth.abs()
@@ -55,7 +57,7 @@ def posterior(problem: Problem, truth: torch.Tensor, count: int, shrink: float) 
     g = torch.Generator().manual_seed(int(1e6 * float(seen.mean())) % 2**31)
     z = torch.randn(1, count, *truth.shape[1:], generator=g)
     samples = (mean[:, None] + shrink * variance.sqrt()[:, None] * z) * phase[:, None]
-    return Reconstruction.of(problem, samples, 1, 1.0, {})
+    return Reconstruction.of(problem, samples, 1, 1.0, said)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def exact(monkeypatch):
         def solved(method, problem, prior, samples, seed):
             if prior is None:
                 return method(problem)
-            return posterior(problem, cases[-1].truth, samples, shrink)
+            return posterior(problem, cases[-1].truth, samples, shrink, method.settings)
 
         cases: list = []
         monkeypatch.setattr(runner.Job, "__call__", lambda job: cases.append(job.case) or call(job))
@@ -122,8 +124,16 @@ def test_calibrate_tells_the_exact_posterior_from_a_shrunk_one_in_every_place(
     inside = right.lines[0]
     np.testing.assert_allclose(inside["ranks"], 1 / 9, atol=0.015)
     assert {path.name for path in (tmp_path / "right").iterdir()} == {
-        "rows", "calibration.json", "calibration.csv", "ranks", "report.html",
+        "rows", "calibration.json", "calibration.csv", "ranks", "report.html", "intervals",
     }  # fmt: skip
+    record, held = right.records[0], {(line["kind"], line["level"]): line for line in shrunk.held}
+    allowed = 0.5 - 0.5 / PATIENTS  # of a loss of a half
+    exact_factor = stats.t.ppf(1 - allowed / 2, 7) * math.sqrt(1 + 1 / 8)
+    assert record.promises["pixels"]["50"]["factor"] == pytest.approx(exact_factor, rel=0.05)
+    assert record.patients == PATIENTS and "needed" in record.promises["pixels"]["90"]
+    assert (
+        held["pixels", "50"]["mean"] < 0.5 and held["ssim", "50"]["patients"] == PATIENTS
+    )  # breaks the promise
     facts = json.loads((tmp_path / "right" / "calibration.json").read_text())
     assert facts["on"] == "calibration" and facts["lines"][0]["crps"] == inside["crps"]
     page = (tmp_path / "right" / "report.html").read_text()

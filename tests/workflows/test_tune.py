@@ -229,3 +229,20 @@ def test_a_preset_is_of_the_prior_it_was_found_with(suite: Path, ct_prior: Path,
     )
     (preset,) = read_presets(path)
     assert preset.prior == load(ct_prior)[1].sha256 and preset.given["steps"] == 2
+
+
+def test_a_plan_knows_the_trials_that_are_there(suite: Path, tmp_path: Path) -> None:
+    path = tmp_path / "presets.toml"
+    arguments = ("fista-tv", str(suite), "iterations=4")
+    before = sorted(tmp_path.iterdir())
+    options = {"how": Search(3), "output": path, "progress": SILENT}
+    plan = workflow.planned(*arguments, **options)
+    assert plan["tasks"]["few"] | {"there_already": 0, "patients": 4, "slices": 4} == plan["tasks"]["few"]
+    assert set(plan["tuned"]) == {"weight"} and 0 < plan["estimate"]["seconds"] < 60
+    assert sorted(tmp_path.iterdir()) == before
+    workflow.tune(*arguments, **options | {"how": Search(2)})
+    journal = tmp_path / ".presets.toml.journal"
+    kept = journal.read_bytes()
+    again = workflow.planned(*arguments, **options)
+    assert again["tasks"]["few"]["trials"] == 3 and journal.read_bytes() == kept
+    assert again["tasks"]["few"]["there_already"] == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -17,9 +17,10 @@ from ...formats.scan import Volume
 from ...modality import Modality
 from ...recon.calibration import Calibration
 from ...recon.display import Display
+from ...recon.intervals import ratios, similarities
 from ...recon.metrics import LEAST_VIF, WINDOW_HU, nrmse, vif
 from ...recon.places import by_place
-from ...recon.problem import Problem
+from ...recon.problem import Problem, Reconstruction
 from ...recon.simulate import CTSimulation, MRISimulation, simulate
 from ...recon.study import problem_of
 
@@ -105,27 +106,50 @@ class Case:
         pixel = float(self.volume.spacing[-1])
         return by_place(self.display(samples), self.display(self.truth)[0], self.units, pixel)
 
+    def of_intervals(
+        self, found: Reconstruction
+    ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, list[float]]]]:
+        """What intervals are made of (recon/intervals.py): the ratios, `ratios KIND` -> numbers, and of each of
+        `BOUNDS` how alike the mean is to the truth and to the samples: {"truth": [one], "samples": [S]}."""
+        (mean,), (truth,), samples = (
+            self.display(image) for image in (found.mean, self.truth, found.samples[0])
+        )
+        own = ratios(mean, samples, truth, self.units, float(self.volume.spacing[-1]))
+        alike = {
+            key: {"truth": values[:1].tolist(), "samples": values[1:].tolist()}
+            for key, values in similarities(mean, np.stack([truth, *samples]), self.units).items()
+        }
+        return {f"ratios {kind}": values for kind, values in own.items()}, alike
+
 
 def cases(
-    path: Path,
+    paths: Path | Sequence[Path],
     simulation: CTSimulation | MRISimulation,
     patients: int = 0,
     slices: int = 1,
     device: str = "cpu",
 ) -> Iterator[Case]:
     """`slices` of each of the first `patients` (0: all), evenly through the stack and away from its ends. Measured when
-    asked for. Raises ValueError for images of another modality."""
+    asked for. Patients of several sets are different ones. Raises ValueError for images of another modality."""
+    number = 0
+    for path in [paths] if isinstance(paths, Path) else paths:
+        images, labels = _images_of(path, simulation)
+        for patient in labels[: patients - number if patients else None]:
+            number += 1
+            own = np.flatnonzero(images.groups == patient)
+            places = np.linspace(0, len(own) - 1, slices + 2)[1:-1].round().astype(int)
+            for index in map(int, own[np.unique(places)]):
+                pixel = float(images.pixel_mm[index])
+                pixels = np.asarray(images[index], np.float32)[None]
+                volume = Volume(pixels, images.units, simulation.modality, (1.0, pixel, pixel), {}, path.name)
+                yield Case(number, index, volume, simulation, device)
+
+
+def _images_of(path: Path, simulation: CTSimulation | MRISimulation) -> tuple[Any, list[str]]:
+    """The images of a file, and its patients in order. Raises ValueError for images of another modality."""
     images: Any = open_images(path)
     modality = simulation.modality
     if images.units != {Modality.CT: "HU", Modality.MR: "magnitude"}[modality]:
         needs = "CT images in HU" if isinstance(simulation, CTSimulation) else "MR magnitudes"
         raise ValueError(f"{path}: got images in {images.units}, the task needs {needs}")
-    labels = list(dict.fromkeys(images.groups))[: patients or None]
-    for number, patient in enumerate(labels, 1):
-        own = np.flatnonzero(images.groups == patient)
-        places = np.linspace(0, len(own) - 1, slices + 2)[1:-1].round().astype(int)
-        for index in map(int, own[np.unique(places)]):
-            pixel = float(images.pixel_mm[index])
-            pixels = np.asarray(images[index], np.float32)[None]
-            volume = Volume(pixels, images.units, modality, (1.0, pixel, pixel), {}, path.name)
-            yield Case(number, index, volume, simulation, device)
+    return images, list(dict.fromkeys(images.groups))

@@ -7,7 +7,7 @@ run), `pareto.png`, `worst/` and `report.html`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,51 +24,13 @@ from ...report.page import write_sidecar
 from ..device import device_of
 from ..output import check_output
 from ..progress import Progress, told
+from ..settings import Selection
 from .rows import Job, Row, jobs, picture, run
-from .suite import Suite, method_from_label, read_suite
+from .suite import Suite, read_suite
 from .table import FLOOR, final, ranked, summary, write_csv
 
 MODALITIES = {"ct": "CT", "mri": "MR"}
 RAN = ("seed", "samples", "device", "threads", "torch")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What of a suite is run, and on what.
-
-    Attributes:
-        data: images, instead of the suite's.
-        methods: labels, instead of the suite's.
-        tasks: names of some of the suite's; all where empty.
-        patients, slices, samples: instead of the suite's.
-        prior: bundled name, run folder or file; None: the bundled one of the modality.
-    """
-
-    data: Path | None = None
-    methods: Sequence[str] = ()
-    tasks: Sequence[str] = ()
-    patients: int | None = None
-    slices: int | None = None
-    samples: int | None = None
-    prior: str | None = None
-
-    def of(self, suite: Suite) -> Suite:
-        """This part of a suite. Raises ValueError for an unknown task or method."""
-        names = [task.name for task in suite.tasks]
-        if unknown := [task for task in self.tasks if task not in names]:
-            raise ValueError(f"--task: got {unknown[0]!r}, {suite.name} has {'; '.join(names)}")
-        for label in self.methods:
-            method_from_label(label)
-        kept = tuple(task for task in suite.tasks if not self.tasks or task.name in self.tasks)
-        data = None
-        if self.data is not None:
-            if len({task.modality for task in kept}) > 1:
-                raise ValueError(
-                    f"--data: {suite.name} has CT and MRI tasks; choose those of one with --task"
-                )
-            data = {kept[0].modality: str(self.data)}
-        suite = suite.but(tasks=kept, methods=tuple(self.methods) or None, data=data)
-        return suite.but(patients=self.patients, slices=self.slices, samples=self.samples)
 
 
 @dataclass(frozen=True)
@@ -120,9 +82,17 @@ def benchmark(
 
 
 def run_suite(
-    suite: Suite, output: Path, prior: str | None, seed: int, device: str, presets: bool, progress: Progress
+    suite: Suite,
+    output: Path,
+    prior: str | None,
+    seed: int,
+    device: str,
+    presets: bool,
+    progress: Progress,
+    jobs: Callable[..., Iterable[Job]] = jobs,
 ) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of a suite, kept in `output`, and the facts of the run. Raises as `benchmark`."""
+    """The rows of a suite, kept in `output`, and the facts of the run; `jobs` makes what is done on its slices. Raises
+    as `benchmark`."""
     if not (output / "rows").is_dir():
         check_output(output, overwrite=False)
     device = device_of(device)
@@ -170,7 +140,7 @@ def priors_of(suite: Suite, prior: str | None, device: str) -> dict[str, tuple[A
     """Modality -> prior and card. Raises ValueError for a prior of another modality."""
     out = {}
     for key in dict.fromkeys(task.modality for task in suite.tasks):
-        found, card = load_any(prior or default_for(MODALITIES[key]))
+        found, card = load_any(default_for(MODALITIES[key]) if prior is None else prior)
         if card.modality != MODALITIES[key]:
             raise ValueError(
                 f"prior {card.name!r} is of {card.modality} images, but {suite.name} has {MODALITIES[key]} tasks; "

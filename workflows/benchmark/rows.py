@@ -21,16 +21,17 @@ from ... import __version__
 from ...formats.write import atomic
 from ...priors.score import Prior
 from ...recon.baselines.methods import Baseline
+from ...recon.family import facts_of
 from ...recon.methods import BASELINES
 from ...recon.presets import TunedMethod, tuned_method
 from ...recon.problem import Problem, Reconstruction
 from ..progress import SILENT, Progress
 from .cases import Case, cases
 from .memory import peak_memory
-from .suite import Suite, Task, find_data, split, suits
+from .suite import Suite, Task, images_of, split, suits
 
 Row = dict[str, Any]
-LAYOUT = 2  # of a row's file; 2: with the calibration
+LAYOUT = 3  # of a row's file; 3: with what intervals are made of
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,11 @@ class Job:
     key: str
 
     def __call__(self) -> tuple[Row, dict[str, np.ndarray]]:
-        """The row, and the pictures `image` (the mean) and `truth` in display units. A method that refuses the problem,
-        or whose figures are not finite, leaves a row with `error`, and no picture."""
+        """The row, and the pictures `image` (the mean) and `truth` in display units; of several samples the ratios of
+        recon/intervals.py with them. A method that refuses the problem, or whose figures are not finite, leaves a row
+        with `error`, and no picture."""
         method, case = self.tuned.method, self.case
+        ratios: dict[str, np.ndarray] = {}
         row: Row = {
             "settings": method.settings,
             "patient": case.patient,
@@ -79,8 +82,11 @@ class Job:
             row["mean"] = mean
             places = case.calibration(found.samples[0])
             row["calibration"] = {place: figures.to_dict() for place, figures in places.items()}
+            row["scan"] = facts_of(case.problem, case.volume.spacing[1:])
+            row["effective"] = found.effective
+            ratios, row["similarities"] = case.of_intervals(found)
         pictures = {"image": found.mean, "truth": case.truth}
-        return row, {name: case.display(image)[0] for name, image in pictures.items()}
+        return row, {name: case.display(image)[0] for name, image in pictures.items()} | ratios
 
 
 def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed: int) -> Reconstruction:
@@ -100,10 +106,10 @@ def jobs(
 ) -> Iterator[Job]:
     """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights."""
     for task in suite.tasks:
-        path = find_data(suite.data.get(task.modality, ""))
+        paths = images_of(suite, task.modality)
         prior, sha = priors.get(task.modality, (None, ""))
         methods: dict[str, TunedMethod] = {}
-        for case in cases(path, task.simulation, suite.patients, suite.slices, device):
+        for case in cases(paths, task.simulation, suite.patients, suite.slices, device):
             if not methods:  # all slices of a task are measured alike
                 own = [label for label in suite.methods if suits(label, task.modality)]
                 methods = {label: _tuned(label, case.problem, sha, presets) for label in own}
@@ -126,7 +132,9 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = SILENT) -> list[
 
     Each row has `task`, `label`, `settings`, `patient`, `slice`, `seed`, `nfe`, `seconds` (a sample), `memory_mib`,
     `one` and (with several samples) `mean`: the figures of `Case.figures`, and `calibration`: place -> those of
-    `Case.calibration`; `key` names its pictures. A file knows neither task nor label: others may have the same result.
+    `Case.calibration`; for intervals `similarities`, `scan`: what kind it is (recon/family.py), and `effective`: the
+    settings as they were used. `key` names its pictures. A file knows neither task nor label: others may have the same
+    result.
     """
     rows = folder / "rows"
     rows.mkdir(parents=True, exist_ok=True)
@@ -149,6 +157,11 @@ def run(jobs: Sequence[Job], folder: Path, progress: Progress = SILENT) -> list[
             job.case.forget()
     progress.update(len(jobs))
     return out
+
+
+def there(folder: Path, job: Job) -> Row | None:
+    """What an output folder holds of a job already."""
+    return _kept(folder / "rows" / f"{job.key}.json")
 
 
 def _kept(path: Path) -> Row | None:

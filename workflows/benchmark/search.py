@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -23,6 +24,7 @@ from ...recon.methods import BASELINES, METHODS, class_of, method_of
 from ...recon.metrics import LEAST_VIF
 from ...recon.options import names
 from ...recon.places import WHOLE
+from ..settings import Search
 from .cases import Case
 from .rows import solve
 
@@ -32,22 +34,6 @@ LOCK_SECONDS = 5  # after which the lock of a process that was killed is taken a
 
 LOWER = {"crps"}  # metrics of which less is better
 OF_SAMPLES = {"crps"}  # and those of the samples, not of an image
-
-
-@dataclass(frozen=True)
-class Search:
-    """How settings are searched.
-
-    Attributes:
-        trials: in all, those of the journal with them, beside the method as it is.
-        metric: psnr, ssim or vif of one sample, the higher the better; or crps, the fair CRPS of `samples` inside the
-            body (recon/calibration.py), the lower the better.
-        samples: of each slice, for crps.
-    """
-
-    trials: int = 20
-    metric: str = "psnr"
-    samples: int = 4
 
 
 @dataclass(frozen=True)
@@ -81,7 +67,7 @@ def tune(
     options: str,
     cases: Sequence[Case],
     prior: Prior | None,
-    search: Search = Search(),
+    search: Search | None = None,
     journal: Path | None = None,
     study: str = "study",
     progress: Callable[[int, float], None] = lambda done, best: None,
@@ -97,9 +83,9 @@ def tune(
     Raises:
         ValueError: a method without a space, no slices, nothing left to tune.
     """
+    search = search or Search()
     check_tunable(name, search.metric)
-    fixed = names(options)
-    space = {key: bounds for key, bounds in class_of(name).space.items() if key not in fixed}
+    space = space_of(name, options)
     if not space or not cases:
         raise ValueError(f"tune: {name} {options} on {len(cases)} slices leaves nothing to tune")
     import optuna
@@ -133,9 +119,37 @@ def tune(
         found.add_trial(optuna.create_trial(params=settings, distributions=ranges, **outcome))
 
 
+def space_of(name: str, options: str) -> dict[str, tuple[Value, Value]]:
+    """What of a method's settings `options` leaves to be tuned, and within which bounds."""
+    fixed = names(options)
+    return {key: bounds for key, bounds in class_of(name).space.items() if key not in fixed}
+
+
+def samples_of(search: Search) -> int:
+    """How many samples of each slice a metric needs."""
+    return search.samples if search.metric in OF_SAMPLES else 1
+
+
+def finished(journal: Path, study: str) -> int:
+    """How many trials of a study a journal holds; nothing is written."""
+    if not journal.is_file():
+        return 0
+    import optuna
+
+    lines = [line for line in journal.read_bytes().splitlines(keepends=True) if _is_whole(line)]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "journal"
+        copy.write_bytes(b"".join(lines))
+        try:
+            found: Any = optuna.load_study(study_name=study, storage=_storage(copy))
+        except KeyError:
+            return 0
+        return sum(trial.value is not None for trial in found.trials if trial.state.is_finished())
+
+
 def _value(method: Any, cases: Sequence[Case], prior: Prior | None, search: Search) -> float:
     """The mean metric over the slices."""
-    count = search.samples if search.metric in OF_SAMPLES else 1
+    count = samples_of(search)
     values: list[float] = []
     for case in cases:
         found = solve(method, case.problem, prior, count, 0)

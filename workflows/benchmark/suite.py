@@ -11,19 +11,21 @@
     [validation]                                            # for `scanprior tune`
     ct = "ct/ct256_val.h5"
     [calibration]                                           # for `scanprior calibrate --on calibration`
-    ct = "ct/ct256_calib.h5"
+    ct = ["ct/ct256_calib.h5", "ct/ct256_val.h5"]           # of other patients each
 
     [tasks]                                                 # as --simulate
     "23 views" = "ct:views=23"
 
 Relative paths are below $SCANPRIOR_DATA. Where that is not set they are in the small set that comes with the package:
-one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training.
+one slice a patient of the test and calibration sets (benchmarks/make_small_set.py), for evaluation, never for training;
+validation sets among the calibration's are not there.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
 PACKAGED = Path(__file__).parent / "data"
+Images = str | list[str]  # a file, or several
 _FIELDS: dict[str, type] = {
     "title": str,
     "methods": list,
@@ -77,9 +80,9 @@ class Suite:
     title: str
     tasks: tuple[Task, ...]
     methods: tuple[str, ...]
-    data: dict[str, str]
-    validation: dict[str, str]
-    calibration: dict[str, str]
+    data: dict[str, Images]
+    validation: dict[str, Images]
+    calibration: dict[str, Images]
     samples: int = 8
     patients: int = 0
     slices: int = 1
@@ -133,8 +136,26 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
         if table.get(key, least) < least:
             raise ValueError(f"{path}: got {key} = {table[key]}, expected at least {least}")
     paths = {key: table.pop(key, {}) for key in ("data", "validation", "calibration")}
+    for key, images in paths.items():
+        for modality, given in images.items():
+            if not all(isinstance(one, str) for one in ([given] if isinstance(given, str) else given)):
+                raise ValueError(
+                    f"{path}, {key}: got {modality} = {given!r}, expected a file or a list of files"
+                )
     return Suite(
         **{**table, **paths, "name": path.stem, "tasks": tuple(tasks), "methods": tuple(table["methods"])}
+    )
+
+
+def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, slices: int = 1) -> Suite:
+    """One measurement of the user's own images, said as --simulate. Raises ValueError for an unknown one or method."""
+    simulation = simulation_of(spec, "--simulate")
+    for label in methods:
+        method_from_label(label)
+    modality = spec.partition(":")[0]
+    task = Task(spec, modality, spec, simulation)
+    return Suite(
+        "own images", spec, (task,), tuple(methods), {modality: str(images)}, {}, {}, samples, 0, slices
     )
 
 
@@ -167,6 +188,16 @@ def suits(label: str, modality: str) -> bool:
 def data_root() -> Path:
     """$SCANPRIOR_DATA, or the images that come with the package."""
     return Path(os.environ.get("SCANPRIOR_DATA") or PACKAGED)
+
+
+def images_of(suite: Suite, modality: str) -> list[Path]:
+    """The files of a suite's images of a modality; of several, those that come with the package where its images are
+    taken. Raises FileNotFoundError."""
+    given = suite.data.get(modality, "")
+    paths = [given] if isinstance(given, str) else given
+    if data_root() == PACKAGED:
+        paths = [path for path in paths if Path(path).exists() or (PACKAGED / path).exists()] or paths[:1]
+    return [find_data(path) for path in paths]
 
 
 def find_data(path: str) -> Path:

@@ -24,6 +24,7 @@ FOOTER = "Research use only. Not for diagnosis."
 DPI, WIDEST, CELL = 100, 16.0, 4.2  # inches
 GAP, SIDE, HEAD, LABEL, BAR, FOOT, WORDS = 0.08, 0.25, 0.5, 0.52, 0.62, 0.35, 2.05  # WORDS: room for a name
 INK, FAINT = "#1c1f24", "#6a717c"
+Grey = tuple[float, float]  # values shown as black and as white
 
 
 def overview(
@@ -83,8 +84,20 @@ def overview(
     return sheet.figure
 
 
+def audit_maps(image: np.ndarray, maps: dict[str, np.ndarray], window: Grey, title: str) -> Figure:
+    """A slice (H, W) beside its maps, name -> (H, W), each with a scale of its own: from 0 to 1 of a share."""
+    sheet = _Sheet(1 + len(maps), 1, image.shape, title, bar=True)
+    sheet.cell(0, 0).imshow(image, cmap="gray", vmin=window[0], vmax=window[1])
+    sheet.label(0, 0, "mean", "of the samples")
+    for column, (name, values) in enumerate(maps.items(), 1):
+        scale = {"cmap": "viridis", "vmin": 0.0, "vmax": 1.0 if values.max() <= 1 else max(2.0, _top(values))}
+        sheet.bar(sheet.cell(0, column).imshow(values, **scale), column, column, name)
+    sheet.footer(FOOTER)
+    return sheet.figure
+
+
 def interval_maps(
-    low: np.ndarray, mean: np.ndarray, high: np.ndarray, window: tuple[float, float], units: str, title: str
+    low: np.ndarray, mean: np.ndarray, high: np.ndarray, window: Grey, units: str, title: str
 ) -> Figure:
     """The lower ends, the mean and the upper ends of a slice (H, W) in one window, and how far apart the ends are."""
     sheet = _Sheet(4, 1, mean.shape, title, bar=True)

@@ -219,8 +219,7 @@ def write_reconstruction(
     units: str,
     pixel_mm: float | tuple[float, float, float],
     attrs: dict[str, Any],
-    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({}),
-    maps: dict[str, np.ndarray] | None = None,
+    maps: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> None:
     """Write a reconstruction.
 
@@ -231,8 +230,8 @@ def write_reconstruction(
         units: "HU", "1/mm", "magnitude", …
         pixel_mm: (dz, dy, dx) [mm], or the side of a cube.
         attrs: provenance, anything JSON can hold.
-        intervals: kind ("pixels", "5 mm") -> lower and upper ends, (Z, H, W) each.
-        maps: name -> (Z, H, W) without a unit, beside them.
+        maps: name -> what lies beside them: `intervals/KIND` lower and upper ends, (2, Z, H, W); others (Z, H, W),
+            without a unit.
 
     Raises:
         FormatError: shapes that do not fit, NaN or Inf, provenance that JSON cannot hold.
@@ -259,12 +258,9 @@ def write_reconstruction(
             if array is not None:
                 _images(file, what, array)
                 file[what].attrs["units"] = units
-        for kind, ends in intervals.items():
-            _images(file, f"intervals/{kind}", np.stack(ends))
-            file[f"intervals/{kind}"].attrs["units"] = units
-        for what, array in (maps or {}).items():
+        for what, array in maps.items():
             _images(file, what, array)
-            file[what].attrs["units"] = "1"
+            file[what].attrs["units"] = units if what.startswith("intervals/") else "1"
 
 
 def _check_images(name: str, mean: np.ndarray, std: np.ndarray | None, samples: np.ndarray | None) -> None:

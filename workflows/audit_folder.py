@@ -119,7 +119,7 @@ def _write(folder: Path, result: Audit, plan: Plan, title: str) -> None:
         "prior": None if plan.card is None else plan.card.sha256,
     }
     write_reconstruction(
-        folder / "audit.h5", mean, None, None, display.units, plan.scan.voxel, provenance, maps=maps
+        folder / "audit.h5", mean, None, None, display.units, plan.scan.voxel, provenance, maps
     )
     draw(folder / "audit.png", result, display, title)
     facts = result.facts | {

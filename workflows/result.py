@@ -174,8 +174,9 @@ def write_results(folder: Path, result: Result) -> None:
     scan, units, spacing = result.scan, result.display.units, result.spacing
     mean, images = result.mean, (result.mean, result.std, result.samples)
     shown = result.intervals
-    more: Any = ({} if shown is None else shown.maps, maps_of(result.audit, result.display))
-    write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance, *more)
+    ends = {} if shown is None else {f"intervals/{kind}": np.stack(both) for kind, both in shown.maps.items()}
+    maps = ends | maps_of(result.audit, result.display)
+    write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance, maps)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
     volume = Volume(

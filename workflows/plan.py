@@ -86,11 +86,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         UsageError: an unknown method or setting, a prior of another modality, intervals of a method without samples.
         ValueError: a damaged calibration record, or file of presets.
     """
-    method = objects.method or method_of(request.method, request.options)  # refused before anything is read
-    if request.interval is not None and not isinstance(method, PosteriorMethod):
-        raise UsageError(
-            f"--interval: {request.method} gives one image and no samples; take a posterior method"
-        )
+    method = _asked_method(request, objects)  # refused before anything is read
     _check_kind(method, item, request)
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
@@ -132,6 +128,15 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
     for line in plan.warnings:
         tell.warn(line)
     return plan
+
+
+def _asked_method(request: Request, objects: Objects) -> Method:
+    method = objects.method or method_of(request.method, request.options)
+    if request.interval is not None and not isinstance(method, PosteriorMethod):
+        raise UsageError(
+            f"--interval: {request.method} gives one image and no samples; take a posterior method"
+        )
+    return method
 
 
 def _check_kind(method: Method, item: Scan | Volume | Path, request: Request) -> None:
@@ -189,8 +194,8 @@ def _network_of(
         network, card = load_supervised(request.prior)
         network.to(device).eval()
     else:
-        asked = default_for(modality) if request.prior is None else request.prior
-        network, card = load_any(asked if prior is None else prior)
+        named = default_for(modality) if request.prior is None else request.prior
+        network, card = load_any(named if prior is None else prior)
         network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise UsageError(

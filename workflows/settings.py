@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UsageError, check_least, unknown
 from ..named import is_named
+from ..recon.methods import DEFAULT
 
 if TYPE_CHECKING:
     from .benchmark.suite import Suite
@@ -68,7 +69,7 @@ class Request:
     views: str | None = None
     arc: str | None = None
     mu_water: float | None = None
-    method: str = "dds"
+    method: str = DEFAULT
     options: str = ""
     prior: str | None = None
     samples: int = 8

@@ -35,6 +35,7 @@ def write_images(path: Path, volume: Volume) -> None:
     with h5py.File(path, "w") as file:
         file["images"] = volume.data
         file["images"].attrs["units"] = "HU"
+        file["patient"] = np.array(["a"] * len(volume.data), dtype=h5py.string_dtype())
         file["px_mm"] = np.full(len(volume.data), volume.spacing[1])
 
 

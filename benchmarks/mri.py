@@ -17,8 +17,8 @@ import time
 
 from common import Case, Results, best_weight, cases
 from scanprior.pretrained.load import default_for, load
+from scanprior.recon import FistaTV
 from scanprior.recon.baselines.compressed import l1_wavelet
-from scanprior.recon.baselines.methods import FistaTV
 from scanprior.recon.baselines.zero_filled import zero_filled
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.problem import Problem

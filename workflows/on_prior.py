@@ -36,7 +36,7 @@ from .output import check_output
 from .progress import Progress
 from .sample import SampleSettings, sample
 
-Priors = dict[str, tuple[Any, str]]  # modality -> the prior and the hash of its weights
+Priors = dict[Modality, tuple[Any, str]]  # modality -> the prior and the hash of its weights
 IMAGES = 32  # where --patients does not say
 JUDGED = ("coverage_50", "coverage_80", "coverage_90", "coverage_95", "spread_skill")
 
@@ -103,15 +103,18 @@ def drawn(suite: Suite, folder: Path, prior: str | None, progress: Progress) -> 
     def make(suite: Suite, priors: Priors, seed: int, device: str, presets: bool) -> Iterator[Job]:
         settings, sets = SampleSettings(images=suite.patients or IMAGES, seed=seed, device=device), {}
         for modality, (network, sha) in priors.items():
-            name = prior or default_for(Modality(modality))
-            sets[modality] = _truths(folder / f"truths-{modality}", name, sha, settings, progress)
-            if modality == "mri":
+            name = prior or default_for(modality)
+            sets[modality] = _truths(folder / f"truths-{modality.kind}", name, sha, settings, progress)
+            if modality is Modality.MR:
                 network.intensity = None  # the images are in its own units: no scale is left to estimate
 
         def measured(task: Task) -> Iterator[PriorCase]:
             images, (network, _) = sets[task.modality], priors[task.modality]
             for k in range(len(images)):
-                pixel, units = float(images.pixel_mm[k]), "HU" if task.modality == "ct" else "magnitude"
+                pixel, units = (
+                    float(images.pixel_mm[k]),
+                    "HU" if task.modality is Modality.CT else "magnitude",
+                )
                 volume = Volume(
                     images[k][None], units, task.simulation.modality, (1.0, pixel, pixel), {}, "prior"
                 )

@@ -20,8 +20,9 @@ import numpy as np
 
 from ... import __version__
 from ...formats.write import atomic
+from ...modality import Modality
 from ...priors.score import Prior
-from ...recon.baselines.methods import Baseline
+from ...recon.baselines.method import Baseline
 from ...recon.family import facts_of
 from ...recon.methods import BASELINES
 from ...recon.presets import TunedMethod, tuned_method
@@ -102,7 +103,7 @@ def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed
 
 def jobs(
     suite: Suite,
-    priors: dict[str, tuple[Prior, str]],
+    priors: dict[Modality, tuple[Prior, str]],
     seed: int = 0,
     device: str = "cpu",
     presets: bool = True,

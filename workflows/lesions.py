@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..report.figures import smallest_lesions
+from ..report.curves import smallest_lesions
 from ..report.page import write_sidecar
 from .benchmark.results import Selection, run_suite
 from .benchmark.rows import Row

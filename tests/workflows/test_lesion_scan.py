@@ -7,7 +7,7 @@ import pytest
 import torch
 from scanprior.formats.scan import Volume
 from scanprior.modality import Modality
-from scanprior.recon.baselines.methods import FBP, ZeroFilled
+from scanprior.recon import FBP, ZeroFilled
 from scanprior.recon.lesion_figures import within
 from scanprior.recon.lesions import Kind, placed
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate

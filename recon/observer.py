@@ -29,6 +29,7 @@ from .problem import Problem
 
 Array = NDArray[Any]
 LEAST = 6  # pictures of either kind, below which no template is trained
+LEAST_GROUPS = 4  # below which resampling them says nothing
 
 
 @torch.no_grad()
@@ -107,7 +108,8 @@ def laguerre_gauss(side: int, width: float, count: int = 5) -> Array:
 
 
 class Seen(NamedTuple):
-    """What an observer tells apart: the area under its ROC, with a 95 % bootstrap interval over groups."""
+    """What an observer tells apart: the area under its ROC, with a 95 % bootstrap interval over groups (nan of fewer
+    than LEAST_GROUPS)."""
 
     auc: float
     low: float
@@ -161,6 +163,8 @@ def _template(present: Array, absent: Array) -> tuple[Array, Array]:
 def _rated(present: Array, absent: Array, group: NDArray[np.int_], resamples: int, seed: int) -> Seen:
     """AUC of scores (Mann-Whitney, a tie is half a win), groups resampled whole."""
     wins = (present[:, None] > absent[None]) + 0.5 * (present[:, None] == absent[None])
+    if group.max() + 1 < LEAST_GROUPS:
+        return Seen(float(wins.mean()), math.nan, math.nan)
     members = np.eye(group.max() + 1)[group]  # (N, groups)
     between, sizes = members.T @ wins @ members, members.sum(0)
     times = np.random.default_rng(seed).multinomial(

@@ -77,8 +77,8 @@ def _parts(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
 
 def by_size(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
     """The channelised Hotelling observer, who does not know the contrast: a line a task, method, site and diameter with
-    `lesions`, `auc`, `auc_low` and `auc_high` (95 % over patients; None of too few pictures). Pictures of dark lesions
-    are turned, so that all are bright.
+    `lesions`, `auc`, `auc_low` and `auc_high` (95 % over patients), None of too few pictures or patients. Pictures of
+    dark lesions are turned, so that all are bright.
 
     Args:
         patches: a row's key -> pictures around its lesions.
@@ -106,7 +106,8 @@ def by_size(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
                 "diameter_mm": mm,
                 "lesions": len(chosen),
             }
-            out.append(line | dict(zip(("auc", "auc_low", "auc_high"), seen or (None,) * 3, strict=True)))
+            numbers = [_number(value) for value in seen] if seen else [None] * 3
+            out.append(line | dict(zip(("auc", "auc_low", "auc_high"), numbers, strict=True)))
     return out
 
 

@@ -81,13 +81,13 @@ def test_patients_of_several_files_are_different_ones(images: Path) -> None:
 def test_a_suite_s_images_may_be_several_files(images: Path, tmp_path: Path, monkeypatch) -> None:
     path, head = tmp_path / "two.toml", 'title = "Two"\n[tasks]\nfew = "ct:views=8"\n[data]\n'
     path.write_text(f'{head}ct = ["{images}", "{images}"]')
-    assert images_of(read_suite(str(path)), "ct") == [images, images]
+    assert images_of(read_suite(str(path)), Modality.CT) == [images, images]
     path.write_text(f"{head}ct = [3]")
     with pytest.raises(ValueError, match="expected a file or a list of files"):
         read_suite(str(path))
     monkeypatch.delenv("SCANPRIOR_DATA", raising=False)
     shipped = read_suite("ct-sparse")
-    assert [p.name for p in images_of(shipped.but(data=shipped.calibration), "ct")] == ["ct256_calib.h5"]
+    assert [p.name for p in images_of(shipped.but(data=shipped.calibration), Modality.CT)] == ["ct256_calib.h5"]
 
 
 def test_every_shipped_suite_can_be_read() -> None:

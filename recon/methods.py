@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Method = PosteriorMethod | Baseline | Supervised
 
-DEFAULT, PUBLISHED = "dds", "-paper"
+DEFAULT, PUBLISHED = "draws", "-paper"
 
 
 class Entry(NamedTuple):

@@ -27,14 +27,12 @@ from typing import Any
 import tomli_w
 
 from ..formats.write import atomic
-from ..geometry import Geometry
 from ..modality import Modality
-from ..operators.coverage import coverage
 from ..pretrained.cache import home
 from .methods import BASELINES, method_of
 from .options import names
 from .problem import Problem
-from .weights import MODEL_ERROR, measured
+from .weights import MODEL_ERROR, measured, seen_arc
 
 SHIPPED = Path(__file__).with_name("presets.toml")
 LEAST_PATIENTS = 4
@@ -143,13 +141,7 @@ def likeness(problem: Problem) -> Likeness:
     noise = max(math.sqrt(variance / max(power, 1e-30)), MODEL_ERROR)
     if problem.operator.domain_complex:
         return Likeness(Modality.MR, side, pixels / max(int(known.any(0).sum()), 1), 1.0, noise)
-    return Likeness(Modality.CT, side, pixels / max(int(known.sum()), 1), _coverage(problem), noise)
-
-
-def _coverage(problem: Problem) -> float:
-    """The views' part of the half circle of directions; 1 for other operators."""
-    geometry = getattr(problem.operator, "geometry", None)
-    return coverage(geometry.angles, math.pi).covered / math.pi if isinstance(geometry, Geometry) else 1.0
+    return Likeness(Modality.CT, side, pixels / max(int(known.sum()), 1), seen_arc(problem), noise)
 
 
 # --- files

@@ -14,9 +14,13 @@ which is where an iteration should stop that would next fit the noise (discrepan
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from ..geometry import Geometry
+from ..operators.coverage import coverage
 from ..operators.linear import LinearOperator
 from ..operators.solve import item_sum
 from ..priors.sampling.loop import ItemNoise
@@ -39,6 +43,12 @@ def undersampling(problem: Problem) -> Tensor:
     """Pixels of the image to a measured number, item by item: (B,)."""
     pixels = torch.Size(problem.operator.domain).numel()
     return pixels / measured(problem).flatten(1).sum(1).clamp_min(1)
+
+
+def seen_arc(problem: Problem) -> float:
+    """The views' part of the half circle of directions, up to 1; 1 for other operators than CT's."""
+    geometry = getattr(problem.operator, "geometry", None)
+    return coverage(geometry.angles, math.pi).covered / math.pi if isinstance(geometry, Geometry) else 1.0
 
 
 def inverse_variance(problem: Problem, model_error: float = MODEL_ERROR) -> Tensor:

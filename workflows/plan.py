@@ -85,11 +85,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         UsageError: an unknown method or setting, a prior of another modality, intervals of a method without samples.
         ValueError: a damaged calibration record, or file of presets.
     """
-    method = objects.method or method_of(request.method, request.options)  # refused before anything is read
-    if request.interval is not None and not isinstance(method, PosteriorMethod):
-        raise UsageError(
-            f"--interval: {request.method} gives one image and no samples; take a posterior method"
-        )
+    method = _asked_method(request, objects)  # refused before anything is read
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
     said = remarks(scan)
@@ -105,7 +101,20 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         tell.say(f"note: {line}")
     if request.mu_water is not None:
         problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
-    methods, presets = _settled(method, problem, card, request, tell, objects)
+    others = [name for name in CLASSICAL[scan.modality] if request.baselines and name != request.method]
+    methods, presets = {}, {}
+    for name in (request.method, *others):
+        asked = name == request.method
+        if asked and objects.method is not None:
+            methods[name] = method
+            continue
+        weights = card.sha256 if card and asked else ""
+        tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
+        methods[name] = tuned.method
+        if tuned.facts:
+            presets[name] = tuned.facts
+        if tuned.preset is not None:
+            tell.say(f"{name}: {tuned.line}")
     plan = Plan(
         scan=scan,
         volume=volume,
@@ -126,31 +135,13 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
     return plan
 
 
-def _settled(
-    method: Method,
-    problem: Problem,
-    card: Card | None,
-    request: Request,
-    tell: Progress,
-    objects: Objects,
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The method that was asked for and those beside it, with their settings; and where these came from, of each that
-    somebody tuned. An object has its own."""
-    beside = CLASSICAL[problem.modality] if request.baselines else ()
-    methods, presets = {}, {}
-    for name in dict.fromkeys((request.method, *beside)):
-        asked = name == request.method
-        if asked and objects.method is not None:
-            methods[name] = method
-            continue
-        weights = card.sha256 if card and asked else ""
-        tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
-        methods[name] = tuned.method
-        if tuned.facts:
-            presets[name] = tuned.facts
-        if tuned.preset is not None:
-            tell.say(f"{name}: {tuned.line}")
-    return methods, presets
+def _asked_method(request: Request, objects: Objects) -> Method:
+    method = objects.method or method_of(request.method, request.options)
+    if request.interval is not None and not isinstance(method, PosteriorMethod):
+        raise UsageError(
+            f"--interval: {request.method} gives one image and no samples; take a posterior method"
+        )
+    return method
 
 
 def cost(plan: Plan, request: Request) -> dict[str, Any]:
@@ -194,8 +185,8 @@ def _network_of(
         network, card = load_supervised(request.prior)
         network.to(device).eval()
     else:
-        wanted = request.prior if prior is None else prior
-        network, card = load_any(default_for(modality) if wanted is None else wanted)
+        named = default_for(modality) if request.prior is None else request.prior
+        network, card = load_any(named if prior is None else prior)
         network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise UsageError(

@@ -19,7 +19,7 @@ from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, worse
-from ..recon.methods import method_of
+from ..recon.methods import DEFAULT, method_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from .benchmark.table import FLOOR
@@ -38,7 +38,7 @@ KINDS = {PosteriorMethod: "posterior", Supervised: "supervised", Baseline: "clas
 
 def reconstruct(
     scan: Scan | Volume | Path | str,
-    method: str | Method = "dds",
+    method: str | Method = DEFAULT,
     samples: int = 8,
     *,
     interval: int | None = None,

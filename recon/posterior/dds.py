@@ -1,4 +1,4 @@
-"""DDS, decomposed diffusion sampling (Chung, Lee & Ye, ICLR 2024, Alg. 1 and 2), the fast default. The loop is
+"""DDS, decomposed diffusion sampling (Chung, Lee & Ye, ICLR 2024, Alg. 1 and 2). The loop is
 `DDS.trajectory`; `PaperDDS.step` is the paper's.
 
 At noise level s_i (s = sigma / alpha, so the law of noise only chooses the levels):
@@ -51,11 +51,11 @@ class DDS(Annealed):
         cg: conjugate gradient steps a level, begun at D plus the last level's u - D; auto: 3 where the data step is
             preconditioned (CT), else 6 (MRI).
         warm_start: start at `sigma_start` from least squares, not at `sigma_max` from noise.
-        sigma_start: the first level of a warm start, in network units.
+        sigma_start: the first level of a warm start, in network units; auto: 0.5, and 4 where an angle is missing.
     """
 
     name = "dds"
-    line = "few conjugate gradients inside DDIM, warm start; the default"
+    line = "few conjugate gradients inside DDIM, warm start"
     reference = "Chung, Lee & Ye, ICLR 2024"
     uncertainty = "too narrow"
     space: ClassVar[Space] = {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)}
@@ -69,7 +69,7 @@ class DDS(Annealed):
     adaptive: bool = True
     cg: int | None = None
     warm_start: bool = True
-    sigma_start: float = 0.5
+    sigma_start: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,12 +84,9 @@ class DDS(Annealed):
     def paper(cls, **settings: Any) -> PaperDDS:
         return PaperDDS(**settings)
 
-    def levels(self) -> list[float]:
-        top = self.sigma_start if self.warm_start else self.sigma_max
-        return noise_levels(self.steps, top, self.sigma_min, self.sde)
-
     def automatic(self, posed: Posed) -> dict[str, Any]:
-        return {"cg": posed.iterations(self.cg), "gamma": round(float(self._gamma(posed).mean()), 3)}
+        start = {"sigma_start": posed.first_level(self.sigma_start)} if self.warm_start else {}
+        return {"cg": posed.iterations(self.cg), "gamma": round(float(self._gamma(posed).mean()), 3), **start}
 
     def _gamma(self, posed: Posed) -> Tensor:
         """(B, 1, ..., 1)."""
@@ -98,7 +95,8 @@ class DDS(Annealed):
         return torch.full_like(posed.undersampling, self.gamma)
 
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
-        levels = [*self.levels(), 0.0]
+        top = posed.first_level(self.sigma_start) if self.warm_start else self.sigma_max
+        levels = [*noise_levels(self.steps, top, self.sigma_min, self.sde), 0.0]
         cg, gamma = posed.iterations(self.cg), self._gamma(posed)
         u = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         z, fresh, diagonal = noise.like(u), levels[0], SteinDiagonal()

@@ -31,7 +31,7 @@ FILES = [
     "report.png",
     "run.toml",
 ]
-FAST = ("--samples", 2, "--options", "steps=3", "--no-baselines")
+FAST = ("--method", "dds", "--samples", 2, "--options", "steps=3", "--no-baselines")
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_a_method_of_ones_own_is_one_file(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="expected one of dds, ald, auto, daps"):
+    with pytest.raises(ValueError, match="expected one of draws, ald, auto, daps"):
         method_of("magic", "")
 
 

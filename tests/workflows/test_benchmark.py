@@ -87,7 +87,9 @@ def test_a_suite_s_images_may_be_several_files(images: Path, tmp_path: Path, mon
         read_suite(str(path))
     monkeypatch.delenv("SCANPRIOR_DATA", raising=False)
     shipped = read_suite("ct-sparse")
-    assert [p.name for p in images_of(shipped.but(data=shipped.calibration), Modality.CT)] == ["ct256_calib.h5"]
+    assert [p.name for p in images_of(shipped.but(data=shipped.calibration), Modality.CT)] == [
+        "ct256_calib.h5"
+    ]
 
 
 def test_every_shipped_suite_can_be_read() -> None:

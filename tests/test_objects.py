@@ -70,7 +70,7 @@ def test_what_the_command_line_cannot_name_is_run_and_said(scan: Scan, tmp_path:
         assert text.startswith("# ") and "a method and a prior that the command line has no name for" in text
     assert tomllib.loads(result.config)["method"] == "Plain"  # which --config refuses
     assert (result.save(tmp_path / "out") / "report.html").is_file()
-    with pytest.raises(ValueError, match="expected one of dds"):
+    with pytest.raises(ValueError, match="got 'Plain', expected one of"):
         method_of("Plain", "")
 
 

@@ -126,7 +126,7 @@ def spiked(data: np.ndarray, place: tuple[int, ...], factor: float) -> np.ndarra
         (lambda s: {"data": spiked(s.data, (0, 1, 5, 9), 1e20)}, "slice 1, coil 2, ky 6, kx 10 is"),
         (lambda s: {"data": spiked(s.data, (0, 1, 5, 9), 1e3)}, "a spike"),
         (lambda s: {"data": spiked(s.data, (0, 1, 16, 16), 1e20)}, "times the median"),
-        (lambda s: {"maps": np.zeros_like(s.data)}, "coil maps of slice 1 are zero everywhere"),
+        (lambda s: {"maps": np.zeros_like(s.data)}, "coil maps of slice 0 are zero everywhere"),
         (lambda s: {"maps": np.full_like(s.data, 1e-30)}, "expected about 1"),
         (lambda s: {"maps": np.full_like(s.data, np.nan)}, "NaN or Inf in maps"),
     ],
@@ -169,7 +169,7 @@ def test_lost_rays_may_hold_anything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("maps", "words"), [(np.nan, "slice 1"), (0.0, "slice 1 is zero and its k-space is not")]
+    ("maps", "words"), [(np.nan, "slice 0"), (0.0, "slice 0 is zero and its k-space is not")]
 )
 @pytest.mark.parametrize("name", ["dds", "zero-filled"])
 def test_an_empty_or_broken_image_is_an_error(name: str, maps: float, words: str) -> None:

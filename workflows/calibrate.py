@@ -21,7 +21,7 @@ from ..recon.calibration import average
 from ..recon.places import WHOLE
 from ..recon.records import Record, own_records, write_record
 from ..report.calibration import write_calibration_page
-from ..report.figures import rank_histograms, spectra
+from ..report.curves import rank_histograms, spectra
 from ..report.page import write_sidecar
 from .benchmark.results import RAN, Selection, command_of, run_suite
 from .benchmark.rows import Row, jobs

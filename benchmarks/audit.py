@@ -258,7 +258,8 @@ def families(rows: list[dict[str, Any]]) -> dict[str, Family]:
             files = sorted({row["file"] for row in own})
             patients: dict[str, list[dict[str, float]]] = {}
             for row in own:
-                patients.setdefault(_patient(row), []).append(row["figures"])
+                figures = {name: float(f"{value:.4g}") for name, value in row["figures"].items()}
+                patients.setdefault(_patient(row), []).append(figures)
             out[modality] = Family(own[0]["measurement"], AuditRequest.method, patients, ", ".join(files))
     return out
 

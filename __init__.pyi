@@ -7,6 +7,7 @@ from .recon.study import problem_of as problem_of
 from .workflows.benchmark.results import benchmark as benchmark
 from .workflows.calibrate import calibrate as calibrate
 from .workflows.tune import tune as tune
+from .workflows.data import example as example
 from .workflows.evaluate import evaluate as evaluate
 from .workflows.lesion_rows import Insertion as Insertion
 from .workflows.lesions import lesions as lesions

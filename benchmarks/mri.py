@@ -17,8 +17,8 @@ import time
 
 from common import Case, Results, best_weight, cases
 from scanprior.pretrained.load import default_for, load
+from scanprior.recon import FistaTV
 from scanprior.recon.baselines.compressed import l1_wavelet
-from scanprior.recon.baselines.methods import FistaTV
 from scanprior.recon.baselines.zero_filled import zero_filled
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.problem import Problem
@@ -26,7 +26,7 @@ from scanprior.recon.simulate import MRISimulation
 from torch import Tensor
 
 WAVELET_WEIGHTS = (3e-4, 1e-3, 3e-3)
-TV_WEIGHTS = (1e-4, 3e-4, 1e-3, 3e-3)
+TV_WEIGHTS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 
 
 def tv(problem: Problem, weight: float) -> Tensor:

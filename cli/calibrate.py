@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from ..errors import UsageError
 from ..workflows.settings import Selection
 from .console import Console
 from .options import Device, option
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate", "epilog"]
 SHOWN = ("inside", "discs of 5 mm", "discs of 10 mm")  # on the terminal; all places are on the page
-KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_skill", "crps"]
+KEYS = ["place", *(f"coverage_{level}" for level in (50, 80, 90, 95)), "spread_skill", "crps", "uniformity"]
 
 
 @verb
@@ -25,7 +26,10 @@ def calibrate(
     suite: SuiteName,
     selection: Selection,
     output: Output = NONE,
-    on: Annotated[Literal["test", "calibration"], option("Which of the suite's patients.")] = "test",
+    on: Annotated[
+        Literal["test", "calibration", "prior"],
+        option("The suite's patients, or images that the prior draws (--patients of them)."),
+    ] = "test",
     presets: Presets = True,
     seed: Seed = 0,
     device: Device = "auto",
@@ -37,6 +41,7 @@ def calibrate(
 
     --on calibration makes the records that `reconstruct --interval` needs: of your own images (--data, fully sampled,
     of patients that no prior was trained on) they are kept where it finds them. --on test counts what records hold.
+    --on prior asks the sampler alone: the truths are drawn from the prior (SBC, TARP).
 
     Kill it and run it again: it goes on where it was.
 
@@ -50,12 +55,16 @@ def calibrate(
     from ..workflows.calibrate import calibrate as run
     from ..workflows.calibrate import part_of
 
+    if dry_run and on == "prior":
+        raise UsageError(
+            "--dry-run: the images of --on prior are not there before they are drawn; leave out one"
+        )
     if dry_run:
         part = part_of(read_suite(suite), selection, on)
         console.plan(planned(part, output, selection.prior, seed, device, presets, console))
         return
     result = run(suite, output, selection, on, seed=seed, device=device, presets=presets, progress=console)
-    wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/"
+    wrote = f"wrote {output}/: report.html, calibration.csv, calibration.json, ranks/, spectra/"
     wrote += ", intervals/" if result.records else ""
     if result.kept:
         wrote += "\nthe records of intervals are kept for `scanprior reconstruct`; `scanprior intervals list`"
@@ -71,13 +80,16 @@ def calibrate(
 
 def in_words(result: CalibrationResult) -> str:
     """The table of each task."""
-    from ..report.table import cells, heads
+    from ..recon.sbc import QUANTITIES, TARP
+    from ..report.table import cells, columns_of, heads
     from ..report.terminal import wide
 
     out = []
     for task in result.suite.tasks:
-        own = [line for line in result.lines if line["task"] == task.name and line["place"] in SHOWN]
-        rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, KEYS)] for line in own]
-        out.append(wide(["method", *heads(KEYS)], rows, f"{task.name} ({task.spec})", left=2))
+        places = (*SHOWN, *QUANTITIES, TARP)
+        own = [line for line in result.lines if line["task"] == task.name and line["place"] in places]
+        keys = columns_of(own, KEYS)
+        rows = [[line["label"] if line["place"] == SHOWN[0] else "", *cells(line, keys)] for line in own]
+        out.append(wide(["method", *heads(keys)], rows, f"{task.name} ({task.spec})", left=2))
         out += [wide(one["heads"], one["rows"], one["title"], left=2) for one in result.tables(task.name)]
     return "".join([*out, *(f"{line}\n" for line in result.errors)])

@@ -20,6 +20,7 @@ from typer.main import get_command
 
 from .. import __version__
 from ..errors import described
+from ..named import own_fault
 from .verb import PANEL, AsJson, LogFile, Quiet, Verbose
 
 VERBS = {  # verb -> its line in --help; the code is the function, or the group, of that name in the module of that name
@@ -142,6 +143,8 @@ def main(arguments: list[str] | None = None) -> None:
             show()
             sys.exit(getattr(error, "exit_code", 2))
         code, line = described(error)
+        if code == 1 and (fault := own_fault(error)):
+            code, line = 2, f"Error: {fault} (your own code; SCANPRIOR_DEBUG=1 shows how it was called)"
         if os.environ.get("SCANPRIOR_DEBUG", "0") not in ("", "0"):
             raise
         print(line, file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 
 COMMANDS = "<!-- the command line -->"
 NOTEBOOK = "<!-- the pages of this folder -->"
+POSTERIOR, CLASSICAL = "<!-- the posterior methods -->", "<!-- the classical methods -->"
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -17,7 +18,19 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown = markdown.replace(COMMANDS, "\n".join(command_line()))
     if NOTEBOOK in markdown:
         markdown = markdown.replace(NOTEBOOK, "\n".join(notebook(Path(page.file.abs_src_path).parent)))
+    for mark in (POSTERIOR, CLASSICAL):
+        if mark in markdown:
+            markdown = markdown.replace(mark, "\n\n".join(classes(mark == POSTERIOR)))
     return markdown
+
+
+def classes(posterior: bool) -> Iterator[str]:
+    """The methods, or the baselines, for mkdocstrings; published settings are behind `DDS.paper()`."""
+    from scanprior.recon.methods import BASELINES, METHODS, PUBLISHED
+
+    for name, entry in (METHODS if posterior else BASELINES).items():
+        if not name.endswith(PUBLISHED):
+            yield f"::: scanprior.recon.{entry.kind}"
 
 
 def notebook(folder: Path) -> Iterator[str]:

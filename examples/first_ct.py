@@ -8,9 +8,8 @@ from pathlib import Path
 
 # --8<-- [start:scan]
 import scanprior
-from scanprior.workflows.data import example_images
 
-scan = scanprior.simulate(example_images("ct"), "ct:views=30,photons=1e5", slices=[5])
+scan = scanprior.example("ct:views=30,photons=1e5")
 # --8<-- [end:scan]
 
 # --8<-- [start:reconstruct]

@@ -9,9 +9,8 @@ from pathlib import Path
 
 # --8<-- [start:scan]
 import scanprior
-from scanprior.workflows.data import example_images
 
-scan = scanprior.simulate(example_images("mri"), "mri:accel=6,coils=8", slices=[2])
+scan = scanprior.example("mri:accel=6,coils=8")
 # --8<-- [end:scan]
 
 # --8<-- [start:reconstruct]

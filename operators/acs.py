@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+KERNEL = 6  # width of ESPIRiT's k-space kernels: the least that it can be calibrated on
+CALIBRATION = 24  # width of the square that is enough
+
 
 class Mask(Protocol):
     """(ky, kx) bool, a NumPy array or a tensor."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .acs import CALIBRATION, KERNEL
 from .fourier import check_items
 from .linear import LinearOperator
 
@@ -63,8 +64,8 @@ def check_maps(maps: Tensor) -> None:
 
 def espirit_maps(
     kspace: Tensor,
-    calibration: int = 24,
-    kernel: int = 6,
+    calibration: int = CALIBRATION,
+    kernel: int = KERNEL,
     threshold: float = 0.02,
     crop: float = 0.0,
     iterations: int = 30,

@@ -6,7 +6,7 @@ batch mates; items that have converged stop moving while the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -53,23 +53,76 @@ def conjugate_gradients(
     P = preconditioner or (lambda r: r)
     x = torch.zeros_like(rhs) if x0 is None else x0
     r = rhs if x0 is None else rhs - normal(x0)
+    reference = r if x0 is None else rhs
+    stop = tolerance**2 * inner(reference, P(reference))
+
+    def applied(p: Tensor) -> tuple[Tensor, Callable[[], Tensor], Tensor]:
+        q = normal(p)
+        return inner(p, q), lambda: q, p
+
+    for alpha, p, _ in _directions(applied, r, iterations, stop, P):
+        x = x + alpha * p
+    return x
+
+
+def dual_conjugate_gradients(
+    A: Callable[[Tensor], Tensor],
+    AH: Callable[[Tensor], Tensor],
+    variance: float | Tensor,
+    rhs: Tensor,
+    iterations: int,
+    preconditioner: Callable[[Tensor], Tensor],
+    tolerance: float = 1e-6,
+) -> tuple[Tensor, Tensor]:
+    """Solve (1 + A v A^H) q = b; also A^H q, which comes of itself. The last iteration applies A^H alone: n of them
+    take n times A^H and n - 1 times A.
+
+    Args:
+        A, AH: an operator and its adjoint.
+        variance: v, of all pixels or of each.
+        rhs: b, (B, ...) in the range of A.
+        iterations, preconditioner, tolerance: as `conjugate_gradients`.
+    """
+    q, AHq = torch.zeros_like(rhs), None
+
+    def applied(p: Tensor) -> tuple[Tensor, Callable[[], Tensor], Tensor]:
+        h = AH(p)
+        curvature = inner(p, p) + inner(h, variance * h).view(-1, *[1] * (p.ndim - 1))
+        return curvature, lambda: p + A(variance * h), h
+
+    stop = tolerance**2 * inner(rhs, preconditioner(rhs))
+    for alpha, p, h in _directions(applied, rhs, iterations, stop, preconditioner):
+        q = q + alpha * p
+        step = alpha.view(-1, *[1] * (h.ndim - 1)) * h
+        AHq = step if AHq is None else AHq + step
+    return q, AH(q) if AHq is None else AHq
+
+
+def _directions(
+    applied: Callable[[Tensor], tuple[Tensor, Callable[[], Tensor], Tensor]],
+    r: Tensor,
+    iterations: int,
+    stop: Tensor,
+    P: Callable[[Tensor], Tensor],
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The steps of conjugate gradients from the residual r: (length, direction p, what `applied` says of it).
+
+    `applied`: p -> <p, M p>, a way to M p, which the last step does not need, and whatever the caller adds up.
+    """
     p = P(r)
     rho = inner(r, p)
-    stop = tolerance**2 * (rho if x0 is None else inner(rhs, P(rhs)))
     for left in reversed(range(iterations)):
         active = rho > stop
         if not bool(active.any()):
-            break
-        q = normal(p)
-        curvature = inner(p, q)
+            return
+        curvature, product, more = applied(p)
         alpha = torch.where(active & (curvature > 0), rho / curvature.clamp_min(1e-38), 0)
-        x = x + alpha * p
+        yield alpha, p, more
         if left:
-            r = r - alpha * q
+            r = r - alpha * product()
             z = P(r)
             rho, before = inner(r, z), rho
             p = z + torch.where(active, rho / before.clamp_min(1e-38), 0) * p
-    return x
 
 
 def largest_eigenvalue(normal: Callable[[Tensor], Tensor], x: Tensor, iterations: int = 20) -> Tensor:

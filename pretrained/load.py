@@ -19,7 +19,7 @@ from ..priors.intensity import Attenuation, GreyLevels, Intensity, RobustMaximum
 from ..priors.nets.build import build
 from ..priors.own import OwnPrior
 from ..priors.published import PublishedPrior, noise_law
-from ..priors.score import NetworkPrior
+from ..priors.score import NetworkPrior, Prior
 from ..priors.settings import check_coarse
 from ..priors.subspace import SubspacePrior
 from ..priors.supervised import SupervisedNetwork
@@ -109,23 +109,32 @@ def default_for(modality: str) -> str:
 
 
 def load_prior(
-    name: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    name: str | Path | Prior, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
 ) -> NetworkPrior | OwnPrior:
     """A prior ready to denoise on `device`, by bundled or cached name (`scanprior priors`), from a .safetensors file or
-    a run folder of `scanprior train`, or your own by `package.module:Name`; in `dtype`, or the one that is fast there
-    (priors/precision.py). Raises as `load`."""
+    a run folder of `scanprior train`, or your own by `package.module:Name` or as an object, which is moved; in `dtype`,
+    or the one that is fast there (priors/precision.py). Raises as `load_any`."""
     return load_any(name)[0].for_inference(device, dtype)
 
 
-def load_any(name: str | Path) -> tuple[NetworkPrior | OwnPrior, Card]:
-    """As `load`; by `package.module:Name` a prior of the user's own too, with a card that says what is known of it.
-    Raises as `load`, and ValueError for an object that is no prior."""
+def load_any(name: str | Path | Prior) -> tuple[NetworkPrior | OwnPrior, Card]:
+    """As `load`; a prior of the user's own too, by `package.module:Name` or as an object, with a card that says what is
+    known of it. Raises as `load`, and ValueError for an object that is no prior."""
+    if not isinstance(name, str | Path):
+        kind = type(name)
+        return _own(name, kind.__name__, source_hash(f"{kind.__module__}:{kind.__name__}"))
     if not is_named(name) or Path(name).exists():
         return load(name)
-    found = import_named(str(name), "the prior")
-    prior = found if hasattr(found, "denoise") and not isinstance(found, type) else _made(found, str(name))
-    own = prior if isinstance(prior, NetworkPrior) else OwnPrior(prior, str(name))
-    return own, _own_card(own, str(name))
+    text = str(name)
+    found = import_named(text, "the prior")
+    prior = found if hasattr(found, "denoise") and not isinstance(found, type) else _made(found, text)
+    return _own(prior, text, source_hash(text))
+
+
+def _own(prior: Any, name: str, source: str) -> tuple[NetworkPrior | OwnPrior, Card]:
+    """The prior, checked, and its card; `source`: the hash of its class's module."""
+    own = prior if isinstance(prior, NetworkPrior) else OwnPrior(prior, name)
+    return own, replace(_own_card(own, name), sha256=source)
 
 
 def _made(make: Any, name: str) -> Any:
@@ -140,12 +149,11 @@ def _made(make: Any, name: str) -> Any:
 
 
 def _own_card(prior: NetworkPrior | OwnPrior, name: str) -> Card:
-    """What is known of it: its units, and a hash of the module's source."""
+    """What is known of it: its units."""
     modality = {1: Modality.CT, 2: Modality.MR}.get(prior.channels, Modality.RGB)
     window = {Modality.CT: (-1024.0, 3071.0), Modality.RGB: (0.0, 255.0)}.get(modality, (0.0, 1.0))
     intensity, network = _table(prior.intensity), {"name": name}
-    card = Card(name, modality, prior.channels, 0.5, intensity, network, window, description="your own")
-    return replace(card, sha256=source_hash(name))
+    return Card(name, modality, prior.channels, 0.5, intensity, network, window, description="your own")
 
 
 def _table(intensity: Intensity | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from .intensity import (
     RobustMaximum as RobustMaximum,
 )
 from .published import PublishedPrior as PublishedPrior, noise_law as noise_law
+from .sampling.loop import NoiseSource as NoiseSource
 from .score import NetworkPrior as NetworkPrior, Prior as Prior, score as score
 from .sde import SDE as SDE, VE as VE, VP as VP, SubVP as SubVP
 from .subspace import SubspacePrior as SubspacePrior

@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..formats.scan import Scan
-from ..operators.acs import acs_size
-
-MIN_CALIBRATION, MAX_CALIBRATION = (
-    6,
-    24,
-)  # sides of ESPIRiT's calibration area: its kernels' width; what is enough
+from ..operators.acs import KERNEL, acs_size
 
 
 def assumed(scan: Scan) -> dict[str, str]:
@@ -48,12 +43,12 @@ def lacking(scan: Scan) -> list[str]:
     """Without what a scan cannot be reconstructed, a sentence each; none where it can."""
     if scan.kind == "ct":
         return [] if scan.geometry is not None else ["has no geometry; add it to the file (docs/formats.md)"]
-    if scan.maps is not None or scan.data.shape[1] == 1 or min(calibration_shape(scan)) >= MIN_CALIBRATION:
+    if scan.maps is not None or scan.data.shape[1] == 1 or min(calibration_shape(scan)) >= KERNEL:
         return []
     rows, columns = calibration_shape(scan)
     return [
         f"got no coil maps and a fully sampled centre of {rows} x {columns}, expected maps or at least "
-        f"{MIN_CALIBRATION} x {MIN_CALIBRATION} to estimate them; add `maps` or calibration lines"
+        f"{KERNEL} x {KERNEL} to estimate them; add `maps` or calibration lines"
     ]
 
 

@@ -31,6 +31,7 @@ from scipy import ndimage, stats
 
 Array = NDArray[Any]
 LEVELS = (0.5, 0.8, 0.9, 0.95)
+POWERS = ("power", "power_of_mean", "power_of_truth")
 BANDS = (0.0, 0.05, 0.1, 0.2, 0.35)  # cycles a pixel; the last band goes on to the corner
 
 
@@ -47,6 +48,8 @@ class Calibration:
         error: mean (m - y)².
         ranks: (S + 1,), how often the truth has each rank; sums to 1.
         energy: fair energy score of the images, over the root of the number of their pixels.
+        power, power_of_mean, power_of_truth: mean square of the samples, of their mean, of the truth; nan where nobody
+            asked.
     """
 
     samples: int
@@ -57,6 +60,22 @@ class Calibration:
     error: float
     ranks: Array
     energy: float
+    power: float = math.nan
+    power_of_mean: float = math.nan
+    power_of_truth: float = math.nan
+
+    @property
+    def grain(self) -> float:
+        """Root of the samples' power over the truth's; 1 is right, below 1 the samples are too smooth."""
+        return _root_ratio(self.power, self.power_of_truth)
+
+    @property
+    def grain_of_mean(self) -> float:
+        """The same of the mean of infinitely many samples, which should be below 1: what the data leave open is not in
+        a mean."""
+        return _root_ratio(
+            np.maximum(self.power_of_mean - self.variance / self.samples, 0), self.power_of_truth
+        )
 
     @property
     def spread_skill(self) -> float:
@@ -76,9 +95,10 @@ class Calibration:
         return _root_ratio(self.variance, self.limit_error)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """JSON-able; powers that nobody asked for are left out."""
+        powers = {name for name in POWERS if math.isnan(getattr(self, name))}
         return {
-            **asdict(self),
+            **{key: value for key, value in asdict(self).items() if key not in powers},
             "coverage": {f"{level:g}": float(part) for level, part in self.coverage.items()},
             "ranks": [float(part) for part in self.ranks],
         }
@@ -96,11 +116,14 @@ def _root_ratio(a: Any, b: Any) -> Any:
     return np.sqrt(np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0))[()]
 
 
-def calibration(samples: Array, truth: Array, where: NDArray[np.bool_] | None = None) -> Calibration:
+def calibration(
+    samples: Array, truth: Array, where: NDArray[np.bool_] | None = None, power: bool = False
+) -> Calibration:
     """The figures of real samples (S, ...) against the truth (...), in any one unit.
 
     Args:
         where: (...), the elements that count; None: all.
+        power: take the powers too: of images of one band of frequencies.
 
     Raises:
         ValueError: fewer than 2 samples, complex numbers, other shapes, or no element that counts.
@@ -121,6 +144,7 @@ def calibration(samples: Array, truth: Array, where: NDArray[np.bool_] | None = 
     count = len(x)
     mean, spread = x.mean(0), x.std(0, ddof=1)
     half = {level: student(level, count) * spread for level in LEVELS}
+    powers = dict(zip(POWERS, (x, mean, y), strict=True)) if power else {}
     return Calibration(
         samples=count,
         coverage={level: float((np.abs(y - mean) <= h).mean()) for level, h in half.items()},
@@ -130,6 +154,7 @@ def calibration(samples: Array, truth: Array, where: NDArray[np.bool_] | None = 
         error=float(((mean - y) ** 2).mean()),
         ranks=np.bincount((x < y).sum(0), minlength=count + 1) / len(y),
         energy=_fair_energy(x, y) / math.sqrt(len(y)),
+        **{name: float((values**2).mean()) for name, values in powers.items()},
     )
 
 
@@ -174,6 +199,7 @@ def _each(found: Sequence[Calibration], of: Callable[[Callable[[Calibration], An
         error=of(lambda one: one.error),
         ranks=of(lambda one: one.ranks),
         energy=of(lambda one: one.energy),
+        **{name: of(lambda one, name=name: getattr(one, name)) for name in POWERS},
     )
 
 
@@ -222,35 +248,3 @@ def bands(images: Array) -> list[Array]:
         np.fft.ifft2(np.where((frequency >= low) & (frequency < high), spectrum, 0)).real
         for low, high in pairwise((*BANDS, np.inf))
     ]
-
-
-def spectrum(images: Array) -> Array:
-    """Mean power of images (..., H, W) in each of `BANDS`."""
-    return np.array([float((band**2).mean()) for band in bands(images)])
-
-
-# --- samples of the posterior for many truths drawn from the prior itself
-def tarp_ranks(samples: Array, truths: Array, seed: int = 0) -> NDArray[np.int_]:
-    """How many samples lie nearer than the truth to a random reference point, for each truth: (N,), uniform on 0 ... S
-    for an exact posterior (Lemos et al. 2023, TARP, Algorithm 2).
-
-    Args:
-        samples: (N, S, ...), S of each of N posteriors.
-        truths: (N, ...), drawn from the prior and measured. The reference of each is another one of them.
-    """
-    N, S = np.shape(samples)[:2]
-    x, y = np.reshape(samples, (N, S, -1)).astype(np.float64), np.reshape(truths, (N, -1)).astype(np.float64)
-    reference = y[(np.arange(N) + np.random.default_rng(seed).integers(1, N)) % N]
-    near = np.linalg.norm(x - reference[:, None], axis=2)
-    return (near < np.linalg.norm(y - reference, axis=1)[:, None]).sum(1)
-
-
-def sbc_ranks(samples: Array, truths: Array) -> NDArray[np.int_]:
-    """The rank of a number of each truth (N,) among that of its samples (N, S): uniform on 0 ... S for an exact
-    posterior (Talts et al. 2018, Algorithm 1)."""
-    return (np.asarray(samples) < np.asarray(truths)[:, None]).sum(1)
-
-
-def uniformity(ranks: NDArray[np.int_], samples: int) -> float:
-    """The p-value of independent ranks being uniform on 0 ... S (chi-squared)."""
-    return float(stats.chisquare(np.bincount(ranks, minlength=samples + 1)).pvalue)

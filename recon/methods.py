@@ -15,13 +15,12 @@ from ..errors import unknown
 from ..named import import_named, is_named
 
 if TYPE_CHECKING:
-    from .baselines.methods import Baseline
-    from .baselines.supervised import Supervised
-    from .posterior.method import PosteriorMethod
+    from .baselines import Baseline, Supervised
+    from .posterior import PosteriorMethod
 
     Method = PosteriorMethod | Baseline | Supervised
 
-DEFAULT, PUBLISHED = "dds", "-paper"
+DEFAULT, PUBLISHED = "draws", "-paper"
 
 
 class Entry(NamedTuple):
@@ -118,6 +117,27 @@ def method_of(name: str, options: str, before: dict[str, Any] | None = None) -> 
     from .options import parse
 
     return parse(options, class_of(name), "--options", before)
+
+
+def in_words(method: Method) -> tuple[str, str] | None:
+    """The name and the options of which `method_of` makes the same method; None where there are none: a class that
+    cannot be imported, settings that no text can say."""
+    kind = type(method)
+    own = getattr(kind, "name", "")
+    listed = own in METHODS | BASELINES and class_of(own) is kind
+    name, options = own if listed else f"{kind.__module__}:{kind.__qualname__}", settings_text(method)
+    try:
+        same = method_of(name, options) == method
+    except ValueError:
+        return None
+    return (name, options) if same and kind.__module__ != "__main__" else None
+
+
+def settings_text(method: Method) -> str:
+    """Every setting of a method that `--options` can set, as it is written there."""
+    from .options import settings_of, written
+
+    return ",".join(f"{one.name}={written(getattr(method, one.name))}" for one in settings_of(type(method)))
 
 
 def _own(name: str) -> type[PosteriorMethod] | type[Baseline]:

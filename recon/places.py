@@ -44,4 +44,4 @@ def by_place(
         found[f"discs of {mm:g} mm"] = calibration(means, true, inside)
     edges = [f"below {BANDS[1]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(BANDS[1:]))]
     parts = zip([*edges, f"above {BANDS[-1]:g}"], bands(samples), bands(truth), strict=True)
-    return found | {name: calibration(drawn, true, inside) for name, drawn, true in parts}
+    return found | {name: calibration(drawn, true, inside, power=True) for name, drawn, true in parts}

@@ -27,13 +27,12 @@ from typing import Any
 import tomli_w
 
 from ..formats.write import atomic
-from ..geometry import Geometry
-from ..operators.coverage import coverage
+from ..modality import Modality
 from ..pretrained.cache import home
 from .methods import BASELINES, method_of
 from .options import names
 from .problem import Problem
-from .weights import MODEL_ERROR, measured
+from .weights import MODEL_ERROR, measured, seen_arc
 
 SHIPPED = Path(__file__).with_name("presets.toml")
 LEAST_PATIENTS = 4
@@ -46,18 +45,21 @@ class Likeness:
     """What a measurement is like.
 
     Attributes:
-        modality: "ct" or "mri".
+        modality: CT or MR; files of before November 28, 2026 say ct or mri.
         side: of the image in pixels, the root of their number.
         undersampling: pixels over measured rays (recon/weights.py), or over measured positions of k-space.
         coverage: part of the half circle (CT); 1 otherwise.
         noise: standard deviation of the noise over the rms of the data; the model error at least.
     """
 
-    modality: str
+    modality: Modality
     side: float
     undersampling: float
     coverage: float
     noise: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modality", Modality(self.modality))
 
     def distance(self, other: Likeness) -> float:
         """In powers of two of the side, the undersampling and the noise; 15 degrees of the arc count as one. Infinite
@@ -138,14 +140,8 @@ def likeness(problem: Problem) -> Likeness:
     variance = 0.0 if problem.noise is None else float((1 / problem.noise.weights(y)).mean())
     noise = max(math.sqrt(variance / max(power, 1e-30)), MODEL_ERROR)
     if problem.operator.domain_complex:
-        return Likeness("mri", side, pixels / max(int(known.any(0).sum()), 1), 1.0, noise)
-    return Likeness("ct", side, pixels / max(int(known.sum()), 1), _coverage(problem), noise)
-
-
-def _coverage(problem: Problem) -> float:
-    """The views' part of the half circle of directions; 1 for other operators."""
-    geometry = getattr(problem.operator, "geometry", None)
-    return coverage(geometry.angles, math.pi).covered / math.pi if isinstance(geometry, Geometry) else 1.0
+        return Likeness(Modality.MR, side, pixels / max(int(known.any(0).sum()), 1), 1.0, noise)
+    return Likeness(Modality.CT, side, pixels / max(int(known.sum()), 1), seen_arc(problem), noise)
 
 
 # --- files
@@ -157,7 +153,7 @@ def read_presets(path: Path) -> list[Preset]:
     try:
         entries = tomllib.loads(path.read_text()).get("preset", [])
         return [Preset(**{**entry, "like": Likeness(**entry["like"])}) for entry in entries]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: is no file of presets, or of an older scanprior ({error}); move it away and tune again, or go "
             "without presets (--no-presets)"

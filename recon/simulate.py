@@ -58,7 +58,7 @@ class CTSimulation:
             (mask False, data zero), the truth has none: a sinogram whose metal trace has been segmented.
     """
 
-    modality: ClassVar = Modality.CT
+    modality: ClassVar[Modality] = Modality.CT
     views: int = 23
     photons: float | None = None
     fan: bool = False
@@ -83,7 +83,7 @@ class MRISimulation:
         mask: equispaced, random, gaussian1d, gaussian2d, poisson or radial (spokes on the Cartesian grid).
     """
 
-    modality: ClassVar = Modality.MR
+    modality: ClassVar[Modality] = Modality.MR
     accel: float = 4.0
     center: float | None = None
     coils: int = 8
@@ -91,13 +91,18 @@ class MRISimulation:
     mask: str = "equispaced"
 
 
+# By the word that `--simulate` begins with.
+SIMULATIONS: dict[str, type[CTSimulation] | type[MRISimulation]] = {
+    one.modality.kind: one for one in (CTSimulation, MRISimulation)
+}
+
+
 def simulation_of(spec: str, option: str) -> CTSimulation | MRISimulation:
     """`ct:views=23,photons=1e5` or `mri:accel=4` -> settings. Raises ValueError, in the name of the option."""
-    modality, _, text = spec.partition(":")
-    kinds: dict[str, type[CTSimulation] | type[MRISimulation]] = {"ct": CTSimulation, "mri": MRISimulation}
-    if modality not in kinds:
+    kind, _, text = spec.partition(":")
+    if kind not in SIMULATIONS:
         raise ValueError(f"{option}: got {spec!r}, expected ct:views=23,photons=1e5 or mri:accel=4,coils=8")
-    return parse(text, kinds[modality], f"{modality} simulation")
+    return parse(text, SIMULATIONS[kind], f"{kind} simulation")
 
 
 def simulate(volume: Volume, settings: CTSimulation | MRISimulation, seed: int = 0) -> Scan:

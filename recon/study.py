@@ -16,12 +16,13 @@ from torch import Tensor
 from ..formats.scan import FormatError, Scan
 from ..geometry import Geometry, Grid
 from ..modality import Modality
+from ..operators.acs import CALIBRATION
 from ..operators.coils import espirit_maps
 from ..operators.consistency import angles_reversed
 from ..operators.mri import cartesian_mri
 from ..operators.noise import ComplexGaussian, Gaussian, Photon
 from ..operators.radon import Radon
-from .assumed import MAX_CALIBRATION, assumed, calibration_shape, lacking
+from .assumed import assumed, calibration_shape, lacking
 from .problem import Problem
 
 Law = Photon | Gaussian | ComplexGaussian
@@ -81,7 +82,7 @@ def _mri(scan: Scan) -> Problem:
         maps = torch.from_numpy(np.ascontiguousarray(scan.maps, np.complex64))
     else:
         centre = y if scan.calibration is None else _in_the_middle(scan.calibration, y.shape)
-        size = min(*calibration_shape(scan), MAX_CALIBRATION)
+        size = min(*calibration_shape(scan), CALIBRATION)
         maps = espirit_maps(centre, calibration=size)
         lines = "the fully sampled centre of k-space" if scan.calibration is None else "lines measured apart"
         origin = f"ESPIRiT, from {lines}, {size} x {size}"

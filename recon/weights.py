@@ -14,9 +14,13 @@ which is where an iteration should stop that would next fit the noise (discrepan
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from ..geometry import Geometry
+from ..operators.coverage import coverage
 from ..operators.linear import LinearOperator
 from ..operators.solve import item_sum
 from ..priors.sampling.loop import ItemNoise
@@ -41,6 +45,12 @@ def undersampling(problem: Problem) -> Tensor:
     return pixels / measured(problem).flatten(1).sum(1).clamp_min(1)
 
 
+def seen_arc(problem: Problem) -> float:
+    """The views' part of the half circle of directions, up to 1; 1 for other operators than CT's."""
+    geometry = getattr(problem.operator, "geometry", None)
+    return coverage(geometry.angles, math.pi).covered / math.pi if isinstance(geometry, Geometry) else 1.0
+
+
 def inverse_variance(problem: Problem, model_error: float = MODEL_ERROR) -> Tensor:
     """W of the module's docstring, broadcastable to y; of complex numbers E |n|² is their variance."""
     y, known = problem.y, measured(problem)
@@ -54,6 +64,17 @@ def inverse_variance(problem: Problem, model_error: float = MODEL_ERROR) -> Tens
 def measured_rays(problem: Problem) -> Tensor | None:
     """(views, detectors) bool, False where a ray was lost; None where none was, and for MRI."""
     return getattr(problem.operator, "valid", None)
+
+
+def until_discrepancy(problem: Problem) -> tuple[Tensor, Tensor, int]:
+    """y where it measures something and zero elsewhere, W, and m, the misfit at which to stop (one item's)."""
+    known = measured(problem)
+    return known * problem.y, inverse_variance(problem), int(known[0].sum())
+
+
+def noise_weights(problem: Problem) -> Tensor | None:
+    """1 / variance of the noise alone, of the shape of y; None for noise-free data."""
+    return None if problem.noise is None else problem.noise.weights(problem.y).expand(problem.y.shape)
 
 
 def weighted(y: Tensor, operator: LinearOperator, weights: Tensor | None) -> tuple[Tensor, LinearOperator]:

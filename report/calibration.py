@@ -2,10 +2,10 @@
 
 `facts`:
 
-    title, suite, on    of the suite; which patients
+    title, suite, on    of the suite; which patients, or "prior"
     tasks           task -> spec
     lines           one dict a task, method and place (workflows/calibrate.py)
-    pictures        task -> a PNG of the folder
+    pictures        task -> PNGs of the folder
     intervals       task -> tables of what is promised or held: title, heads, rows of words
     errors          methods that refused, and why
     run, priors, settings, presets      tables of facts
@@ -23,17 +23,21 @@ from .page import BANNERS, embedded, sections_of, write_page
 from .table import cells, columns_of, heads
 
 KEYS = [*(f"coverage_{level}" for level in (50, 80, 90, 95)), "width", "spread_skill", "crps", "energy"]
+PLACES = [*KEYS, "grain", "grain_of_mean", "uniformity"]  # of a method's figures place by place
 
 
 def write_calibration_page(folder: Path, facts: dict[str, Any]) -> None:
     """`report.html`. Raises FileNotFoundError for a picture that is not in the folder."""
-    keys = columns_of(facts["lines"], KEYS)
+    keys, more = (columns_of(facts["lines"], some) for some in (KEYS, PLACES))
+    truths = "images drawn from the prior" if facts["on"] == "prior" else f"{facts['on']} patients"
     shown = {
         "title": f"Calibration: {facts['title']}",
         "banner": BANNERS["posterior"],
-        "subtitle": f"suite {facts['suite']}, {facts['on']} patients · scanprior {__version__}",
-        "tables": [_tables(folder, task, facts, keys) for task in facts["tasks"]],
+        "subtitle": f"suite {facts['suite']}, {truths} · scanprior {__version__}",
+        "of_the_prior": facts["on"] == "prior",
+        "tables": [_tables(folder, task, facts, keys, more) for task in facts["tasks"]],
         "columns": heads(keys),
+        "more_columns": heads(more),
         "errors": facts["errors"],
         "sections": sections_of(
             {name.capitalize(): facts[name] for name in ("run", "priors", "presets", "settings")}
@@ -43,10 +47,11 @@ def write_calibration_page(folder: Path, facts: dict[str, Any]) -> None:
     write_page(folder / "report.html", "calibration.html", shown)
 
 
-def _tables(folder: Path, task: str, facts: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+def _tables(
+    folder: Path, task: str, facts: dict[str, Any], keys: list[str], more: list[str]
+) -> dict[str, Any]:
     own = [line for line in facts["lines"] if line["task"] == task]
     whole = [line for line in own if line["place"] == WHOLE]
-    picture = facts["pictures"].get(task)
     return {
         "task": task,
         "spec": facts["tasks"][task],
@@ -54,10 +59,10 @@ def _tables(folder: Path, task: str, facts: dict[str, Any], keys: list[str]) -> 
         "slices": max((line["slices"] for line in whole), default=0),
         "samples": max((line["samples"] for line in whole), default=0),
         "rows": [[line["label"], *cells(line, keys)] for line in whole],
-        "picture": embedded(folder / picture) if picture else None,
+        "pictures": [embedded(folder / name) for name in facts["pictures"].get(task, ())],
         "intervals": facts["intervals"][task],
         "methods": {
-            line["label"]: [[one["place"], *cells(one, keys)] for one in own if one["label"] == line["label"]]
+            line["label"]: [[one["place"], *cells(one, more)] for one in own if one["label"] == line["label"]]
             for line in whole
         },
     }

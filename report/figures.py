@@ -7,13 +7,14 @@ overlaps.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..formats.write import atomic
+from .training_log import read_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,15 +179,13 @@ def pareto(path: Path, lines: list[dict[str, Any]]) -> None:
         lines: with `task`, `label`, `psnr`, `nfe`, `seconds` and `method`.
     """
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
     tasks = list(dict.fromkeys(line["task"] for line in lines))
     labels = list(dict.fromkeys(line["label"] for line in lines))
     height = max(3.4 * len(tasks), 0.23 * len(labels) + 1.5) + 0.8
-    figure = Figure(figsize=(13, height), dpi=DPI, facecolor="white", layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.35 / height, 1, 1 - 0.35 / height))  # pyright: ignore
+    words = "● one sample   ○ mean of several   – – no network."
+    figure, panels = _panels((13, height), words, max(len(tasks), 1), 2, sharey="row")
     named: dict[str, Any] = {}
-    panels = figure.subplots(max(len(tasks), 1), 2, squeeze=False, sharey="row")
     for (left, right), task in zip(panels, tasks, strict=False):
         for line in (line for line in lines if line["task"] == task):
             colour = colormaps["tab20"](labels.index(line["label"]) % 20)
@@ -206,8 +205,6 @@ def pareto(path: Path, lines: list[dict[str, Any]]) -> None:
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
     figure.legend(named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=9)
-    words = f"● one sample   ○ mean of several   – – no network.   {FOOTER}"
-    figure.text(0.01, 0.1 / height, words, size=9, color=FAINT)
     save(figure, path)
 
 
@@ -218,15 +215,12 @@ def rank_histograms(path: Path, ranks: dict[str, np.ndarray], title: str) -> Non
     Args:
         ranks: method -> (samples + 1,), parts of 1.
     """
-    from matplotlib.figure import Figure
-
     columns = min(len(ranks), 4)
     rows = -(-len(ranks) // columns)
-    size = (max(3.2 * columns, 9.5), 2.3 * rows + 0.9)
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.3 / size[1], 1, 1 - 0.3 / size[1]))  # pyright: ignore
+    words = "Rank of the truth among the samples, over its expectation; – – an exact posterior."
+    figure, panels = _panels((max(3.2 * columns, 9.5), 2.3 * rows + 0.9), words, rows, columns)
     figure.suptitle(title, x=0.01, ha="left", weight="bold", parse_math=False)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    panels = panels.ravel()
     for axes, (label, parts) in zip(panels, ranks.items(), strict=False):
         axes.bar(np.arange(len(parts)), parts * len(parts), width=0.9, color="#2b6cb0")
         axes.axhline(1.0, color=INK, linewidth=1, linestyle="--")
@@ -236,8 +230,35 @@ def rank_histograms(path: Path, ranks: dict[str, np.ndarray], title: str) -> Non
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[len(ranks) :]:
         axes.set_axis_off()
-    words = f"Rank of the truth among the samples, over its expectation; – – an exact posterior.   {FOOTER}"
-    figure.text(0.01, 0.1 / size[1], words, size=9, color=FAINT)
+    save(figure, path)
+
+
+def spectra(path: Path, lines: Sequence[dict[str, Any]], title: str) -> None:
+    """The grain of the samples and of their mean by band of frequencies, a colour a method, as a PNG: samples of an
+    exact posterior lie on 1, means below.
+
+    Args:
+        lines: with `label`, `place` (a band), `grain` and `grain_of_mean`.
+    """
+    from matplotlib import colormaps
+
+    labels, places = (list(dict.fromkeys(line[key] for line in lines)) for key in ("label", "place"))
+    words = "Grain by frequency, inside: — the samples, ··· their mean; – – an exact sample."
+    figure, ((axes,),) = _panels((9.5, max(3.4, 0.23 * len(labels) + 1.5)), words)
+    for k, label in enumerate(labels):
+        own = {line["place"]: line for line in lines if line["label"] == label}
+        colour = colormaps["tab20"](k % 20)
+        at = [x for x, place in enumerate(places) if place in own]
+        for key, style in (("grain", "o-"), ("grain_of_mean", "o:")):
+            values = [own[place][key] for place in places if place in own]
+            shown = np.array([np.nan if value is None else value for value in values], float)
+            axes.plot(at, shown, style, color=colour, ms=4, label=label if key == "grain" else None)
+    axes.axhline(1.0, color=INK, linewidth=1, linestyle="--")
+    axes.set_title(title, loc="left", weight="bold", parse_math=False)
+    axes.set(xticks=range(len(places)), xticklabels=places, ylim=(0, None), ylabel="rms over the truth's")
+    axes.set_xlabel("cycles a pixel")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     save(figure, path)
 
 
@@ -249,17 +270,15 @@ def smallest_lesions(path: Path, kept: list[dict[str, Any]], told: list[dict[str
         kept, told: with `task`, `label`, `site`, `contrast`, `diameter_mm` (None: none) and `largest_mm`.
     """
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
     names = ("task", "label")
     tasks, labels = (list(dict.fromkeys(line[name] for line in kept)) for name in names)
     panels = list(dict.fromkeys((line["site"], line["contrast"]) for line in kept))
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    size = (max(4.2 * columns + 2.4, 9.5), 2.9 * rows + 1.0)
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.35 / size[1], 1, 1 - 0.35 / size[1]))  # pyright: ignore
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    words = "––  contrast kept   ···  kept, or the interval of its mean holds the truth."
+    figure, grid = _panels((max(4.2 * columns + 2.4, 9.5), 2.9 * rows + 1.0), words, rows, columns)
+    grid = grid.ravel()
     named: dict[str, Any] = {}
     for axes, (site, contrast) in zip(grid, panels, strict=False):
         own = [[x for x in lines if (x["site"], x["contrast"]) == (site, contrast)] for lines in (kept, told)]
@@ -284,26 +303,19 @@ def smallest_lesions(path: Path, kept: list[dict[str, Any]], told: list[dict[str
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     figure.legend(named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=9)
-    words = f"––  contrast kept   ···  kept, or the interval of its mean holds the truth.   {FOOTER}"
-    figure.text(0.01, 0.1 / size[1], words, size=9, color=FAINT)
     save(figure, path)
 
 
-def read_log(log: Path) -> tuple[list[tuple[int, float]], list[tuple[int, dict[str, float]]]]:
-    """(step, loss) and (step, {noise level: PSNR}) of a log, each step once, the last word counting; a line
-    cut off by a kill is left out."""
-    losses: dict[int, float] = {}
-    validation: dict[int, dict[str, float]] = {}
-    for line in log.read_text().splitlines():
-        try:
-            entry: dict[str, Any] = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if "loss" in entry:
-            losses[entry["step"]] = entry["loss"]
-        if "validation" in entry:
-            validation[entry["step"]] = entry["validation"]
-    return sorted(losses.items()), sorted(validation.items(), key=lambda item: item[0])
+def _panels(
+    size: tuple[float, float], words: str, rows: int = 1, columns: int = 1, **shared: Any
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes (rows, columns), with `words` and the footer below them."""
+    from matplotlib.figure import Figure
+
+    figure, foot = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained"), FOOT / size[1]
+    figure.get_layout_engine().set(rect=(0, foot, 1, 1 - foot))  # pyright: ignore
+    figure.text(0.01, 0.1 / size[1], f"{words}   {FOOTER}", size=9, color=FAINT)
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
 class _Sheet:

@@ -127,7 +127,7 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         "pictures": [embedded(folder / name) for name in facts.get("pictures", ())],
         "columns": heads(keys),
         "rows": [cells(row, keys) for row in table],
-        "halved": settings.get("method") == "DDS"
+        "narrow": settings.get("method") == "DDS"
         and settings.get("eta") == 1
         and not settings.get("ancestral"),
         "audit": block(facts.get("audit")),

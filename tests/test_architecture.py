@@ -19,6 +19,7 @@ from house import (
     library,
     long_files,
     long_functions,
+    many_parameters,
     misplaced_heavy_imports,
     shipped,
     undocumented_claims,
@@ -129,6 +130,12 @@ BROKEN = [
     ),
     (long_files, "operators/x.py", "\n" * 401, "operators/x.py has 401 lines"),
     (long_functions, "recon/x.py", "def f():\n" + "    pass\n" * 60, "recon/x.py:1 f has 61 lines"),
+    (
+        many_parameters,
+        "recon/x.py",
+        "def f(a, b, c, d, /, e, f, g, *, h, i): ...",
+        "x.py:1 f takes 9, at most 8",
+    ),
     (long_files, "tests/a/test_b.py", "\n" * 500, "tests/a/test_b.py has 500 lines"),
     (misplaced_heavy_imports, "operators/radon.py", "import astra.projector", "radon.py:1 imports astra at"),
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import sys
@@ -10,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import tables
 from scanprior.cli.main import VERBS, main
 
 ROOT = Path(__file__).parents[1]
@@ -83,3 +85,45 @@ def test_the_reference_of_the_command_line_has_every_option(monkeypatch, capsys)
 def test_pictures_are_small() -> None:
     sizes = {path.name: path.stat().st_size for path in (ROOT / "docs").rglob("*.png")}
     assert sizes and sum(sizes.values()) <= LIMIT, sizes
+
+
+# --- the tables of calibration
+def a_run(folder: Path, label: str, held: float) -> Path:
+    """What `calibrate` leaves behind, of one task and method."""
+    folder.mkdir()
+    line = {"task": "few", "label": label, "patients": 6, "slices": 6, "samples": 4, "place": "inside"}
+    line |= {"coverage_90": held, "coverage_90_low": 0.8, "coverage_90_high": 0.9, "spread_skill": None}
+    line |= {"grain": None, "crps": 1.23456789}
+    facts = {
+        "on": "test",
+        "tasks": {"few": "ct:views=23"},
+        "settings": {f"few: {label}": {"method": "DDS"}},
+        "priors": {"ct": {"name": "ct-256", "sha256": "ab", "network_dtype": "float32"}},
+        "lines": [line, {**line, "place": "above 0.35", "grain": 0.5, "coverage_90": 0.7}],
+    }
+    (folder / "calibration.json").write_text(json.dumps(facts))
+    return folder
+
+
+def test_a_table_has_the_last_runs_figures(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    monkeypatch.setattr(tables, "DATA", tmp_path / "calibration.json")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "before\n<!-- table: spread -->\nstale\n<!-- end -->\nafter\n<!-- table: grain -->\n<!-- end -->\n"
+    )
+    tables.main([a_run(tmp_path / "a", "dds", 0.6), a_run(tmp_path / "b", "dds:steps=20", 0.854)], show=False)
+    text = page.read_text()
+    assert "| CT, 23 views, noise-free | 6 | `dds` | 85 % (80 – 90) | – | – | – |" in text
+    assert "| CT, 23 views, noise-free | 6 | `dds` | – | – | – | 0.50 |" in text
+    assert "60 %" not in text and "stale" not in text and text.startswith("before\n") and "\nafter\n" in text
+    tables.main([], show=False)
+    assert page.read_text() == text
+
+
+def test_tables_of_the_guides_are_those_of_the_figures() -> None:
+    found = json.loads(tables.DATA.read_text(encoding="utf-8"))
+    assert tables.pages()
+    for path in tables.pages():
+        text = path.read_text(encoding="utf-8")
+        assert tables.written(text, found) == text, f"{path.name}: run `python benchmarks/tables.py`"

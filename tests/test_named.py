@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from scanprior.pretrained import load_prior
 from scanprior.priors.intensity import Attenuation
 from scanprior.recon import CTSimulation, Descent, simulate
 from scanprior.recon.methods import class_of, method_of
+from scanprior.workflows.progress import SILENT
 
 MYLAB = """
 from dataclasses import dataclass
@@ -34,6 +36,14 @@ class Plain(Descent):
     def step(self, posed, x, s, s_next, noise):
         fitted = posed.data_step(posed.denoise(x, s), s**2, self.cg)
         return fitted + s_next * noise.like(fitted), fitted
+
+@dataclass(frozen=True)
+class Breaks(Plain):
+    def step(self, posed, x, s, s_next, noise):
+        return {}["missing"], x
+class Fails(MyPrior):
+    def denoise(self, x, sigma):
+        return torch.ones(3) @ x.new_ones(4)
 
 made = MyPrior()
 class Lacks:
@@ -152,6 +162,32 @@ def test_on_the_command_line(mylab: Path, ct_volume_scan: Scan, tmp_path: Path, 
     assert result.samples is not None and result.samples.shape == (2, 1, 16, 16)
     assert result.attrs["method"] == "Plain" and result.attrs["cg"] == 3
     assert result.attrs["prior"] == "mylab:MyPrior" and len(result.attrs["prior_sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (("--method", "mylab:Breaks"), r"mylab\.py, line \d+, in step: KeyError: 'missing' \(your own code"),
+        (("--prior", "mylab:Fails"), r"mylab\.py, line \d+, in denoise: RuntimeError: .*size"),
+    ],
+)
+def test_an_error_of_the_users_own_is_said_with_its_place(
+    mylab: Path, ct_volume_scan: Scan, tmp_path: Path, capsys, own: tuple[str, str], words: str
+) -> None:
+    """Not as a defect of scanprior; Python's callers get it as it was raised."""
+    import scanprior as package
+    from scanprior.cli.main import main
+
+    write_scan(tmp_path / "scan.h5", ct_volume_scan)
+    call = [str(tmp_path / "scan.h5"), "-o", str(tmp_path / "out"), "--samples", "1", "--no-baselines", "-q"]
+    with pytest.raises(SystemExit) as left:
+        main(["reconstruct", *call, "--prior", "mylab:MyPrior", *own])
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and re.search(words, said) and "defect" not in said
+    assert not (tmp_path / "out").exists()
+    settings = {"prior": "mylab:MyPrior", own[0][2:]: own[1]}
+    with pytest.raises((KeyError, RuntimeError)):
+        package.reconstruct(ct_volume_scan, samples=1, baselines=False, progress=SILENT, **settings)
 
 
 @pytest.fixture

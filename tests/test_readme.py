@@ -31,11 +31,12 @@ def test_the_two_commands_are_lines_of_their_own() -> None:
 
 def test_the_one_call_of_python_runs(ct_prior, tmp_path, monkeypatch) -> None:
     (call,) = blocks("python")
-    small = f'photons=1e5", prior={str(ct_prior)!r}, samples=2, options="steps=2", baselines=False'
+    small = f'scan, prior={str(ct_prior)!r}, samples=2, options="steps=2", baselines=False)'
+    call = call.replace("example()", 'example("ct:views=23,photons=1e5,matrix=64")')
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(compile(call.replace('photons=1e5"', small), "README.md", "exec"), names)
-    assert names["samples"].shape == (2, 1, 128, 128) and (tmp_path / "out" / "report.html").exists()
+    exec(compile(call.replace("scan)", small), "README.md", "exec"), names)
+    assert names["samples"].shape == (2, 1, 64, 64) and (tmp_path / "out" / "report.html").exists()
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("scanprior ")])

@@ -21,7 +21,7 @@ from ..recon.audit.figures import Slice, measure
 from ..recon.audit.held_out import held_out_samples, held_out_views, missed
 from ..recon.audit.reference import Usual
 from ..recon.audit.sampling import contradictions
-from ..recon.baselines.methods import Baseline
+from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Reconstruction

@@ -1,9 +1,9 @@
 """Is the spread of a suite's posterior methods right? suite -> samples -> figures by place, intervals over patients.
 
 The rows are those of a benchmark (benchmark/rows.py), kept in `rows/` of the output folder. Beside them:
-`calibration.json` and `.csv` (a line a task, method and place), `ranks/` (a picture a task) and `report.html`.
-Calibration patients make records (recon/records.py) in `intervals/`: of images or suites of the user's own in the
-user's place, too, where `reconstruct` finds them. On test patients what records hold is counted.
+`calibration.json` and `.csv` (a line a task, method and place), `ranks/` and `spectra/` (a picture a task) and
+`report.html`. Calibration patients make records (recon/records.py) in `intervals/`: of images or suites of the user's
+own in the user's place, too, where `reconstruct` finds them. On test patients what records hold is counted.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from ..recon.calibration import average
 from ..recon.places import WHOLE
 from ..recon.records import Record, own_records, write_record
 from ..report.calibration import write_calibration_page
-from ..report.figures import rank_histograms
+from ..report.figures import rank_histograms, spectra
 from ..report.page import write_sidecar
 from .benchmark.results import RAN, Selection, command_of, run_suite
-from .benchmark.rows import Row
+from .benchmark.rows import Row, jobs
 from .benchmark.suite import Suite, is_posterior, read_suite, shipped
 from .benchmark.table import CALIBRATED, by_patient, calibrated
 from .intervals import held, records_of, table_of_held, table_of_record
+from .on_prior import by_quantity, drawn
 from .progress import Progress, told
 
 
@@ -71,14 +72,15 @@ def calibrate(
     suite: str,
     output: Path | str,
     selection: Selection | None = None,
-    on: Literal["test", "calibration"] = "test",
+    on: Literal["test", "calibration", "prior"] = "test",
     *,
     seed: int = 0,
     device: str = "auto",
     presets: bool = True,
     progress: Progress | None = None,
 ) -> CalibrationResult:
-    """Run the posterior methods of a suite on its test or its calibration patients, and measure their samples.
+    """Run the posterior methods of a suite on its test or its calibration patients, or on images that the prior draws
+    (on_prior.py), and measure their samples.
 
     Raises:
         ValueError: an unknown suite, task or method; a method or a number without samples; a damaged record.
@@ -86,16 +88,17 @@ def calibrate(
         FileExistsError: a folder with anything else in it.
     """
     selection, output = selection or Selection(), Path(output)
-    chosen = part_of(read_suite(suite), selection, on)
-    rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, told(progress))
-    lines = by_place(chosen, rows)
+    chosen, progress = part_of(read_suite(suite), selection, on), told(progress)
+    make = drawn(chosen, output, selection.prior, progress) if on == "prior" else jobs
+    rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, progress, make)
+    lines = by_place(chosen, rows) + (by_quantity(chosen, rows, output) if on == "prior" else [])
     errors = list({f"{row['task']}: {row['label']}: {row['error']}": None for row in rows if "error" in row})
     more = {"on": on, "seed": seed, "device": facts["device"], "no-presets": not presets}
     command = command_of("calibrate", suite, selection, more)
     records, found = [], []
     if on == "calibration":
         records = records_of(chosen, rows, output, facts["priors"], command)
-    else:
+    elif on == "test":
         found = held(chosen, rows, output, facts["priors"])
     own = bool(records) and (selection.data is not None or suite not in shipped())
     for folder in (output / "intervals", *([own_records()] if own else [])):
@@ -118,6 +121,8 @@ def part_of(suite: Suite, selection: Selection, on: str) -> Suite:
     """The posterior methods of what was chosen of a suite, on the patients asked for. Raises ValueError."""
     if on == "calibration":
         suite = suite.but(data=suite.calibration)
+    if on == "prior" and selection.data is not None:
+        raise ValueError("--data: --on prior draws its own images; leave out one of the two")
     chosen = selection.of(suite)
     if classical := [label for label in selection.methods if not is_posterior(label)]:
         raise ValueError(f"--method: {classical[0]} gives one image and no samples, nothing to calibrate")
@@ -154,22 +159,25 @@ def by_place(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def _write_csv(path: Path, lines: list[dict[str, Any]]) -> None:
     figures = [name for key in CALIBRATED for name in (key, f"{key}_low", f"{key}_high")]
-    names = ["task", "label", "place", "patients", "slices", "samples", *figures]
+    names = ["task", "label", "place", "patients", "slices", "samples", *figures, "uniformity"]
     with atomic(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, names, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(lines)
 
 
-def _draw(folder: Path, suite: Suite, lines: list[dict[str, Any]]) -> dict[str, str]:
-    """A picture a task: the ranks of the truth among each method's samples, inside. Returns task -> file."""
-    (folder / "ranks").mkdir(exist_ok=True)
-    out = {}
-    for task in suite.tasks:
-        own = {
-            x["label"]: np.array(x["ranks"]) for x in lines if (x["task"], x["place"]) == (task.name, WHOLE)
-        }
-        if own:
-            out[task.name] = f"ranks/{len(out) + 1}.png"
-            rank_histograms(folder / out[task.name], own, task.name)
+def _draw(folder: Path, suite: Suite, lines: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Pictures of each task: the ranks of the truth among each method's samples, inside, and their spectra. Returns
+    task -> files."""
+    for name in ("ranks", "spectra"):
+        (folder / name).mkdir(exist_ok=True)
+    out: dict[str, list[str]] = {}
+    for k, task in enumerate(suite.tasks, 1):
+        own, out[task.name] = [line for line in lines if line["task"] == task.name], []
+        if ranks := {line["label"]: np.array(line["ranks"]) for line in own if line["place"] == WHOLE}:
+            out[task.name].append(f"ranks/{k}.png")
+            rank_histograms(folder / f"ranks/{k}.png", ranks, task.name)
+        if bands := [line for line in own if line.get("grain") is not None]:
+            out[task.name].append(f"spectra/{k}.png")
+            spectra(folder / f"spectra/{k}.png", bands, task.name)
     return out

@@ -1,6 +1,7 @@
 """Images to evaluate on: those that come with the package, and larger sets into the cache, by address, whole and
 checked, or not at all.
 
+    scan = example("mri:accel=4")                                                 # simulated, of one slice
     images = example_images("ct")                                                 # one slice of each test patient
     folder = fetch_data("https://example.org/scans.tar.gz", sha256="5c9e…")       # then SCANPRIOR_DATA=folder
 
@@ -18,21 +19,42 @@ import zlib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..formats.scan import Scan
+from ..modality import Modality
 from ..pretrained.cache import home, sha256_of
 from ..pretrained.download import Bar, checked_sha256, download, is_address, without_secrets
+from ..recon.simulate import simulation_of
 from .benchmark.suite import PACKAGED
+from .progress import SILENT
+from .simulate import simulate
 
 ARCHIVE = re.compile(r"\.(tar|tar\.gz|tgz|tar\.xz|tar\.bz2|zip)$", re.IGNORECASE)
+SLICE = {Modality.CT: 5, Modality.MR: 2}  # of the images that come with the package, in `example`
 HASH = ".sha256"  # in the folder of a set: of what was fetched
 
 
 def example_images(modality: str) -> Path:
     """The test slices that come with the package, an image set: "ct" in HU, or "mri", T1 brains. One slice a patient,
     with source and licence in the file; to evaluate with, never to train on. Raises ValueError for another modality."""
-    files = {"ct": "ct/ct256_test.h5", "mri": "mri/t1_test.h5"}
-    if modality not in files:
-        raise ValueError(f"example_images: got {modality!r}, expected one of {', '.join(files)}")
-    return PACKAGED / files[modality]
+    files = {Modality.CT: "ct/ct256_test.h5", Modality.MR: "mri/t1_test.h5"}
+    try:
+        return PACKAGED / files[Modality(modality)]
+    except (ValueError, KeyError):
+        raise ValueError(f"example_images: got {modality!r}, expected 'ct' or 'mri'") from None
+
+
+def example(measurement: str = "ct:views=23,photons=1e5", seed: int = 0) -> Scan:
+    """A scan to try things on, with its truth: one of the slices that come with the package, measured in simulation.
+
+    Args:
+        measurement: "ct:views=23,photons=1e5" (a chest) or "mri:accel=4,coils=8" (a brain), as of `simulate`.
+        seed: of the noise, the phase and the mask.
+
+    Raises:
+        UsageError: an unknown measurement or setting.
+    """
+    modality = simulation_of(measurement, "example").modality
+    return simulate(example_images(modality), measurement, [SLICE[modality]], seed, SILENT)
 
 
 def fetch_data(url: str, sha256: str | None = None, progress: Bar | None = None) -> Path:

@@ -7,14 +7,13 @@ from typing import Any
 
 from ..recon.methods import BASELINES, METHODS, class_of
 from ..recon.options import settings_of
-from ..recon.simulate import CTSimulation, MRISimulation
-
-SIMULATIONS = {"ct": CTSimulation, "mri": MRISimulation}
+from ..recon.simulate import SIMULATIONS
 
 
 def method_facts(name: str) -> dict[str, Any]:
     """A method: "method", "line", "reference" (its paper), "file", "about" (that file's own words: its equations),
-    "settings" (name, kind, default, doc). Raises UsageError for an unknown name."""
+    "settings" (name, kind, default, doc), and of a posterior method "uncertainty", what its spread is worth. Raises
+    UsageError for an unknown name."""
     kind = class_of(name)
     entry = (METHODS | BASELINES).get(name)
     return {
@@ -24,6 +23,7 @@ def method_facts(name: str) -> dict[str, Any]:
         "file": inspect.getfile(kind),
         "about": inspect.getdoc(inspect.getmodule(kind)) or "",
         "settings": [one._asdict() for one in settings_of(kind)],
+        **({"uncertainty": kind.uncertainty} if hasattr(kind, "uncertainty") else {}),
     }
 
 

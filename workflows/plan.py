@@ -9,9 +9,11 @@ from typing import Any
 
 from ..errors import UsageError
 from ..formats.scan import FormatError, Scan, Volume
+from ..modality import Modality
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, load_any, load_supervised
-from ..recon.baselines.methods import Baseline
+from ..priors.score import Prior
+from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
 from ..recon.family import Facts, facts_of
@@ -24,17 +26,18 @@ from ..recon.study import assumptions, problem_of
 from .device import device_of, dtype_of
 from .estimate import tried
 from .intervals import promised
+from .objects import Method, Objects
 from .progress import Progress
 from .remarks import remarks
 from .request import Request
 from .simulate import given, measured, slice_list
 from .views import of_views
 
-Method = PosteriorMethod | Baseline | Supervised
 CLASSICAL = {  # shown beside the method asked for
-    "ct": ("fbp", "fista-tv"),
-    "mri": ("zero-filled", "cg-sense", "l1-wavelet"),
+    Modality.CT: ("fbp", "fista-tv"),
+    Modality.MR: ("zero-filled", "cg-sense", "l1-wavelet", "fista-tv"),
 }
+OBJECTS = Objects()
 TRIED = 10.0  # seconds that an estimate may take
 
 
@@ -73,27 +76,24 @@ class Plan:
         return {name: dict(getattr(method, "settings", {})) for name, method in methods.items()}
 
 
-def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Plan:
-    """Read (or simulate) the scan, pose the problem, settle the methods; tells what was assumed on the way.
+def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, objects: Objects = OBJECTS) -> Plan:
+    """Read (or simulate) the scan, pose the problem, settle the methods; tells what was assumed on the way. `objects`:
+    what the request only names.
 
     Raises:
         FormatError: images without a simulation, or what a reader refuses.
         UsageError: an unknown method or setting, a prior of another modality, intervals of a method without samples.
         ValueError: a damaged calibration record, or file of presets.
     """
-    method = method_of(request.method, request.options)  # refused before anything is read
-    if request.interval is not None and not isinstance(method, PosteriorMethod):
-        raise UsageError(
-            f"--interval: {request.method} gives one image and no samples; take a posterior method"
-        )
+    method = _asked_method(request, objects)  # refused before anything is read
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
     said = remarks(scan)
     for line in said:
         tell.say(f"note: {line}")
     device = device_of(request.device)
-    network, card = _network_of(method, scan.modality, request, device)
-    tell.stage("system matrix" if scan.kind == "ct" else "coil maps")
+    network, card = _network_of(method, scan.modality, request, device, objects.prior)
+    tell.stage("system matrix" if scan.modality is Modality.CT else "coil maps")
     problem = problem_of(scan, device)
     problem = replace(problem, numbers=tuple(slice_list(request.slices) or problem.numbers))
     estimated = assumptions(scan, problem)
@@ -101,10 +101,13 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
         tell.say(f"note: {line}")
     if request.mu_water is not None:
         problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
-    others = [name for name in CLASSICAL[scan.kind] if request.baselines and name != request.method]
+    others = [name for name in CLASSICAL[scan.modality] if request.baselines and name != request.method]
     methods, presets = {}, {}
     for name in (request.method, *others):
         asked = name == request.method
+        if asked and objects.method is not None:
+            methods[name] = method
+            continue
         weights = card.sha256 if card and asked else ""
         tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
         methods[name] = tuned.method
@@ -130,6 +133,15 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress) -> Pla
     for line in plan.warnings:
         tell.warn(line)
     return plan
+
+
+def _asked_method(request: Request, objects: Objects) -> Method:
+    method = objects.method or method_of(request.method, request.options)
+    if request.interval is not None and not isinstance(method, PosteriorMethod):
+        raise UsageError(
+            f"--interval: {request.method} gives one image and no samples; take a posterior method"
+        )
+    return method
 
 
 def cost(plan: Plan, request: Request) -> dict[str, Any]:
@@ -159,7 +171,9 @@ def _scan_of(item: Scan | Volume | Path, request: Request) -> tuple[Scan, Volume
     return of_views(found, request.views, request.arc), None
 
 
-def _network_of(method: Method, modality: str, request: Request, device: str) -> tuple[Any, Card | None]:
+def _network_of(
+    method: Method, modality: Modality, request: Request, device: str, prior: Prior | None
+) -> tuple[Any, Card | None]:
     """The network of a method, ready to run, and its card. Raises UsageError for one of another modality."""
     if isinstance(method, Baseline):
         return None, None
@@ -171,7 +185,8 @@ def _network_of(method: Method, modality: str, request: Request, device: str) ->
         network, card = load_supervised(request.prior)
         network.to(device).eval()
     else:
-        network, card = load_any(default_for(modality) if request.prior is None else request.prior)
+        named = default_for(modality) if request.prior is None else request.prior
+        network, card = load_any(named if prior is None else prior)
         network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise UsageError(

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 
 from ..formats.scan import Scan, Volume
+from ..modality import Modality
 from ..priors.precision import dtype_name
-from ..recon.baselines.methods import Baseline
+from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.display import Display, Row
 from ..recon.domain import beyond, noise_residual, worse
-from ..recon.methods import method_of
+from ..recon.methods import DEFAULT, method_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from .audit import audit_of
 from .benchmark.table import FLOOR
 from .finished import Solver, by_slices
 from .intervals import spread_of
+from .objects import Method, spoken
 from .output import done_so_far, whole_folder
 from .plan import Plan, cost, plan_of
 from .progress import Progress, told
@@ -37,7 +39,7 @@ KINDS = {PosteriorMethod: "posterior", Supervised: "supervised", Baseline: "clas
 
 def reconstruct(
     scan: Scan | Volume | Path | str,
-    method: str = "dds",
+    method: str | Method = DEFAULT,
     samples: int = 8,
     *,
     interval: int | None = None,
@@ -48,24 +50,26 @@ def reconstruct(
 
     Args:
         scan: a scan, or a file of any known format; images with `simulate`.
-        method: a name of `scanprior methods`.
+        method: a name of `scanprior methods`, or an object: `DDS(steps=20)`, `FBP()`, one of your own class.
         samples: posterior samples a slice.
         interval: 50, 80, 90 or 95: lower and upper ends that hold the truth in so many percent of the pixels
             (`Result.intervals`), where a calibration of such scans promises it; `Result.spread` says where none does.
         progress: who is told what is being done; a bar by default.
-        settings: prior, options, seed, simulate, slices, device, …: the fields of `workflows.request.Request`.
+        settings: prior, options, seed, simulate, slices, device, …: the fields of `workflows.request.Request`. A prior
+            may be a name, a file, or an object with `denoise`.
 
     Raises:
         FormatError: what cannot be read, or lacks what a reconstruction needs.
         UsageError: an unknown method or setting, a prior of another modality.
     """
-    request = Request.of(method=method, samples=samples, interval=interval, **settings)
+    said, objects = spoken({"method": method, "samples": samples, "interval": interval, **settings})
+    request = Request.of(**said)
     given = scan if isinstance(scan, Scan | Volume) else Path(scan)
     tell = told(progress)
     try:
-        plan = plan_of(given, request, tell)
+        plan = plan_of(given, request, tell, objects)
         request = replace(request, dtype=_dtype(plan.network))
-        return _result(plan, request, _solved(plan, request, None, tell), given, tell)
+        return _result(plan, request, _solved(plan, request, None, tell), given, tell, objects.words)
     finally:
         tell.close()
 
@@ -118,8 +122,9 @@ def _result(
     found: dict[str, Reconstruction],
     given: Scan | Volume | Path,
     tell: Progress,
+    unnamed: str = "",
 ) -> Result:
-    """The methods beside each other, with all that is said of them."""
+    """The methods beside each other, with all that is said of them. `unnamed`: why no command repeats it."""
     scan, method, card, digest = plan.scan, plan.method, plan.card, fingerprint(given)
     slices = list(plan.problem.numbers)
     display = Display(scan, plan.problem, card)
@@ -157,8 +162,8 @@ def _result(
         beside={title: one.provenance for title, one in beside.items()},
         presets=plan.presets,
         spread=spread,
-        command=command(options, name if named else "INPUT"),
-        config=configuration(options, request, digest, path if named else None),
+        command=command(options, name if named else "INPUT", unnamed),
+        config=configuration(options, request, digest, path if named else None, unnamed),
     )
 
 
@@ -220,10 +225,10 @@ def _afterwards(plan: Plan, display: Display, rows: list[Row], slices: list[int]
     if plan.card is None:
         return []
     ours = rows[-1]
-    floor: Any = plan.beside.get(FLOOR[plan.scan.kind])
-    found = beyond(plan.card.to_dict(), ours.image, "HU") if plan.scan.kind == "ct" else []
+    floor: Any = plan.beside.get(FLOOR[plan.scan.modality])
+    found = beyond(plan.card.to_dict(), ours.image, "HU") if plan.scan.modality is Modality.CT else []
     if floor is None:
-        floor = method_of(FLOOR[plan.scan.kind], "")
+        floor = method_of(FLOOR[plan.scan.modality], "")
         rows = [display.row(floor.title, floor(plan.problem).mean, 0, 0.0)]
     bottom = next(row for row in rows if row.name == floor.title)
     return found + worse(ours.slices, bottom.slices, floor.title, noise_residual(plan.problem), slices)

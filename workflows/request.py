@@ -22,7 +22,7 @@ from ..formats.scan import Scan, Volume
 from ..named import is_named, source_hash
 from ..pretrained.cache import sha256_of
 from ..pretrained.card import Card
-from ..recon.options import settings_of, written
+from ..recon.methods import settings_text
 from ..recon.posterior.method import PosteriorMethod
 from .settings import Request
 
@@ -62,8 +62,7 @@ def repeating(request: Request, method: Any, card: Card | None) -> dict[str, Any
     """The options that repeat a request, as the command line names them, whatever presets there are where it is given:
     with every setting of the method."""
     said = asked(request, method, card)
-    settings = [f"{one.name}={written(getattr(method, one.name))}" for one in settings_of(type(method))]
-    said |= {"options": ",".join(settings), **said.pop("reader")}
+    said |= {"options": settings_text(method), **said.pop("reader")}
     if not isinstance(slices := said["slices"], str | None):
         said["slices"] = ",".join(map(str, slices))
     for switch in ("baselines", "presets"):
@@ -75,25 +74,27 @@ def repeating(request: Request, method: Any, card: Card | None) -> dict[str, Any
     }
 
 
-def command(options: dict[str, Any], name: str) -> str:
-    """The command line of such options for the input `name`."""
+def command(options: dict[str, Any], name: str, unnamed: str = "") -> str:
+    """The command line of such options for the input `name`; `unnamed`: why there is none (objects.py)."""
+    if unnamed:
+        return f"# {unnamed}"
     words = ["scanprior", "reconstruct", name, "-o", "OUTPUT"]
     for key, value in options.items():
         words += [f"--{key}", *([] if value is True else [str(value)])]
     return shlex.join(words)
 
 
-def configuration(options: dict[str, Any], request: Request, digest: str, path: Path | None) -> str:
+def configuration(
+    options: dict[str, Any], request: Request, digest: str, path: Path | None, unnamed: str = ""
+) -> str:
     """The same options as a file for `--config`. `path`: of the input; None leaves it to the command line, for the name
-    of a file may be a patient's. A prior that is a file is named by its path."""
+    of a file may be a patient's. A prior that is a file is named by its path. `unnamed`: why it
+    does not repeat the run; it says so, and is refused for the name of its method or prior."""
     scan = {} if path is None else {"scan": str(path.resolve())}
-    if request.prior is not None and Path(request.prior).exists():
+    if request.prior is not None and not unnamed and Path(request.prior).exists():
         options = options | {"prior": str(Path(request.prior).resolve())}
-    given = "" if scan else "SCAN "
-    head = (
-        f"# scanprior {__version__}: scanprior reconstruct {given}--config run.toml -o OUTPUT repeats this.\n"
-        f"# sha256 of the input: {digest}\n"
-    )
+    repeated = f"scanprior reconstruct {'' if scan else 'SCAN '}--config run.toml -o OUTPUT repeats this"
+    head = f"# scanprior {__version__}: {unnamed or repeated}.\n# sha256 of the input: {digest}\n"
     return head + tomli_w.dumps(scan | options)
 
 

@@ -15,6 +15,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..errors import UsageError, check_least, unknown
+from ..recon.methods import DEFAULT
 
 if TYPE_CHECKING:
     from .benchmark.suite import Suite
@@ -67,7 +68,7 @@ class Request:
     views: str | None = None
     arc: str | None = None
     mu_water: float | None = None
-    method: str = "dds"
+    method: str = DEFAULT
     options: str = ""
     prior: str | None = None
     samples: int = 8

@@ -13,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..recon.baselines.methods import Baseline
+from ..modality import Modality
+from ..recon.baselines.method import Baseline
 from ..recon.methods import method_of
 from ..recon.presets import LEAST_PATIENTS, Preset, fixed_settings, keep, likeness, user_presets_path
 from .benchmark import search
@@ -168,7 +169,7 @@ class _Run:
     how: Search
 
 
-def _tuned(run: _Run, priors: dict[str, Any], device: str, target: Path, progress: Progress) -> Preset:
+def _tuned(run: _Run, priors: dict[Modality, Any], device: str, target: Path, progress: Progress) -> Preset:
     """The preset of a task, kept where it is of patients enough."""
     own, how = _cases(run, device), run.how
     network, card = priors.get(run.task.modality, (None, None))

@@ -16,6 +16,7 @@ predictor with a corrector.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -31,6 +32,27 @@ from .predictors import Predictor, reverse_diffusion
 PAPER_CORRECTOR: Corrector = partial(langevin, snr=0.16)  # Song et al. 2021, App. G: CIFAR-10
 
 
+@dataclass(frozen=True)
+class Scheme:
+    """What is done at each time.
+
+    Attributes:
+        predictor, corrector: functions of predictors.py and correctors.py, their parameters bound by `partial`.
+        temperature: scale of the noise that the steps inject; the noise at the start is not scaled.
+    """
+
+    predictor: Predictor = reverse_diffusion
+    corrector: Corrector = PAPER_CORRECTOR
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise ValueError(f"Scheme: got temperature={self.temperature}, expected 0 or more")
+
+
+PAPER = Scheme()
+
+
 @torch.no_grad()
 def sample(
     prior: Prior,
@@ -38,9 +60,7 @@ def sample(
     seeds: Sequence[int],
     times: Tensor,
     sde: SDE,
-    predictor: Predictor = reverse_diffusion,
-    corrector: Corrector = PAPER_CORRECTOR,
-    temperature: float = 1.0,
+    scheme: Scheme = PAPER,
     device: torch.device | str = "cpu",
 ) -> Samples:
     """Unconditional images (len(seeds), C, H, W) on the prior's `device`.
@@ -49,25 +69,22 @@ def sample(
         shape: (H, W).
         seeds: one an image, which depends on nothing else.
         times: (N,), descending, of `sde`: `uniform_times(N, sde)`, `level_times(karras_levels(N, 80, 0.002), sde)`.
-        predictor, corrector: functions of predictors.py and correctors.py, their parameters bound by `partial`.
-        temperature: scale of the noise that the steps inject; the noise at the start is not scaled.
+        scheme: the steps; Song et al.'s for CIFAR-10 by default.
 
     Raises:
-        ValueError: times that are not descending; a negative temperature.
+        ValueError: times that are not descending.
     """
     if times.ndim != 1 or len(times) < 1 or not bool((times.diff() < 0).all()):
         raise ValueError(f"sample: got times {times.tolist()}, expected one or more, descending")
-    if temperature < 0:
-        raise ValueError(f"sample: got temperature={temperature}, expected 0 or more")
     model, start = Counted(prior), ItemNoise(seeds)
-    noise = Tempered(start, temperature)
+    noise = Tempered(start, scheme.temperature)
     x = float(sde.sigma(times[0])) * start.like(
         torch.zeros(len(seeds), prior.channels, *shape, device=device)
     )
     for t, s in pairwise(times):
-        x, _ = corrector(model, x, t, s, sde, noise=noise)
-        x, _ = predictor(model, x, t, s, sde, noise=noise)
+        x, _ = scheme.corrector(model, x, t, s, sde, noise=noise)
+        x, _ = scheme.predictor(model, x, t, s, sde, noise=noise)
     last = times[-1]
-    x, _ = corrector(model, x, last, last, sde, noise=noise)
+    x, _ = scheme.corrector(model, x, last, last, sde, noise=noise)
     alpha, sigma = float(sde.alpha(last)), float(sde.sigma(last))
     return Samples(model.denoise(x / alpha, sigma / alpha), model.evaluations)

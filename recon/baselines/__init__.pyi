@@ -1,21 +1,19 @@
+from .admm import AdmmTV as AdmmTV
 from .admm import admm_tv as admm_tv
+from .cgls import CGLS as CGLS
 from .cgls import cgls as cgls
+from .compressed import L1Wavelet as L1Wavelet
+from .compressed import TotalVariation as TotalVariation
 from .compressed import l1_wavelet as l1_wavelet, total_variation as total_variation
+from .fbp import FBP as FBP
 from .fbp import fbp as fbp
-from .methods import (
-    CGLS as CGLS,
-    FBP as FBP,
-    SIRT as SIRT,
-    AdmmTV as AdmmTV,
-    Baseline as Baseline,
-    CGSense as CGSense,
-    FistaTV as FistaTV,
-    L1Wavelet as L1Wavelet,
-    TotalVariation as TotalVariation,
-    ZeroFilled as ZeroFilled,
-)
+from .method import Baseline as Baseline
+from .sense import CGSense as CGSense
 from .sense import cg_sense as cg_sense
+from .sirt import SIRT as SIRT
 from .sirt import sirt as sirt
 from .supervised import Supervised as Supervised
+from .tv import FistaTV as FistaTV
 from .tv import fista_tv as fista_tv
+from .zero_filled import ZeroFilled as ZeroFilled
 from .zero_filled import zero_filled as zero_filled

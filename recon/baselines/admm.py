@@ -14,12 +14,20 @@ rho is such that the threshold lambda / rho is a tenth of the image's range; bal
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from ...modality import Modality
 from ...operators.linear import LinearOperator
 from ...operators.solve import conjugate_gradients
-from ..weights import over, squared_norms, weighted
+from ..options import Space
+from ..problem import Problem
+from ..weights import noise_weights, over, squared_norms, weighted
+from .fbp import bridged
+from .method import Baseline
 from .tv import check_tv, gradient, gradient_adjoint
 
 _THRESHOLD = 0.1  # lambda / rho relative to max |A^H W y| / ||W^½ A||²
@@ -88,3 +96,25 @@ def _shrink(p: Tensor, threshold: Tensor) -> Tensor:
     """Shortens the gradient of each pixel, (B, 2, H, W), by the threshold, (B, 1, 1, 1); to zero at most."""
     length = p.abs().square().sum(1, keepdim=True).sqrt()
     return p * (1 - threshold / length.clamp_min(1e-38)).clamp_min(0)
+
+
+@dataclass(frozen=True)
+class AdmmTV(Baseline):
+    """Total variation by ADMM.
+
+    Attributes:
+        weight: lambda relative to max |A^H W y|: 1e-5 (clean) to 1e-1.
+        iterations: of ADMM.
+    """
+
+    name = "admm-tv"
+    line = "the same total variation by ADMM"
+    reference = "Boyd et al., 2011"
+    space: ClassVar[Space] = {"weight": (1e-5, 0.1)}
+    title, scans = "ADMM-TV", (Modality.CT, Modality.MR)
+    weight: float = 1e-3
+    iterations: int = 60
+
+    def image(self, problem: Problem) -> Tensor:
+        W, x = noise_weights(problem), bridged(problem)
+        return admm_tv(problem.y, problem.operator, self.weight, self.iterations, W, start=x)

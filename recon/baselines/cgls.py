@@ -10,12 +10,20 @@ Discrete Inverse Problems, 2010, 6.3). The discrepancy principle says when to st
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from ...modality import Modality
 from ...operators.linear import LinearOperator
 from ...operators.solve import inner
-from ..weights import over, weighted
+from ..options import Space
+from ..problem import Problem
+from ..weights import over, until_discrepancy, weighted
+from .fbp import bridged
+from .method import Baseline
 
 
 @torch.no_grad()
@@ -72,3 +80,23 @@ def cgls(
         p = torch.where(active, s + gamma_next / gamma.clamp_min(1e-38) * p, p)
         gamma = torch.where(active, gamma_next, gamma)
     return x
+
+
+@dataclass(frozen=True)
+class CGLS(Baseline):
+    """Conjugate gradients on weighted least squares.
+
+    Attributes:
+        iterations: at most so many; the discrepancy principle stops before.
+    """
+
+    name = "cgls"
+    line = "CT: conjugate gradients on least squares, weighted by the noise"
+    reference = "Hestenes & Stiefel, 1952"
+    space: ClassVar[Space] = {"iterations": (3, 200)}
+    title, scans = "CGLS", (Modality.CT,)
+    iterations: int = 100
+
+    def image(self, problem: Problem) -> Tensor:
+        y, W, m = until_discrepancy(problem)
+        return cgls(y, problem.operator, self.iterations, W, m, start=bridged(problem))

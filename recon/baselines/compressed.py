@@ -14,14 +14,18 @@ multiplied by it after, so that one weight serves scans of any scale.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...modality import Modality
 from ...operators.mri import CartesianMRI
+from ..options import Space
 from ..problem import Problem
+from .method import Baseline
 
 _MARGIN = 1.05  # on ||A||², as the power method comes from below
 _SHIFTS = 32  # the width of a wavelet of the fifth level
@@ -114,3 +118,45 @@ def _by_sigpy(what: str, app: Callable[..., Any], problem: Problem, weight: floa
         image = app(*arrays, weight, _MARGIN * item.norm() ** 2, iterations).run()
         images.append(torch.from_numpy(image) * scale.cpu())
     return torch.stack(images).to(problem.y.device)
+
+
+@dataclass(frozen=True)
+class L1Wavelet(Baseline):
+    """Compressed sensing with wavelets.
+
+    Attributes:
+        weight: lambda relative to the largest magnitude of the zero-filled image.
+        iterations: of FISTA.
+    """
+
+    name = "l1-wavelet"
+    line = "MRI: compressed sensing with wavelets"
+    reference = "Lustig et al., 2007"
+    space: ClassVar[Space] = {"weight": (1e-5, 0.1)}
+    title, scans = "L1-wavelet", (Modality.MR,)
+    weight: float = 1e-3
+    iterations: int = 100
+
+    def image(self, problem: Problem) -> Tensor:
+        return l1_wavelet(problem, self.weight, self.iterations)
+
+
+@dataclass(frozen=True)
+class TotalVariation(Baseline):
+    """Compressed sensing with total variation.
+
+    Attributes:
+        weight: lambda relative to the largest magnitude of the zero-filled image.
+        iterations: of the primal-dual method.
+    """
+
+    name = "tv"
+    line = "MRI: compressed sensing with total variation"
+    reference = "Lustig et al., 2007"
+    space: ClassVar[Space] = {"weight": (1e-5, 0.1)}
+    title, scans = "TV", (Modality.MR,)
+    weight: float = 1e-3
+    iterations: int = 100
+
+    def image(self, problem: Problem) -> Tensor:
+        return total_variation(problem, self.weight, self.iterations)

@@ -25,15 +25,19 @@ spread the steps at the ends of a gap over the image (LI-MAR: Kalender, Hebel & 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...geometry import FanBeam, Geometry, Grid
+from ...modality import Modality
 from ...operators.coverage import ray_weights
 from ...operators.radon import fill_gaps
+from ..problem import Problem
+from ..weights import measured_rays
+from .method import Baseline
 
 # Windows on the ramp, of the frequency in cycles per element (0 ... ½).
 FILTERS = {
@@ -145,3 +149,34 @@ def _backproject(q: Tensor, geometry: Geometry, grid: Grid, step: float) -> Tens
         view = padded[:, v]
         image += factor * torch.lerp(view[:, k0], view[:, k0 + 1], k - k0)
     return image
+
+
+@dataclass(frozen=True)
+class FBP(Baseline):
+    """Filtered backprojection.
+
+    Attributes:
+        filter: window on the ramp: ramp, shepp-logan, cosine, hamming or hann.
+    """
+
+    name = "fbp"
+    line = "CT: filtered backprojection; filter=ramp, shepp-logan, cosine, hamming or hann"
+    title, scans = "FBP", (Modality.CT,)
+    filter: str = "ramp"
+
+    def image(self, problem: Problem) -> Tensor:
+        return fbp(problem.y, *ct_geometry(problem), self.filter, measured_rays(problem))
+
+
+def ct_geometry(problem: Problem) -> tuple[Geometry, Grid]:
+    """The geometry and the pixels of a CT problem. Raises ValueError for an operator without."""
+    geometry, grid = (getattr(problem.operator, name, None) for name in ("geometry", "grid"))
+    if not isinstance(geometry, Geometry) or not isinstance(grid, Grid):
+        raise ValueError(f"FBP needs the geometry of a CT scan, {problem.operator!r} has none")
+    return geometry, grid
+
+
+def bridged(problem: Problem) -> Tensor | None:
+    """Where an iteration starts: FBP with lost rays interpolated, for iterations from zero do not fill the gaps in
+    their number. None where no ray was lost: from zero, noise comes last."""
+    return None if measured_rays(problem) is None else FBP().image(problem)

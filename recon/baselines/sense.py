@@ -8,11 +8,17 @@ where aliasing is hard to undo they hold less than P, and ten times as much is n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
+from ...modality import Modality
 from ...operators.solve import conjugate_gradients, item_mean
+from ..options import Space
 from ..problem import Problem
+from .method import Baseline
 
 _RATIO, _LEAST = 10.0, 1e-5  # of lambda ||A||^2 to s² / P; the least lambda
 
@@ -51,3 +57,28 @@ def cg_sense(problem: Problem, iterations: int = 30, regularisation: float | Non
             power = item_mean(At_y.abs().square()).clamp_min(1e-30)
             ridge = torch.maximum(ridge, _RATIO * variance / power)
     return conjugate_gradients(lambda x: A.normal(x) + ridge * x, At_y, iterations=iterations)
+
+
+@dataclass(frozen=True)
+class CGSense(Baseline):
+    """Regularised least squares.
+
+    Attributes:
+        iterations: of conjugate gradients.
+        regularisation: lambda relative to the squared norm of A; auto: from the noise.
+    """
+
+    name = "cg-sense"
+    line = "MRI: regularised least squares"
+    reference = "Pruessmann et al., 2001"
+    space: ClassVar[Space] = {"regularisation": (1e-4, 1.0), "iterations": (3, 60)}
+    title, scans = "CG-SENSE", (Modality.MR,)
+    iterations: int = 30
+    regularisation: float | None = None
+
+    @property
+    def automatic(self) -> dict[str, Any]:
+        return {} if self.regularisation is not None else {"regularisation": "automatic, from the noise"}
+
+    def image(self, problem: Problem) -> Tensor:
+        return cg_sense(problem, self.iterations, self.regularisation)

@@ -10,12 +10,20 @@ Fessler (Phys. Med. Biol. 44, 2835, 1999). For A >= 0 the weighted misfit falls 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from ...modality import Modality
 from ...operators.linear import LinearOperator
 from ...operators.solve import inner
-from ..weights import over, weighted
+from ..options import Space
+from ..problem import Problem
+from ..weights import over, until_discrepancy, weighted
+from .fbp import bridged
+from .method import Baseline
 
 
 @torch.no_grad()
@@ -72,3 +80,26 @@ def sirt(
 def _inverse(sums: Tensor) -> Tensor:
     """1 / sums, and 0 where nothing was summed."""
     return torch.where(sums > 0, 1 / sums.clamp_min(1e-30), 0)
+
+
+@dataclass(frozen=True)
+class SIRT(Baseline):
+    """Simultaneous iterative reconstruction.
+
+    Attributes:
+        iterations: at most so many.
+        nonnegative: keep the image >= 0.
+    """
+
+    name = "sirt"
+    line = "CT: simultaneous iterations, weighted by the noise, nonnegative"
+    reference = "Gilbert, 1972"
+    space: ClassVar[Space] = {"iterations": (20, 1000)}
+    title, scans = "SIRT", (Modality.CT,)
+    iterations: int = 200
+    nonnegative: bool = True
+
+    def image(self, problem: Problem) -> Tensor:
+        y, W, m = until_discrepancy(problem)
+        x = bridged(problem)
+        return sirt(y, problem.operator, self.iterations, W, m, self.nonnegative, x)

@@ -23,8 +23,7 @@ from ...priors.supervised import SupervisedNetwork
 from ..options import Space
 from ..problem import Problem, Reconstruction
 from ..weights import measured_rays
-from .fbp import fbp
-from .methods import ct_geometry
+from .fbp import ct_geometry, fbp
 from .zero_filled import zero_filled
 
 # How far a scan may be from the training's measurement: ratios, and decibels for the noise of k-space.

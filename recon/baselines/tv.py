@@ -17,11 +17,19 @@ smoothing whatever the units of y, the scale of A (views, coils, pixel size) and
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from ...modality import Modality
 from ...operators.linear import LinearOperator
-from ..weights import squared_norms, weighted
+from ..options import Space
+from ..problem import Problem
+from ..weights import noise_weights, squared_norms, weighted
+from .fbp import bridged
+from .method import Baseline
 
 _MARGIN = 1.1  # on ||A||², as the power method comes from below
 
@@ -128,3 +136,25 @@ def gradient_adjoint(p: Tensor) -> Tensor:
     x[:, :, 1:] += p[:, 1, :, :-1]
     x[:, :, :-1] -= p[:, 1, :, :-1]
     return x
+
+
+@dataclass(frozen=True)
+class FistaTV(Baseline):
+    """Total variation by FISTA.
+
+    Attributes:
+        weight: lambda relative to max |A^H W y|: 1e-5 (clean) to 1e-1.
+        iterations: of FISTA.
+    """
+
+    name = "fista-tv"
+    line = "total variation by FISTA, weighted by the noise"
+    reference = "Beck & Teboulle, 2009"
+    space: ClassVar[Space] = {"weight": (1e-5, 0.1)}
+    title, scans = "FISTA-TV", (Modality.CT, Modality.MR)
+    weight: float = 1e-3
+    iterations: int = 200
+
+    def image(self, problem: Problem) -> Tensor:
+        W, x = noise_weights(problem), bridged(problem)
+        return fista_tv(problem.y, problem.operator, self.weight, self.iterations, W, start=x)

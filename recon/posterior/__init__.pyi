@@ -1,6 +1,5 @@
 from .ald import ALD as ALD
 from .auto import Auto as Auto
-from .method import PosteriorMethod as PosteriorMethod
 from .daps import DAPS as DAPS
 from .ddnm import DDNM as DDNM
 from .ddrm import DDRM as DDRM
@@ -10,9 +9,11 @@ from .diffpir import DiffPIR as DiffPIR
 from .dps import DPS as DPS
 from .draws import Draws as Draws
 from .mcg import MCG as MCG
+from .method import PosteriorMethod as PosteriorMethod
 from .mmps import MMPS as MMPS
 from .pigdm import PiGDM as PiGDM
 from .pnpdm import PnPDM as PnPDM
+from .posed import Posed as Posed
 from .projection import Projection as Projection
 from .reddiff import REDdiff as REDdiff
 from .score_sde import ScoreSDE as ScoreSDE

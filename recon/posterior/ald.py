@@ -63,6 +63,7 @@ class ALD(Langevin):
     name = "ald"
     line = "annealed Langevin dynamics"
     reference = "Jalal et al., NeurIPS 2021"
+    uncertainty = "right in the limit"
     space: ClassVar[Space] = {"gamma": (1.0, 10.0), "sigma_max": FIRST_LEVEL}
     suite = ("steps=25",)
 
@@ -101,7 +102,10 @@ class PaperALD(Langevin):
         x <- x + a [score(x, s) + A^H (y - A x) / (gamma_s² + sigma²)] + sqrt(2 a) z,        a = epsilon s²
 
     from s_1 z, and no last denoising: NFE = steps x inner. Of NCSNv2's 2311 levels from 232 to 0.0066 the lower
-    1156, where the paper begins.
+    half, where the authors' program begins (github.com/utcsilab/csgm-mri-langevin, configs/file/brain_T2.yaml:
+    start_iter 1155), with 3 steps each (main.py; 4 after level 1800). epsilon is NCSNv2's Technique 4 and gamma 1 for
+    want of a number in the paper; the program has steps of 5e-5 (s / s_N)² and scales the data's gradient to 5 times
+    the score's norm instead.
     """
 
     name = "ald-paper"

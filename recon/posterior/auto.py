@@ -58,6 +58,7 @@ class Auto(PosteriorMethod):
     name = "auto"
     line = "DDS made faster for 20 evaluations: the best PSNR of so few, no sample"
     reference = "this package"
+    uncertainty = "not a spread: one estimate"
     space: ClassVar[Space] = {"sigma_start": (0.1, 2.0)}
 
     steps: int = 20

@@ -39,6 +39,7 @@ class DDNM(Descent):
     name = "ddnm"
     line = "range from the data, null space from the network: DDNM+"
     reference = "Wang, Yu & Zhang, ICLR 2023"
+    uncertainty = "too narrow"
     space: ClassVar[Space] = {"lanczos": (4, 24), "sigma_max": FIRST_LEVEL}
 
     lanczos: int = 12

@@ -48,6 +48,7 @@ class DDRM(Descent):
     name = "ddrm"
     line = "denoising in the singular basis"
     reference = "Kawar et al., NeurIPS 2022"
+    uncertainty = "too narrow"
     space: ClassVar[Space] = {"eta": (0.0, 1.0), "eta_b": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
 
     steps: int = 20

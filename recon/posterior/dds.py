@@ -1,4 +1,4 @@
-"""DDS, decomposed diffusion sampling (Chung, Lee & Ye, ICLR 2024, Alg. 1 and 2), the fast default. The loop is
+"""DDS, decomposed diffusion sampling (Chung, Lee & Ye, ICLR 2024, Alg. 1 and 2). The loop is
 `DDS.trajectory`; `PaperDDS.step` is the paper's.
 
 At noise level s_i (s = sigma / alpha, so the law of noise only chooses the levels):
@@ -44,19 +44,20 @@ class DDS(Annealed):
     Attributes:
         steps: network evaluations.
         eta: stochasticity, 0 (deterministic) to 1 (all noise renewed at each level).
-        ancestral: eta = sqrt(1 - s_{i+1}² / s_i²) at each level instead, the posterior's own spread.
+        ancestral: eta = sqrt(1 - s_{i+1}² / s_i²) at each level instead: a wider spread, of a worse mean.
         gamma: variance that the data step gives to the denoised image, in units of s²; auto: the number of pixels to
             a measured number, 2 at least.
         adaptive: let that variance follow the image (covariance.py); of all pixels the same otherwise, and for eta = 0.
         cg: conjugate gradient steps a level, begun at D plus the last level's u - D; auto: 3 where the data step is
             preconditioned (CT), else 6 (MRI).
         warm_start: start at `sigma_start` from least squares, not at `sigma_max` from noise.
-        sigma_start: the first level of a warm start, in network units.
+        sigma_start: the first level of a warm start, in network units; auto: 0.5, and 4 where an angle is missing.
     """
 
     name = "dds"
-    line = "few conjugate gradients inside DDIM, warm start; the default"
+    line = "few conjugate gradients inside DDIM, warm start"
     reference = "Chung, Lee & Ye, ICLR 2024"
+    uncertainty = "too narrow"
     space: ClassVar[Space] = {"gamma": (0.25, 16.0), "sigma_start": (0.1, 2.0)}
     suite = ("steps=20", "")
 
@@ -68,7 +69,7 @@ class DDS(Annealed):
     adaptive: bool = True
     cg: int | None = None
     warm_start: bool = True
-    sigma_start: float = 0.5
+    sigma_start: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,15 +84,9 @@ class DDS(Annealed):
     def paper(cls, **settings: Any) -> PaperDDS:
         return PaperDDS(**settings)
 
-    def levels(self) -> list[float]:
-        top = self.sigma_start if self.warm_start else self.sigma_max
-        return noise_levels(self.steps, top, self.sigma_min, self.sde)
-
     def automatic(self, posed: Posed) -> dict[str, Any]:
-        return {"cg": self._cg(posed), "gamma": round(float(self._gamma(posed).mean()), 3)}
-
-    def _cg(self, posed: Posed) -> int:
-        return posed.data_step.enough if self.cg is None else self.cg
+        start = {"sigma_start": posed.first_level(self.sigma_start)} if self.warm_start else {}
+        return {"cg": posed.iterations(self.cg), "gamma": round(float(self._gamma(posed).mean()), 3), **start}
 
     def _gamma(self, posed: Posed) -> Tensor:
         """(B, 1, ..., 1)."""
@@ -100,8 +95,9 @@ class DDS(Annealed):
         return torch.full_like(posed.undersampling, self.gamma)
 
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
-        levels = [*self.levels(), 0.0]
-        cg, gamma = self._cg(posed), self._gamma(posed)
+        top = posed.first_level(self.sigma_start) if self.warm_start else self.sigma_max
+        levels = [*noise_levels(self.steps, top, self.sigma_min, self.sde), 0.0]
+        cg, gamma = posed.iterations(self.cg), self._gamma(posed)
         u = posed.initial if self.warm_start else torch.zeros_like(posed.initial)
         z, fresh, diagonal = noise.like(u), levels[0], SteinDiagonal()
         x = u + fresh * z
@@ -123,6 +119,9 @@ class PaperDDS(FromNoise):
 
         u = argmin_u gamma/2 |A u - y|² + ½ |u - D|²                               M conjugate gradients from D
         x = u + sqrt(s_{i+1}² - (eta b)²) (x - D) / s_i + eta b z,       b the reverse SDE's fresh noise
+
+    steps, eta and cg are those of the authors' program (github.com/HJ-harry/DDS, main.py). Its weight is 1: that of 5
+    here is from memory of the paper. It renews eta s_{i+1} (solver_2d.py), more than eta b of Alg. 2.
 
     Attributes:
         eta: part of the reverse SDE's fresh noise.

@@ -38,6 +38,7 @@ class DiffPIR(Descent):
     name = "diffpir"
     line = "half-quadratic splitting"
     reference = "Zhu et al., CVPRW 2023"
+    uncertainty = "right for a Gaussian prior, mean biased"
     space: ClassVar[Space] = {"lambda_": (0.03, 30.0), "zeta": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
 
     lambda_: float = 1.0
@@ -64,7 +65,9 @@ class DiffPIR(Descent):
 
 @dataclass(frozen=True)
 class PaperDiffPIR(FromNoise):
-    """Alg. 1: the data step to its end, from D.
+    """Alg. 1: the data step to its end, from D. Steps, levels, lambda and zeta are those of the authors' program for
+    noisy deblurring and super-resolution (github.com/yuanzhi-zhu/DiffPIR, configs/deblur.yaml, configs/sisr.yaml);
+    inpainting without noise has zeta = 1 and 20 steps there. `cg` stands for its closed forms.
 
     Attributes:
         sde: law of noise, whose times are uniform in t².

@@ -28,9 +28,9 @@ from ...priors.sampling.loop import NoiseSource, karras_levels
 from ..options import Space
 from .covariance import SteinDiagonal
 from .method import PosteriorMethod
-from .posed import Posed
+from .posed import START, Posed
 
-# docs/lab/2026-11-27-draws-widths.md
+# docs/lab/2026-11-27-draws-settings.md
 WIDTH = {False: 1.1, True: 1.8}  # of real, of complex images
 LEAST_GAMMA = 1.5
 
@@ -45,20 +45,22 @@ class Draws(PosteriorMethod):
             pixels to a measured number, 1.5 at least.
         width: variance that is drawn, in units of C; auto: 1.1 for CT, 1.8 for MRI.
         cg: conjugate gradient steps of each of the two; auto: 3 where they are preconditioned (CT), else 6 (MRI).
-        sigma_start: the first level, of noise added to a least-squares reconstruction, in network units.
+        sigma_start: the first level, of noise added to a least-squares reconstruction, in network units; auto: 0.5,
+            and 4 where an angle is missing, which least squares leave too far off.
         sigma_min: the last level.
     """
 
     name = "draws"
-    line = "DDS with draws for optima: samples whose spread is as large as their error"
+    line = "DDS with draws for optima: a spread as large as the error; the default"
     reference = "this package, after Zhang et al., CVPR 2025"
+    uncertainty = "as large as the error on validation patients"
     space: ClassVar[Space] = {"gamma": (0.5, 16.0), "width": (0.5, 4.0), "sigma_start": (0.1, 2.0)}
 
     steps: int = 50
     gamma: float | None = None
     width: float | None = None
     cg: int | None = None
-    sigma_start: float = 0.5
+    sigma_start: float | None = None
     sigma_min: float = 0.005
 
     def __post_init__(self) -> None:
@@ -67,11 +69,13 @@ class Draws(PosteriorMethod):
             "steps >= 1, gamma > 0, width > 0; gamma and width may be left out",
         )
         self.require(self.cg is None or self.cg >= 1, "cg >= 1, or none given")
-        self.require(0 < self.sigma_min < self.sigma_start, "0 < sigma_min < sigma_start")
+        first = START if self.sigma_start is None else self.sigma_start
+        self.require(0 < self.sigma_min < first, "0 < sigma_min < sigma_start")
 
     def automatic(self, posed: Posed) -> dict[str, Any]:
         gamma = round(float(self._gamma(posed).mean()), 3)
-        return {"gamma": gamma, "width": self._width(posed), "cg": self._cg(posed)}
+        start, cg = posed.first_level(self.sigma_start), posed.iterations(self.cg)
+        return {"gamma": gamma, "width": self._width(posed), "cg": cg, "sigma_start": start}
 
     def _gamma(self, posed: Posed) -> Tensor:
         """(B, 1, ..., 1)."""
@@ -82,12 +86,9 @@ class Draws(PosteriorMethod):
     def _width(self, posed: Posed) -> float:
         return WIDTH[posed.initial.is_complex()] if self.width is None else self.width
 
-    def _cg(self, posed: Posed) -> int:
-        return posed.data_step.enough if self.cg is None else self.cg
-
     def trajectory(self, posed: Posed, noise: NoiseSource) -> Iterator[Tensor]:
-        levels = karras_levels(self.steps, self.sigma_start, self.sigma_min)
-        gamma, width, cg = self._gamma(posed), self._width(posed), self._cg(posed)
+        levels = karras_levels(self.steps, posed.first_level(self.sigma_start), self.sigma_min)
+        gamma, width, cg = self._gamma(posed), self._width(posed), posed.iterations(self.cg)
         u, z, diagonal = posed.initial, noise.like(posed.initial), SteinDiagonal()
         for s in levels:
             D = posed.denoise(u + s * z, s)

@@ -38,6 +38,7 @@ class MCG(Descent):
     name = "mcg"
     line = "the gradient of DPS and a projection"
     reference = "Chung et al., NeurIPS 2022"
+    uncertainty = "gone where data decide every pixel"
     space: ClassVar[Space] = {"zeta": (0.1, 30.0), "sigma_max": FIRST_LEVEL}
     suite = ("steps=100",)
 
@@ -48,6 +49,10 @@ class MCG(Descent):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.zeta > 0 and self.cg >= 1, "zeta > 0, cg >= 1")
+
+    @property
+    def vjps(self) -> int:
+        return self.steps
 
     def step(
         self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource

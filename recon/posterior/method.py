@@ -36,6 +36,7 @@ class PosteriorMethod:
         reference: the paper.
         space: what tuning may change: setting -> least, greatest; tenfold and more in logarithms.
         suite: the options of its rows in the benchmark suites; () for none.
+        uncertainty: what the spread of its samples is worth, in a few words.
         steps: how many estimates `trajectory` yields.
     """
 
@@ -44,6 +45,7 @@ class PosteriorMethod:
     reference: ClassVar[str]
     space: ClassVar[Space] = {}
     suite: ClassVar[tuple[str, ...]] = ("",)
+    uncertainty: ClassVar[str] = "–"
 
     steps: int = 100
 
@@ -51,6 +53,11 @@ class PosteriorMethod:
     def nfe(self) -> int:
         """Network evaluations a sample."""
         return self.steps
+
+    @property
+    def vjps(self) -> int:
+        """Products with the network's transposed Jacobian a sample, at most; each is worth about two evaluations."""
+        return 0
 
     @classmethod
     def paper(cls, **settings: Any) -> PosteriorMethod:

@@ -42,6 +42,7 @@ class MMPS(Descent):
     name = "mmps"
     line = "guidance with the network's own covariance"
     reference = "Rozet et al., NeurIPS 2024"
+    uncertainty = "right for a Gaussian prior"
     space: ClassVar[Space] = {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
     suite = ("steps=20",)
 
@@ -54,6 +55,10 @@ class MMPS(Descent):
         self.require(
             0 <= self.eta <= 1 and self.cg >= 1 and self.spread > 0, "eta in [0, 1], cg >= 1, spread > 0"
         )
+
+    @property
+    def vjps(self) -> int:
+        return self.steps * (self.cg + 1)
 
     def step(
         self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource

@@ -39,6 +39,7 @@ class PiGDM(Descent):
     name = "pigdm"
     line = "guidance through the pseudoinverse"
     reference = "Song J. et al., ICLR 2023"
+    uncertainty = "right for a Gaussian prior, mean biased"
     space: ClassVar[Space] = {"spread": (0.1, 1.0), "eta": (0.0, 1.0), "sigma_max": FIRST_LEVEL}
 
     sigma_max: float = 3.0
@@ -51,6 +52,10 @@ class PiGDM(Descent):
         self.require(
             0 <= self.eta <= 1 and self.spread > 0 and self.cg >= 1, "eta in [0, 1], spread > 0, cg >= 1"
         )
+
+    @property
+    def vjps(self) -> int:
+        return self.steps
 
     def step(
         self, posed: Posed, x: Tensor, s: float, s_next: float, noise: NoiseSource

@@ -35,6 +35,7 @@ class PnPDM(Descent):
     name = "pnpdm"
     line = "split Gibbs sampling"
     reference = "Wu et al., NeurIPS 2024"
+    uncertainty = "right in the limit"
     space: ClassVar[Space] = {"sigma_min": (0.005, 0.1), "sigma_max": (0.3, 50.0)}
     suite = ("steps=20,inner=5",)
 

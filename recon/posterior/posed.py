@@ -19,8 +19,12 @@ from ...operators.solve import inner, largest_eigenvalue
 from ...priors.sampling.loop import Counted, ItemNoise
 from ...priors.score import Prior, from_channels, to_channels
 from ..problem import Problem
-from ..weights import MODEL_ERROR, inverse_variance, measured, undersampling
+from ..weights import MODEL_ERROR, inverse_variance, measured, seen_arc, undersampling
 from .solver import DataStep, Draw, data_solver
+
+# First levels of a warm start, and the part of the half circle below which an angle is missing; chosen on validation
+# slices (docs/lab/2026-11-27-draws-settings.md)
+START, MISSING_START, WHOLE = 0.5, 4.0, 0.9
 
 
 class Posed:
@@ -39,6 +43,7 @@ class Posed:
         initial: the rough reconstruction in the prior's units.
         weights: W, broadcastable to y; of each part of a complex number.
         undersampling: pixels of the image to a measured number, item by item: (B, 1, ..., 1).
+        seen_arc: the part of the half circle that CT's views cover; 1 for other measurements.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Posed:
         self._root = self.weights.sqrt()
         self.y = self._root * y
         self.undersampling = undersampling(problem).repeat_interleave(repeat, 0).view_as(self.scale)
+        self.seen_arc = seen_arc(problem)
         self.initial = (initial - offset) / self.scale
         self.AHy = self.AH(self.y)
 
@@ -151,6 +157,17 @@ class Posed:
     def data_step(self) -> DataStep:
         """argmin_u ½ |A u - y|² + |u - x|² / (2 v) of (x, v, iterations), begun where the last call ended."""
         return data_solver(self)
+
+    def first_level(self, sigma: float | None) -> float:
+        """Where a run that begins at `initial` begins: `sigma`, or for None above the error of least squares, which are
+        far off where an angle is missing."""
+        if sigma is None:
+            return MISSING_START if self.seen_arc < WHOLE else START
+        return sigma
+
+    def iterations(self, cg: int | None) -> int:
+        """Conjugate gradient steps of a data step: `cg`, or for None as many as are enough from level to level."""
+        return self.data_step.enough if cg is None else cg
 
     @cached_property
     def draw(self) -> Draw:

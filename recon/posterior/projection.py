@@ -54,6 +54,7 @@ class Projection(PosteriorMethod):
     name = "projection"
     line = "projection before each step"
     reference = "Song, Shen, Xing & Ermon, ICLR 2022"
+    uncertainty = "about right, mean biased; for nearly noise-free data"
     space: ClassVar[Space] = {"mixing": (0.0, 1.0), "snr": (0.05, 0.4)}
     suite = ("steps=50",)
 

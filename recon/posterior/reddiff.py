@@ -39,6 +39,7 @@ class REDdiff(Annealed):
     name = "reddiff"
     line = "an estimate by optimisation, no sample"
     reference = "Mardani et al., ICLR 2024"
+    uncertainty = "not a spread: one estimate"
     space: ClassVar[Space] = {"lambda_": (0.01, 10.0), "rate": (0.01, 0.5)}
     suite = ("steps=100",)
 

@@ -43,6 +43,7 @@ class ScoreSDE(PosteriorMethod):
     name = "score-sde"
     line = "replacement after each step"
     reference = "Song et al., ICLR 2021"
+    uncertainty = "about right, mean biased; for nearly noise-free data"
     space: ClassVar[Space] = {"snr": (0.05, 0.4)}
     suite = ("steps=50",)
 

@@ -13,7 +13,7 @@ more than as many steps again (docs/lab/2026-11-27-dds-settings.md):
 The dual works on vectors of the size of the measurement, where A A^H is nearly diagonal, so that it can be
 preconditioned by 1 / (1 + mean(v) W |A A^H 1|): rays of very different noise or length then cost few steps more than
 equal ones. It is used for CT; multi-coil k-space is larger than its image and its noise is even, there the primal is
-cheaper.
+cheaper. M steps of the dual take M projections and M backprojections: A^H q is carried along with q.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ...operators.linear import LinearOperator
-from ...operators.solve import conjugate_gradients, item_mean
+from ...operators.solve import conjugate_gradients, dual_conjugate_gradients, item_mean
 from ...priors.sampling.loop import NoiseSource
 from ...priors.score import per_item
 
@@ -139,13 +139,9 @@ class Dual:
         same_correction, self.level = self.level / level, level
         q, g = per_item(same_correction, measured) * self.q, per_item(same_correction, x) * self.g
         M = self.preconditioner(level)
-        change = conjugate_gradients(
-            lambda p: p + A(variance * AH(p)),
-            measured - A(x + variance * g) - q,
-            iterations=iterations,
-            preconditioner=lambda r: M * r,
-        )
-        self.q, self.g = q + change, g + AH(change)
+        residual = measured - A(x + variance * g) - q
+        change, AH_change = dual_conjugate_gradients(A, AH, variance, residual, iterations, lambda r: M * r)
+        self.q, self.g = q + change, g + AH_change
         return x + variance * self.g
 
 

@@ -40,6 +40,7 @@ class ULA(Descent):
     name = "ula"
     line = "Langevin dynamics preconditioned by the data"
     reference = "Blumenthal et al., 2025"
+    uncertainty = "right in the limit"
     space: ClassVar[Space] = {"tau": (0.05, 0.8), "sigma_max": FIRST_LEVEL}
     suite = ("steps=25",)
 

@@ -17,6 +17,7 @@ from scanprior.cli.verb import verb
 from scanprior.formats.dicom import example_ct
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import read_reconstruction, read_scan, write_scan
+from scanprior.modality import Modality
 from scanprior.recon import presets
 from scanprior.report.words import to_json
 
@@ -221,7 +222,7 @@ def test_a_verb_keeps_its_own_options() -> None:
 def test_presets_are_listed_and_own_ones_removed(scanprior) -> None:
     shipped = json.loads(scanprior("presets", "list", "--json").out)
     assert all(row["from"] == "scanprior" for row in shipped)
-    like = presets.Likeness("ct", 32.0, 4.0, 1.0, 0.01)
+    like = presets.Likeness(Modality.CT, 32.0, 4.0, 1.0, 0.01)
     own = presets.Preset("dds", "", like, {}, {"eta": 0.25}, {"suite": "own", "task": "few", "patients": 4})
     presets.keep(presets.user_presets_path(), own)
     listed = scanprior("presets", "list")

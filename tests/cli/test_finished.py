@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scanprior.formats.scan import Scan
 from scanprior.formats.store import read_reconstruction, write_scan
-from scanprior.recon.baselines.methods import FBP
+from scanprior.recon import FBP
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.study import problem_of
 from scanprior.workflows.finished import by_slices

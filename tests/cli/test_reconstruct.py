@@ -32,7 +32,7 @@ FILES = [
     "report.png",
     "run.toml",
 ]
-FAST = ("--samples", 2, "--options", "steps=3", "--no-baselines")
+FAST = ("--method", "dds", "--samples", 2, "--options", "steps=3", "--no-baselines")
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_a_fastmri_file(tmp_path, mri_scan: Scan, mr_prior, reconstructed) -> No
     assert np.linalg.norm(result.mean - truth) < 0.25 * np.linalg.norm(truth)
     report = json.loads((folder / "report.json").read_text())
     names = [row["method"] for row in report["table"]]
-    assert names[:3] == ["zero-filled", "CG-SENSE", "L1-wavelet"]
+    assert names[:4] == ["zero-filled", "CG-SENSE", "L1-wavelet", "FISTA-TV"]
     assert read(folder / "dicom").modality == "MR"
 
 

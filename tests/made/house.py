@@ -43,7 +43,7 @@ HEAVY |= {"torchmetrics", "optuna"}
 # Heavy packages are imported in one file of a folder, or in those listed here: folder -> package -> files.
 SHARED = {"formats": {"nibabel": {"dicom_mosaic.py", "nifti.py", "nifti_header.py"}}}
 NEVER = {"formats": {"torch"}, "geometry.py": {"torch"}}  # not even lazily: `scanprior info` must not load it
-LONGEST_FUNCTION = 60
+LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8
 LONGEST, AT_ROOT = (
     400,
     {"__init__.py", "__init__.pyi", "__main__.py", "py.typed", *(f"{name}.py" for name in GROUND)},
@@ -176,6 +176,21 @@ def long_functions(root: Path) -> list[str]:
     ]
 
 
+def many_parameters(root: Path) -> list[str]:
+    """No function takes more than MOST_PARAMETERS, outside cli/, whose verbs have an option each."""
+    bad = []
+    for file in library(root):
+        for node in ast.walk(ast.parse((root / file).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and file.parts[0] != "cli":
+                found = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                count = len([one for one in found if one.arg not in ("self", "cls")])
+                if count > MOST_PARAMETERS:
+                    bad.append(
+                        f"{file}:{node.lineno} {node.name} takes {count}, at most {MOST_PARAMETERS}: group them"
+                    )
+    return bad
+
+
 def misplaced_heavy_imports(root: Path) -> list[str]:
     """Heavy packages are imported inside functions, in one file of a folder (or those of SHARED)."""
     bad, users = [], {}
@@ -273,6 +288,7 @@ RULES = [
     cycles,
     long_files,
     long_functions,
+    many_parameters,
     misplaced_heavy_imports,
     unlisted_packages,
     undocumented_claims,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from scanprior.operators.solve import conjugate_gradients, inner
+from scanprior.operators.solve import conjugate_gradients, dual_conjugate_gradients, inner
 from toys import Dense
 
 
@@ -111,3 +111,26 @@ def test_norm_is_the_largest_singular_value(dtype):
     assert A.norm() == pytest.approx(expected, rel=1e-5)
     assert (3 * A).norm() == pytest.approx(3 * expected, rel=1e-5)
     assert A.H.norm() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_the_dual_iteration_is_that_of_its_matrix_and_projects_less(dtype):
+    """(1 + A v A^H) q = b, v of each pixel: the same q as from the matrix, A^H q with it, the last A spared."""
+    matrix, b, v = rand(7, 12, dtype=dtype), rand(3, 7, dtype=dtype, seed=1), torch.rand(3, 12).double() + 0.1
+    P, calls = torch.linspace(0.5, 1, 7).double(), []
+
+    def A(x):
+        return calls.append("A") or x @ matrix.T
+
+    def AH(y):
+        return calls.append("AH") or y @ matrix.conj()
+
+    for steps in (1, 4):
+        q, AHq = dual_conjugate_gradients(A, AH, v, b, steps, lambda r: P * r, tolerance=0)
+        assert (calls.count("A"), calls.count("AH")) == (steps - 1, steps)
+        want = conjugate_gradients(
+            lambda r: r + A(v * AH(r)), b, iterations=steps, tolerance=0, preconditioner=lambda r: P * r
+        )
+        torch.testing.assert_close(q, want, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(AHq, AH(want), rtol=1e-9, atol=1e-9)
+        calls.clear()

@@ -22,7 +22,7 @@ from scanprior.priors.sampling.loop import (
     log_snr_levels,
     uniform_times,
 )
-from scanprior.priors.sampling.predictor_corrector import sample
+from scanprior.priors.sampling.predictor_corrector import Scheme, sample
 from scanprior.priors.sampling.predictors import (
     Predictor,
     ancestral,
@@ -76,7 +76,7 @@ def draw(
     predictor, steps, _ = PREDICTORS[name]
     chosen = (ALONE if name == "none" else CORRECTORS)[corrector]
     times = level_times(log_snr_levels(finer * steps, TOP, BOTTOM), sde)
-    return sample(prior, side, range(COUNT), times, sde, predictor, chosen).x
+    return sample(prior, side, range(COUNT), times, sde, Scheme(predictor, chosen)).x
 
 
 def bias_of(name: str, corrector: str, finer: int) -> float:
@@ -299,7 +299,7 @@ def test_ancestral_sampling_is_ddim_with_all_noise_renewed(sde: SDE) -> None:
 def test_samplers_of_the_level_are_the_same_under_every_law(predictor: Predictor) -> None:
     levels = karras_levels(12, 15.0, 0.02)
     one, two, three = (
-        sample(gaussian(), (SIDE, SIDE), range(3), level_times(levels, sde), sde, predictor, none).x
+        sample(gaussian(), (SIDE, SIDE), range(3), level_times(levels, sde), sde, Scheme(predictor, none)).x
         for sde in LAWS
     )
     torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-3)
@@ -310,7 +310,9 @@ def test_heun_without_churn_is_the_deterministic_sampler() -> None:
     """Karras Alg. 1 by hand; churn only between its levels."""
     prior, sde, levels = gaussian(), VE(), [5.0, 2.0, 0.7]
     times, x = level_times(levels, sde), 5 * ItemNoise([3]).like(torch.zeros(1, 1, SIDE, SIDE))
-    got = sample(prior, (SIDE, SIDE), [3], times, sde, partial(heun, churn=0.4, between=(10.0, 20.0)), none).x
+    got = sample(
+        prior, (SIDE, SIDE), [3], times, sde, Scheme(partial(heun, churn=0.4, between=(10.0, 20.0)), none)
+    ).x
     for sigma, lower in pairwise(levels):
         d = (x - prior.denoise(x, sigma)) / sigma
         x_euler = x + (lower - sigma) * d
@@ -336,7 +338,7 @@ def test_no_evaluation_is_wasted(predictor: Predictor, corrector: Corrector, exp
     denoise = prior.denoise
     prior.denoise = lambda x, sigma: calls.append(1) or denoise(x, sigma)  # type: ignore[method-assign]
     times = uniform_times(18, VP())
-    x, nfe = sample(prior, (SIDE, SIDE), [1, 2], times, VP(), predictor, corrector)
+    x, nfe = sample(prior, (SIDE, SIDE), [1, 2], times, VP(), Scheme(predictor, corrector))
     assert x.shape == (2, 1, SIDE, SIDE)
     assert nfe == len(calls) == expected
 
@@ -356,7 +358,7 @@ def test_temperature_scales_the_noise_of_the_steps(name: str, sde: SDE) -> None:
             float(0.3 * sde.alpha(times[-1]) / (sde.alpha(times[-1]) ** 2 * 0.3 + sde.sigma(times[-1]) ** 2))
             ** 2
         )
-        x = sample(prior, (1, 1), range(COUNT), times, sde, predictor, none, temperature).x
+        x = sample(prior, (1, 1), range(COUNT), times, sde, Scheme(predictor, none, temperature)).x
         assert float(x.var()) == pytest.approx(v, rel=Z * math.sqrt(2 / COUNT), abs=1e-9)
         spread.append(v)
     if name in ("DDIM", "Heun"):
@@ -371,7 +373,7 @@ def test_temperature_scales_the_noise_of_the_steps(name: str, sde: SDE) -> None:
 def test_an_image_depends_on_its_seeds_alone(name: str, corrector: str) -> None:
     def run(seeds: list[int]) -> torch.Tensor:
         times, step = uniform_times(8, VP()), CORRECTORS[corrector]
-        return sample(gaussian(), (SIDE, SIDE), seeds, times, VP(), PREDICTORS[name][0], step).x
+        return sample(gaussian(), (SIDE, SIDE), seeds, times, VP(), Scheme(PREDICTORS[name][0], step)).x
 
     together, alone = run([5, 6, 7]), run([6])
     torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
@@ -383,4 +385,4 @@ def test_times_and_temperatures_that_make_no_sense_are_errors() -> None:
         with pytest.raises(ValueError, match="descending"):
             sample(gaussian(), (SIDE, SIDE), [1], times, VP())
     with pytest.raises(ValueError, match="temperature"):
-        sample(gaussian(), (SIDE, SIDE), [1], uniform_times(5, VP()), VP(), temperature=-1.0)
+        Scheme(temperature=-1.0)

@@ -16,7 +16,7 @@ from scanprior.priors.published import (
     noise_law,
 )
 from scanprior.priors.sampling.loop import karras_levels, level_times
-from scanprior.priors.sampling.predictor_corrector import sample
+from scanprior.priors.sampling.predictor_corrector import Scheme, sample
 from scanprior.priors.sampling.predictors import ddim, none, reverse_diffusion
 from scanprior.priors.sde import VE, VP, SubVP
 from torch import nn
@@ -127,7 +127,9 @@ def test_a_network_of_one_law_samples_under_every_other(gaussian, case, sde):
     prior = PublishedPrior(Exact(gaussian, noise_of, gives), 1, law)
     times = level_times(karras_levels(10, 15.0, 0.05), sde)
     for predictor in (ddim, reverse_diffusion):
-        got, exact = (sample(p, (3, 4), [1, 2], times, sde, predictor, none).x for p in (prior, gaussian))
+        got, exact = (
+            sample(p, (3, 4), [1, 2], times, sde, Scheme(predictor, none)).x for p in (prior, gaussian)
+        )
         torch.testing.assert_close(got, exact, rtol=1e-2, atol=1e-2)
 
 

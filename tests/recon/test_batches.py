@@ -11,6 +11,7 @@ import known_answer as known
 import pytest
 import torch
 from scanprior.geometry import FanBeam, Grid, ParallelBeam
+from scanprior.modality import Modality
 from scanprior.operators.coils import smooth_maps, smooth_phase
 from scanprior.operators.linear import LinearOperator
 from scanprior.operators.mri import cartesian_mri
@@ -20,7 +21,8 @@ from scanprior.operators.sampling import equispaced
 from scanprior.pretrained.load import load
 from scanprior.priors.analytic import GaussianPrior
 from scanprior.priors.intensity import Attenuation, RobustMaximum
-from scanprior.recon.methods import BASELINES, METHODS, method_of
+from scanprior.recon.methods import BASELINES, METHODS, class_of, method_of
+from scanprior.recon.options import settings_of
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.problem import Problem
 from torch import Tensor
@@ -104,7 +106,7 @@ def test_every_method_draws_the_same_in_any_batch(name: str, case: str) -> None:
 
 
 def options(name: str) -> str:
-    return "" if name in ("fbp", "zero-filled") else "iterations=20"
+    return "iterations=20" if "iterations" in [one.name for one in settings_of(class_of(name))] else ""
 
 
 @pytest.mark.parametrize(
@@ -112,9 +114,8 @@ def options(name: str) -> str:
     [
         (name, case)
         for name in BASELINES
-        if name != "supervised"
         for case in CASES
-        if ("mri" if "MRI" in case else "ct") in method_of(name, "").scans
+        if (Modality.MR if "MRI" in case else Modality.CT) in getattr(class_of(name), "scans", ())
     ],
 )
 def test_every_baseline_gives_the_same_image_in_any_batch(name: str, case: str) -> None:

@@ -8,15 +8,12 @@ import pytest
 import scoringrules
 from scanprior.recon.calibration import (
     BANDS,
+    Calibration,
     average,
     bands,
     calibration,
     discs,
     interval,
-    sbc_ranks,
-    spectrum,
-    tarp_ranks,
-    uniformity,
 )
 
 S = 8
@@ -134,24 +131,31 @@ def test_bands_add_up_and_know_their_frequencies():
     images = rng.standard_normal((2, 32, 40))
     np.testing.assert_allclose(sum(bands(images)), images, atol=1e-12)
     x = np.cos(2 * np.pi * 0.15 * np.arange(40))[None] * np.ones((40, 1))  # 0.15 cycles a pixel
-    power = spectrum(x)
+    power = np.array([(band**2).mean() for band in bands(x)])
     assert power[
         [low < 0.15 < high for low, high in zip(BANDS, [*BANDS[1:], 1], strict=True)]
     ] == pytest.approx(0.5)
     assert power.sum() == pytest.approx(0.5)
 
 
-def test_tarp_and_sbc_pass_the_exact_posterior_and_fail_wrong_ones():
-    """Of vectors of 6 numbers: N posteriors of S samples each."""
-    N = 1500
+def test_grain_is_that_of_the_truth_in_exact_samples_and_less_in_smooth_ones():
+    """Var y = 4; of the exact mean 3.2, whatever S; the samples of a posterior shrunk to half have 3.2 + 0.25 * 0.8."""
+    for count in (2, 8):
+        exact = calibration(*posterior((300, 300), count=count), power=True)
+        assert exact.grain == pytest.approx(1, abs=0.01)
+        assert exact.grain_of_mean == pytest.approx(math.sqrt(3.2 / 4), abs=0.01)
+        shrunk = calibration(*posterior((300, 300), shrink=0.5, count=count), power=True)
+        assert shrunk.grain == pytest.approx(math.sqrt(3.4 / 4), abs=0.01)
+        assert shrunk.grain_of_mean == pytest.approx(math.sqrt(3.2 / 4), abs=0.01)
+    again = Calibration.from_dict(exact.to_dict())
+    assert again.grain == exact.grain and average([exact, exact]).grain == pytest.approx(exact.grain)
+    plain = calibration(*posterior((9, 9)))
+    assert math.isnan(plain.grain) and "power" not in plain.to_dict()
 
-    def ranks(**wrong):
-        samples, truth = posterior((N, 6), **wrong)
-        samples = np.moveaxis(samples, 0, 1)
-        return tarp_ranks(samples, truth), sbc_ranks(samples.sum(2), truth.sum(1))
 
-    for found in ranks():
-        assert uniformity(found, S) > 0.01
-    for wrong in ({"shrink": 0.6}, {"bias": 0.4}):
-        assert uniformity(ranks(**wrong)[1], S) < 1e-4
-    assert uniformity(ranks(shrink=0.6)[0], S) < 1e-4
+def test_grain_is_lost_in_the_bands_that_a_filter_takes_out():
+    samples, truth = posterior((128, 128))
+    smooth = sum(bands(samples)[:3])
+    found = [calibration(a, b, power=True) for a, b in zip(bands(smooth), bands(truth), strict=True)]
+    np.testing.assert_allclose([one.grain for one in found[:3]], 1, atol=0.06)
+    np.testing.assert_allclose([one.grain for one in found[3:]], 0, atol=1e-6)

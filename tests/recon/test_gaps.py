@@ -14,10 +14,10 @@ from scanprior.operators.noise import Gaussian, Photon
 from scanprior.operators.radon import Radon, fill_gaps
 from scanprior.operators.solve import conjugate_gradients
 from scanprior.priors.analytic import GaussianPrior
+from scanprior.recon import CGLS, FBP, SIRT, AdmmTV, Baseline, FistaTV
 from scanprior.recon.baselines.admm import admm_tv
 from scanprior.recon.baselines.cgls import cgls
 from scanprior.recon.baselines.fbp import fbp
-from scanprior.recon.baselines.methods import CGLS, FBP, SIRT, AdmmTV, Baseline, FistaTV
 from scanprior.recon.baselines.sirt import sirt
 from scanprior.recon.baselines.supervised import first_reconstruction
 from scanprior.recon.baselines.tv import fista_tv

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import known_answer as known
 import pytest
-from scanprior.recon.baselines.methods import Baseline
+from scanprior.recon.baselines.method import Baseline
 from scanprior.recon.methods import BASELINES, METHODS, class_of, lines, method_of, suite_labels
 from scanprior.recon.options import settings_of
 from scanprior.recon.posterior.method import PosteriorMethod
@@ -74,7 +74,7 @@ def test_a_method_of_ones_own_is_one_file(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="expected one of dds, ald, auto, daps"):
+    with pytest.raises(ValueError, match="expected one of draws, ald, auto, daps"):
         method_of("magic", "")
 
 

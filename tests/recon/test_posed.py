@@ -3,12 +3,19 @@ from the data step, functions of A^H A; for real, complex, evenly and unevenly m
 
 from __future__ import annotations
 
+import math
+
 import known_answer as known
 import pytest
 import torch
+from scanprior.geometry import Grid, ParallelBeam
+from scanprior.operators.radon import Radon
+from scanprior.priors.analytic import GaussianPrior
 from scanprior.priors.score import from_channels
 from scanprior.recon.posterior.dds import DDS
+from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.spectral import Krylov
+from scanprior.recon.problem import Problem
 from torch import Tensor
 from toys import OneGenerator
 
@@ -105,3 +112,16 @@ def test_gamma_is_the_number_of_pixels_to_a_measured_number() -> None:
         out = [DDS(steps=4, gamma=g)(case.problem, case.prior, 1, batch=2).mean for g in (None, gamma, 5.0)]
         torch.testing.assert_close(out[0], out[1])
         assert not torch.allclose(out[0], out[2], rtol=1e-2)
+
+
+def test_a_warm_start_begins_higher_where_an_angle_is_missing() -> None:
+    """Least squares leave a missing angle far off: the first level must be above that error, or it is never undone."""
+    levels = {}
+    for degrees in (90, 180, 360):
+        grid = Grid((16, 16), 1.0)
+        operator = Radon(ParallelBeam.covering(grid, 12, arc=math.radians(degrees)), grid)
+        problem = Problem(operator(torch.ones(1, 16, 16)), operator)
+        prior = GaussianPrior(torch.zeros(1, 16, 16), torch.eye(256))
+        levels[degrees] = Posed(problem, prior, problem.least_squares()).first_level(None)
+        assert Posed(problem, prior, problem.least_squares()).first_level(0.7) == 0.7
+    assert levels == {90: 4.0, 180: 0.5, 360: 0.5}

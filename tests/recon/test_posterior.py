@@ -13,6 +13,7 @@ from scanprior.priors.analytic import GaussianPrior
 from scanprior.priors.sampling.loop import ItemNoise
 from scanprior.priors.sde import SDE, VE, VP, SubVP
 from scanprior.recon.posterior.dds import DDS
+from scanprior.recon.posterior.descent import noise_levels
 from scanprior.recon.posterior.method import PosteriorMethod
 from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.posterior.projection import Projection
@@ -160,7 +161,7 @@ def test_projection_is_the_papers_closed_form_for_one_coil() -> None:
 
 def test_the_law_of_noise_only_chooses_the_levels() -> None:
     for sde in (VE(0.01, 50.0), VP(), SubVP()):
-        levels = DDS(steps=12, sde=sde, sigma_start=0.5, sigma_min=0.02).levels()
+        levels = noise_levels(12, 0.5, 0.02, sde)
         assert levels[0] == pytest.approx(0.5, rel=1e-3)
         assert levels[-1] == pytest.approx(0.02, rel=1e-3)
         assert levels == sorted(levels, reverse=True)

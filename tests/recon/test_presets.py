@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from scanprior.geometry import Grid, ParallelBeam
+from scanprior.modality import Modality
 from scanprior.operators.mri import cartesian_mri
 from scanprior.operators.noise import ComplexGaussian, Gaussian
 from scanprior.operators.radon import Radon
@@ -57,7 +58,7 @@ def mri(every: int = 4, sigma: float = 0.1) -> Problem:
 def test_likeness_is_read_off_the_problem() -> None:
     problem = ct(sigma=0.01)
     like = likeness(problem)
-    assert like.modality == "ct" and like.coverage == pytest.approx(1.0)
+    assert like.modality is Modality.CT and like.coverage == pytest.approx(1.0)
     known = measured(problem)
     assert 0.7 < float(known.float().mean()) < 0.95  # rays beside the image measure nothing
     assert like.undersampling == pytest.approx(32 * 32 / int(known.sum()))
@@ -203,8 +204,14 @@ def test_a_preset_of_settings_that_are_no_more_is_refused() -> None:
         tuned_method("dds", "", ct(), OURS)
 
 
+def test_one_word_for_a_modality() -> None:
+    """Files of presets said "ct" and "mri" before."""
+    old, new = (Likeness(word, 32, 4, 1, 0.01) for word in ("mri", Modality.MR))  # type: ignore[arg-type]
+    assert old == new and old.modality is likeness(mri()).modality is Modality.MR
+
+
 def test_likeness_of_other_modalities_is_infinitely_far() -> None:
-    assert Likeness("ct", 32, 4, 1, 0.01).distance(Likeness("mri", 32, 4, 1, 0.01)) == math.inf
+    assert Likeness(Modality.CT, 32, 4, 1, 0.01).distance(Likeness(Modality.MR, 32, 4, 1, 0.01)) == math.inf
 
 
 def test_what_is_shipped_is_of_the_bundled_priors_and_can_be_used() -> None:
@@ -223,7 +230,7 @@ def test_what_is_shipped_is_of_the_bundled_priors_and_can_be_used() -> None:
     ("degrees", "higher"), [(180, False), (150, False), (120, True), (110, True), (90, True)]
 )
 def test_auto_begins_higher_where_an_angle_is_missing_and_only_there(degrees: int, higher: bool) -> None:
-    like = Likeness("ct", 256.0, 180 / degrees, degrees / 180, 0.0107)
+    like = Likeness(Modality.CT, 256.0, 180 / degrees, degrees / 180, 0.0107)
     sha, plain = find(default_for("CT")).card.sha256, method_of("auto", "")
     known = [(SHIPPED, one) for one in read_presets(SHIPPED) if one.method == "auto"]
     _, found, _ = presets._nearest(known, plain, like, sha)

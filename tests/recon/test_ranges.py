@@ -11,6 +11,7 @@ import pytest
 import torch
 from scanprior.formats.scan import FormatError, Scan, check, problems
 from scanprior.geometry import Grid, ParallelBeam
+from scanprior.modality import Modality
 from scanprior.operators.coils import espirit_maps, smooth_maps, smooth_phase
 from scanprior.operators.fourier import fft2c
 from scanprior.operators.mri import cartesian_mri
@@ -20,15 +21,16 @@ from scanprior.operators.sampling import equispaced
 from scanprior.priors.intensity import RobustMaximum
 from scanprior.recon.baselines.supervised import measurement_of
 from scanprior.recon.domain import noise_residual
-from scanprior.recon.methods import BASELINES, METHODS, method_of
+from scanprior.recon.methods import BASELINES, METHODS, class_of, method_of
 from scanprior.recon.metrics import data_residual
+from scanprior.recon.options import settings_of
 from scanprior.recon.posterior.posed import Posed
 from scanprior.recon.presets import likeness
 from scanprior.recon.problem import Problem, Reconstruction
 from scanprior.recon.study import problem_of
 
 SIDE, LARGE = 32, 2.0**100  # 1e30; a power of two, so that no bit may differ
-MRI_BASELINES = ("fista-tv", "admm-tv", "zero-filled", "cg-sense", "l1-wavelet", "tv")
+MRI_BASELINES = [name for name in BASELINES if Modality.MR in getattr(class_of(name), "scans", ())]
 
 
 def body(side: int) -> torch.Tensor:
@@ -53,7 +55,8 @@ def in_unit(problem: Problem, unit: float) -> Problem:
 
 def image(name: str, problem: Problem) -> Reconstruction:
     if name in BASELINES:
-        return method_of(name, "" if name == "zero-filled" else "iterations=10")(problem)
+        settings = [one.name for one in settings_of(class_of(name))]
+        return method_of(name, "iterations=10" if "iterations" in settings else "")(problem)
     prior = known.prior_of(problem.operator)
     prior.intensity = RobustMaximum()
     return method_of(name, "steps=2")(problem, prior, samples=2)

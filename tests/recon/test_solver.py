@@ -72,6 +72,19 @@ def test_the_dual_is_chosen_for_small_real_measurements() -> None:
     assert isinstance(data_solver(posed(torch.full((ROWS,), 0.1))), Dual)
 
 
+def test_dual_steps_take_one_projection_each_and_one_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, calls = posed(torch.full((ROWS,), 0.05)), []
+    A, AH = p.A, p.AH
+    monkeypatch.setattr(p, "A", lambda x: calls.append("A") or A(x))
+    monkeypatch.setattr(p, "AH", lambda r: calls.append("AH") or AH(r))
+    solve, x = Dual(p), torch.randn(3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
+    for steps in (3, 1):  # the first begins at zero, the second where the first ended
+        calls.clear()
+        solve(x, 0.5, steps)
+        assert (calls.count("A"), calls.count("AH")) == (steps, steps)
+    assert torch.allclose(solve.g, AH(solve.q), rtol=1e-5, atol=1e-5)
+
+
 def test_preconditioned_dual_is_ahead_on_photon_data() -> None:
     """Rays through the middle of a disc have a hundredth of the photons of those beside it."""
     grid = Grid((48, 48), 8.0)

@@ -16,7 +16,7 @@ from scanprior.operators.coils import smooth_maps
 from scanprior.operators.fourier import fft2c
 from scanprior.operators.noise import ComplexGaussian, Gaussian, Photon
 from scanprior.operators.sampling import equispaced
-from scanprior.recon.baselines.methods import CGSense, L1Wavelet, ZeroFilled
+from scanprior.recon import CGSense, L1Wavelet, ZeroFilled
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate, simulate_mri
 from scanprior.recon.study import geometry_of, kspace_noise, problem_of, sinogram_noise
 

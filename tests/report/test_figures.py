@@ -10,9 +10,17 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
-from scanprior.report.figures import overview, read_log, sample_grid, save, training_curves
+from scanprior.report.figures import overview, sample_grid, save, training_curves
+from scanprior.report.training_log import read_log
 
-METHODS = ("zero-filled", "CG-SENSE", "L1-wavelet", "scanprior, one sample", "scanprior, mean of 8")
+METHODS = (
+    "zero-filled",
+    "CG-SENSE",
+    "L1-wavelet",
+    "FISTA-TV",
+    "scanprior, one sample",
+    "scanprior, mean of 8",
+)
 
 
 def case(methods: int, shape=(64, 64), *, truth=True, std=True, seed=0):
@@ -40,7 +48,7 @@ def test_a_notebooks_style_moves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(64, 64), (40, 90), (90, 40)])
 @pytest.mark.parametrize("truth", [True, False])
 @pytest.mark.parametrize("std", [True, False])
-@pytest.mark.parametrize("methods", [1, 2, 5])
+@pytest.mark.parametrize("methods", [1, 2, 6])
 def test_no_text_or_picture_overlaps(methods, std, truth, shape) -> None:
     figure = overview(**case(methods, shape, truth=truth, std=std))
     figure.draw_without_rendering()

@@ -16,12 +16,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import scanprior
 from scanprior.formats.image_set import read_images
+from scanprior.modality import Modality
 from scanprior.recon.simulate import simulation_of
 from scanprior.workflows.benchmark.cases import cases
 from scanprior.workflows.benchmark.rows import jobs, run
 from scanprior.workflows.benchmark.suite import PACKAGED, find_data, read_suite, shipped
-from scanprior.workflows.data import fetch_data
+from scanprior.workflows.data import SLICE, example_images, fetch_data
 
 PATIENTS = {  # file -> patients, images
     "ct/ct256_test.h5": (13, 13),
@@ -187,3 +189,16 @@ def test_what_cannot_be_trusted_leaves_nothing(server, monkeypatch: pytest.Monke
     with pytest.raises(ValueError, match="no http"):
         fetch_data("scans.zip")
     assert list(home().rglob("*.h5")) == [] and list((home() / "data").iterdir()) == []
+
+
+def test_an_example_is_the_scan_of_one_slice_of_the_package() -> None:
+    """The same each time, and that which `simulate` makes of the image."""
+    scan = scanprior.example("mri:accel=4,coils=2", seed=3)
+    again = scanprior.simulate(example_images("mri"), "mri:accel=4,coils=2", [SLICE[Modality.MR]], seed=3)
+    np.testing.assert_array_equal(scan.data, again.data)
+    assert scan.slices == 1 and scan.truth is not None
+    assert scanprior.example("ct:views=3,matrix=32").kind == "ct"
+    with pytest.raises(ValueError, match="example: got 'pet:dose=1'"):
+        scanprior.example("pet:dose=1")
+    with pytest.raises(ValueError, match="got 'RGB', expected 'ct' or 'mri'"):
+        example_images("RGB")

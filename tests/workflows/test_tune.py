@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scanprior.formats.scan import Volume
-from scanprior.recon.baselines.methods import FistaTV
+from scanprior.recon import FistaTV
 from scanprior.recon.methods import BASELINES, METHODS, class_of, method_of
 from scanprior.recon.posterior.pigdm import PiGDM
 from scanprior.recon.presets import read_presets

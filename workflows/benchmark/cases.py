@@ -48,6 +48,10 @@ class Case:
         facts = f"{self.index} {self.volume.units} {self.volume.spacing} {pixels.shape}"
         return sha256(facts.encode() + pixels.tobytes()).hexdigest()
 
+    def sampled_with(self, seed: int) -> int:
+        """The seed of a method here, where the run's is `seed`: the same, so that patients have the same noise."""
+        return seed
+
     @cached_property
     def _measured(self) -> tuple[Display, torch.Tensor]:
         scan = simulate(self.volume, self.simulation, seed=self.index)
@@ -105,6 +109,10 @@ class Case:
         """Samples (S, H, W) against the truth, in the units of `display`: place (recon/places.py) -> figures."""
         pixel = float(self.volume.spacing[-1])
         return by_place(self.display(samples), self.display(self.truth)[0], self.units, pixel)
+
+    def kept(self, samples: torch.Tensor) -> dict[str, np.ndarray]:
+        """What else of the samples (S, H, W) lies beside a row's pictures."""
+        return {}
 
     def of_intervals(
         self, found: Reconstruction

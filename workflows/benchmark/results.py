@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ... import __version__
+from ...modality import Modality
 from ...pretrained.load import default_for, load_any
 from ...priors.precision import dtype_name
 from ...recon.metrics import WINDOW_HU
@@ -29,7 +30,6 @@ from .rows import Job, Row, jobs, picture, run
 from .suite import Suite, read_suite
 from .table import FLOOR, final, ranked, summary, write_csv
 
-MODALITIES = {"ct": "CT", "mri": "MR"}
 RAN = ("seed", "samples", "device", "threads", "torch")
 
 
@@ -136,14 +136,14 @@ def presets_of(todo: Sequence[Job], progress: Progress) -> dict[str, str]:
     return found
 
 
-def priors_of(suite: Suite, prior: str | None, device: str) -> dict[str, tuple[Any, Any]]:
+def priors_of(suite: Suite, prior: str | None, device: str) -> dict[Modality, tuple[Any, Any]]:
     """Modality -> prior and card. Raises ValueError for a prior of another modality."""
     out = {}
     for key in dict.fromkeys(task.modality for task in suite.tasks):
-        found, card = load_any(default_for(MODALITIES[key]) if prior is None else prior)
-        if card.modality != MODALITIES[key]:
+        found, card = load_any(default_for(key) if prior is None else prior)
+        if card.modality != key:
             raise ValueError(
-                f"prior {card.name!r} is of {card.modality} images, but {suite.name} has {MODALITIES[key]} tasks; "
+                f"prior {card.name!r} is of {card.modality} images, but {suite.name} has {key} tasks; "
                 "choose those of one modality with --task"
             )
         found.for_inference(device)
@@ -197,7 +197,7 @@ def draw_worst(folder: Path, suite: Suite, rows: Sequence[Row]) -> dict[str, str
             continue
         floor = [row for row in found if row["label"] == FLOOR[task.modality]]
         shown = floor + [row for row in found if row not in floor][: 5 - len(floor)]
-        ct = task.modality == "ct"
+        ct = task.modality is Modality.CT
         out[task.name] = f"worst/{len(out) + 1}.png"
         figure = overview(
             {row["label"]: picture(folder, row) for row in shown},

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ import numpy as np
 
 from ... import __version__
 from ...formats.write import atomic
+from ...modality import Modality
 from ...priors.score import Prior
-from ...recon.baselines.methods import Baseline
+from ...recon.baselines.method import Baseline
 from ...recon.family import facts_of
 from ...recon.methods import BASELINES
 from ...recon.presets import TunedMethod, tuned_method
@@ -31,6 +33,7 @@ from .memory import peak_memory
 from .suite import Suite, Task, images_of, split, suits
 
 Row = dict[str, Any]
+Measured = Callable[[Task], Iterator[Case]]
 LAYOUT = 3  # of a row's file; 3: with what intervals are made of
 
 
@@ -57,7 +60,7 @@ class Job:
         recon/intervals.py with them. A method that refuses the problem, or whose figures are not finite, leaves a row
         with `error`, and no picture."""
         method, case = self.tuned.method, self.case
-        ratios: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {}
         row: Row = {
             "settings": method.settings,
             "patient": case.patient,
@@ -84,9 +87,10 @@ class Job:
             row["calibration"] = {place: figures.to_dict() for place, figures in places.items()}
             row["scan"] = facts_of(case.problem, case.volume.spacing[1:])
             row["effective"] = found.effective
-            ratios, row["similarities"] = case.of_intervals(found)
+            arrays, row["similarities"] = case.of_intervals(found)
+            arrays |= case.kept(found.samples[0])
         pictures = {"image": found.mean, "truth": case.truth}
-        return row, {name: case.display(image)[0] for name, image in pictures.items()} | ratios
+        return row, {name: case.display(image)[0] for name, image in pictures.items()} | arrays
 
 
 def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed: int) -> Reconstruction:
@@ -99,17 +103,18 @@ def solve(method: Any, problem: Problem, prior: Prior | None, samples: int, seed
 
 def jobs(
     suite: Suite,
-    priors: dict[str, tuple[Prior, str]],
+    priors: dict[Modality, tuple[Prior, str]],
     seed: int = 0,
     device: str = "cpu",
     presets: bool = True,
+    measured: Measured | None = None,
 ) -> Iterator[Job]:
-    """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights."""
+    """All of a suite, slice by slice. `priors`: modality -> the prior and the hash of its weights; `measured`: a task's
+    slices, by default the suite's."""
     for task in suite.tasks:
-        paths = images_of(suite, task.modality)
         prior, sha = priors.get(task.modality, (None, ""))
         methods: dict[str, TunedMethod] = {}
-        for case in cases(paths, task.simulation, suite.patients, suite.slices, device):
+        for case in (measured or partial(_measured, suite, device))(task):
             if not methods:  # all slices of a task are measured alike
                 own = [label for label in suite.methods if suits(label, task.modality)]
                 methods = {label: _tuned(label, case.problem, sha, presets) for label in own}
@@ -117,9 +122,14 @@ def jobs(
                 classical = isinstance(tuned.method, Baseline)
                 samples = 1 if classical else suite.samples
                 settings, weights = tuned.method.settings, "" if classical else sha
-                facts = [LAYOUT, case.identity, task.spec, settings, weights, samples, seed, __version__]
+                own_seed = case.sampled_with(seed)
+                facts = [LAYOUT, case.identity, task.spec, settings, weights, samples, own_seed, __version__]
                 key = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:20]
-                yield Job(task, label, case, tuned, None if classical else prior, samples, seed, key)
+                yield Job(task, label, case, tuned, None if classical else prior, samples, own_seed, key)
+
+
+def _measured(suite: Suite, device: str, task: Task) -> Iterator[Case]:
+    return cases(images_of(suite, task.modality), task.simulation, suite.patients, suite.slices, device)
 
 
 def _tuned(label: str, problem: Problem, sha: str, presets: bool) -> TunedMethod:

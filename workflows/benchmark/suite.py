@@ -30,10 +30,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...modality import Modality
 from ...named import is_named
 from ...recon.methods import BASELINES, METHODS, method_of, suite_labels
 from ...recon.posterior.method import PosteriorMethod
-from ...recon.simulate import CTSimulation, MRISimulation, simulation_of
+from ...recon.simulate import SIMULATIONS, CTSimulation, MRISimulation, simulation_of
 
 SUITES = Path(__file__).parent / "suites"
 PACKAGED = Path(__file__).parent / "data"
@@ -57,15 +58,17 @@ class Task:
 
     Attributes:
         name: what tables call it.
-        modality: "ct" or "mri".
         spec: of the simulation, as the user wrote it.
         simulation: the same, read.
     """
 
     name: str
-    modality: str
     spec: str
     simulation: CTSimulation | MRISimulation
+
+    @property
+    def modality(self) -> Modality:
+        return self.simulation.modality
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,16 @@ class Suite:
 
     Attributes:
         methods: labels `name` or `name:options`.
+        data, validation, calibration: images by their modality.
     """
 
     name: str
     title: str
     tasks: tuple[Task, ...]
     methods: tuple[str, ...]
-    data: dict[str, Images]
-    validation: dict[str, Images]
-    calibration: dict[str, Images]
+    data: dict[Modality, Images]
+    validation: dict[Modality, Images]
+    calibration: dict[Modality, Images]
     samples: int = 8
     patients: int = 0
     slices: int = 1
@@ -126,7 +130,7 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
         where = f"{path}, task {task!r}"
         if not isinstance(spec, str):
             raise ValueError(f'{where}: got {spec!r}, expected text like "ct:views=23,photons=1e5"')
-        tasks.append(Task(task, spec.partition(":")[0], spec, simulation_of(spec, where)))
+        tasks.append(Task(task, spec, simulation_of(spec, where)))
     for label in table["methods"]:
         try:
             method_from_label(str(label))
@@ -135,13 +139,10 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
     for key, least in (("samples", 1), ("patients", 0), ("slices", 1)):
         if table.get(key, least) < least:
             raise ValueError(f"{path}: got {key} = {table[key]}, expected at least {least}")
-    paths = {key: table.pop(key, {}) for key in ("data", "validation", "calibration")}
-    for key, images in paths.items():
-        for modality, given in images.items():
-            if not all(isinstance(one, str) for one in ([given] if isinstance(given, str) else given)):
-                raise ValueError(
-                    f"{path}, {key}: got {modality} = {given!r}, expected a file or a list of files"
-                )
+    paths = {
+        key: _by_modality(table.pop(key, {}), f"{path}, [{key}]")
+        for key in ("data", "validation", "calibration")
+    }
     return Suite(
         **{**table, **paths, "name": path.stem, "tasks": tuple(tasks), "methods": tuple(table["methods"])}
     )
@@ -152,11 +153,18 @@ def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, 
     simulation = simulation_of(spec, "--simulate")
     for label in methods:
         method_from_label(label)
-    modality = spec.partition(":")[0]
-    task = Task(spec, modality, spec, simulation)
-    return Suite(
-        "own images", spec, (task,), tuple(methods), {modality: str(images)}, {}, {}, samples, 0, slices
-    )
+    task = Task(spec, spec, simulation)
+    own: dict[Modality, Images] = {task.modality: str(images)}
+    return Suite("own images", spec, (task,), tuple(methods), own, {}, {}, samples, 0, slices)
+
+
+def _by_modality(table: dict[str, Any], where: str) -> dict[Modality, Images]:
+    if strange := [key for key in table if key not in SIMULATIONS]:
+        raise ValueError(f"{where}: got {strange[0]!r}, expected {' or '.join(SIMULATIONS)}")
+    for modality, given in table.items():
+        if not all(isinstance(one, str) for one in ([given] if isinstance(given, str) else given)):
+            raise ValueError(f"{where}: got {modality} = {given!r}, expected a file or a list of files")
+    return {Modality(key): files for key, files in table.items()}
 
 
 def method_from_label(label: str) -> Any:
@@ -178,7 +186,7 @@ def is_posterior(label: str) -> bool:
     return isinstance(method_from_label(label), PosteriorMethod)
 
 
-def suits(label: str, modality: str) -> bool:
+def suits(label: str, modality: Modality) -> bool:
     """Whether a method is for scans of a modality; posterior methods are for all. A supervised network belongs to one
     measurement and is in no suite."""
     method = method_from_label(label)
@@ -190,7 +198,7 @@ def data_root() -> Path:
     return Path(os.environ.get("SCANPRIOR_DATA") or PACKAGED)
 
 
-def images_of(suite: Suite, modality: str) -> list[Path]:
+def images_of(suite: Suite, modality: Modality) -> list[Path]:
     """The files of a suite's images of a modality; of several, those that come with the package where its images are
     taken. Raises FileNotFoundError."""
     given = suite.data.get(modality, "")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...formats.write import atomic
+from ...modality import Modality
 from ...recon.calibration import LEVELS, Calibration, average, interval
 from ...recon.metrics import bootstrap_interval
 from ...recon.places import WHOLE
@@ -24,10 +25,12 @@ CALIBRATED: dict[str, Callable[[Calibration], float]] = {  # of several samples
     "spread_skill": lambda found: found.limit_spread_skill,
     "crps": lambda found: found.crps,
     "energy": lambda found: found.energy,
+    "grain": lambda found: found.grain,
+    "grain_of_mean": lambda found: found.grain_of_mean,
 }
 SPREAD = ("coverage_90", "spread_skill", "crps")  # of those, what a benchmark shows, inside the body
 COST = ("nfe", "seconds", "memory_mib")
-FLOOR = {"ct": "fbp", "mri": "zero-filled"}  # what every method must beat
+FLOOR = {Modality.CT: "fbp", Modality.MR: "zero-filled"}  # what every method must beat
 
 
 def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -220,7 +220,6 @@ def write_reconstruction(
     pixel_mm: float | tuple[float, float, float],
     attrs: dict[str, Any],
     intervals: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({}),
-    maps: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write a reconstruction.
 
@@ -232,7 +231,6 @@ def write_reconstruction(
         pixel_mm: (dz, dy, dx) [mm], or the side of a cube.
         attrs: provenance, anything JSON can hold.
         intervals: kind ("pixels", "5 mm") -> lower and upper ends, (Z, H, W) each.
-        maps: name -> (Z, H, W) without a unit, beside them.
 
     Raises:
         FormatError: shapes that do not fit, NaN or Inf, provenance that JSON cannot hold.
@@ -262,9 +260,14 @@ def write_reconstruction(
         for kind, ends in intervals.items():
             _images(file, f"intervals/{kind}", np.stack(ends))
             file[f"intervals/{kind}"].attrs["units"] = units
-        for what, array in (maps or {}).items():
-            _images(file, what, array)
-            file[what].attrs["units"] = "1"
+
+
+def add_maps(path: str | Path, maps: Mapping[str, np.ndarray]) -> None:
+    """Put maps, name -> (Z, H, W) without a unit, beside a reconstruction that was just written."""
+    with h5py.File(path, "r+") as file:
+        for name, array in maps.items():
+            _images(file, name, array)
+            file[name].attrs["units"] = "1"
 
 
 def _check_images(name: str, mean: np.ndarray, std: np.ndarray | None, samples: np.ndarray | None) -> None:

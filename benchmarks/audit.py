@@ -258,7 +258,8 @@ def families(rows: list[dict[str, Any]]) -> dict[str, Family]:
             files = sorted({row["file"] for row in own})
             patients: dict[str, list[dict[str, float]]] = {}
             for row in own:
-                patients.setdefault(_patient(row), []).append(row["figures"])
+                figures = {name: float(f"{value:.4g}") for name, value in row["figures"].items()}
+                patients.setdefault(_patient(row), []).append(figures)
             out[modality] = Family(own[0]["measurement"], AuditRequest.method, patients, ", ".join(files))
     return out
 
@@ -274,7 +275,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     known, judged = families(rows), []
     for row in rows:
         family = known[row["modality"]]
-        usual: Usual = usual_of(list(known.values()), [family])
+        usual: Usual = usual_of([family], [family])
         errors = [r["error"] for r in rows if r["role"] == "reference" and r["modality"] == row["modality"]]
         ratio = row["error"] / float(np.median(errors))
         flags = [f.name for f in findings(row["figures"], row["where"], usual.ranges, 0) if f.flagged]

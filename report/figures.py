@@ -22,7 +22,6 @@ FOOTER = "Research use only. Not for diagnosis."
 DPI, WIDEST, CELL = 100, 16.0, 4.2  # inches
 GAP, SIDE, HEAD, LABEL, BAR, FOOT, WORDS = 0.08, 0.25, 0.5, 0.52, 0.62, 0.35, 2.05  # WORDS: room for a name
 INK, FAINT = "#1c1f24", "#6a717c"
-Grey = tuple[float, float]  # values shown as black and as white
 
 
 def overview(
@@ -56,7 +55,7 @@ def overview(
         raise ValueError(f"got images of shape {shapes}, expected at least one, all of one shape (H, W)")
     columns = len(pictures) + (truth is None and std is not None)
     rows = 1 if truth is None else 2
-    sheet = _Sheet(columns, rows, maps[0].shape, title, bar=truth is not None or std is not None)
+    sheet = Sheet(columns, rows, maps[0].shape, title, bar=truth is not None or std is not None)
     grey = {"cmap": "gray", "vmin": window[0], "vmax": window[1]}
     for column, (name, image) in enumerate(pictures.items()):
         axes = sheet.cell(0, column)
@@ -64,7 +63,7 @@ def overview(
         sheet.label(0, column, name, captions.get(name, ""))
     low, high = (f"{value:.4g}".replace("-", "−") for value in window)
     sheet.footer(f"Grey values from {low} to {high} {units}. {FOOTER}")
-    spread = {"cmap": "viridis", "vmin": 0.0, "vmax": _top(std)}
+    spread = {"cmap": "viridis", "vmin": 0.0, "vmax": top_of(std)}
     if std is not None:
         column = columns - 1 if truth is None else 0
         spread_map = sheet.cell(rows - 1, column).imshow(std, **spread)
@@ -73,41 +72,12 @@ def overview(
         sheet.bar(spread_map, column, column, f"standard deviation [{units}]")
     if truth is not None:
         errors = [np.abs(np.asarray(image, np.float64) - truth) for image in images.values()]
-        scale = {"cmap": "magma", "vmin": 0.0, "vmax": float(np.median([_top(error) for error in errors]))}
+        scale = {"cmap": "magma", "vmin": 0.0, "vmax": float(np.median([top_of(error) for error in errors]))}
         for column, error in enumerate(errors, 1):
             error_map = sheet.cell(1, column).imshow(error, **scale)
             sheet.label(1, column, "", "error")
             if column == 1:
                 sheet.bar(error_map, 1, columns - 1, f"error |image − truth| [{units}], one scale for all")
-    return sheet.figure
-
-
-def audit_maps(image: np.ndarray, maps: dict[str, np.ndarray], window: Grey, title: str) -> Figure:
-    """A slice (H, W) beside its maps, name -> (H, W), each with a scale of its own: from 0 to 1 of a share."""
-    sheet = _Sheet(1 + len(maps), 1, image.shape, title, bar=True)
-    sheet.cell(0, 0).imshow(image, cmap="gray", vmin=window[0], vmax=window[1])
-    sheet.label(0, 0, "mean", "of the samples")
-    for column, (name, values) in enumerate(maps.items(), 1):
-        scale = {"cmap": "viridis", "vmin": 0.0, "vmax": 1.0 if values.max() <= 1 else max(2.0, _top(values))}
-        sheet.bar(sheet.cell(0, column).imshow(values, **scale), column, column, name)
-    sheet.footer(FOOTER)
-    return sheet.figure
-
-
-def interval_maps(
-    low: np.ndarray, mean: np.ndarray, high: np.ndarray, window: Grey, units: str, title: str
-) -> Figure:
-    """The lower ends, the mean and the upper ends of a slice (H, W) in one window, and how far apart the ends are."""
-    sheet = _Sheet(4, 1, mean.shape, title, bar=True)
-    for column, (name, image) in enumerate({"lower": low, "mean": mean, "upper": high}.items()):
-        sheet.cell(0, column).imshow(image, cmap="gray", vmin=window[0], vmax=window[1])
-        sheet.label(0, column, name, "")
-    width = high - low
-    shown = sheet.cell(0, 3).imshow(width, cmap="viridis", vmin=0.0, vmax=_top(width))
-    sheet.label(0, 3, "width", "upper − lower")
-    sheet.bar(shown, 3, 3, f"width [{units}]")
-    bottom, top = (f"{value:.4g}".replace("-", "−") for value in window)
-    sheet.footer(f"Grey values from {bottom} to {top} {units}. {FOOTER}")
     return sheet.figure
 
 
@@ -128,7 +98,7 @@ def sample_grid(
         images = np.clip((np.moveaxis(images, 1, -1) - window[0]) / (window[1] - window[0]), 0, 1)
     columns = int(np.ceil(np.sqrt(2 * len(images))))
     rows = -(-len(images) // columns)
-    sheet = _Sheet(columns, rows, images.shape[1:3], title, bar=False, labels=labels is not None)
+    sheet = Sheet(columns, rows, images.shape[1:3], title, bar=False, labels=labels is not None)
     for index, image in enumerate(images):
         sheet.cell(index // columns, index % columns).imshow(
             image, cmap="gray", vmin=window[0], vmax=window[1]
@@ -139,7 +109,7 @@ def sample_grid(
     save(sheet.figure, path)
 
 
-class _Sheet:
+class Sheet:
     """A figure of equal cells under a title, each with two lines of text above it, and colour bars below the
     last row."""
 
@@ -222,7 +192,7 @@ class _Sheet:
         self.figure.text(x / self.total[0], y / self.total[1], words, parse_math=False, **style)
 
 
-def _top(values: np.ndarray | None) -> float:
+def top_of(values: np.ndarray | None) -> float:
     """Upper end of a colour scale: nearly the largest value, and not zero."""
     return 1.0 if values is None else max(float(np.quantile(values, 0.995)), 1e-12)
 

@@ -111,7 +111,7 @@ CHECKS = {
 }
 SURPRISE = Check(
     "surprise of the prior",
-    (0.3, 1.6),
+    (0.3, 2.5),
     (0.9, 1.1),
     "the prior's denoiser is {value:.3g} times as wrong on the samples as it believes, at {where}",
     KIND,

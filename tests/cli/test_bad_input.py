@@ -235,7 +235,12 @@ OPTIONS = [
     (("--options", "stepps=5"), "--options", "'stepps'", "did you mean 'steps'?"),
     (("--options", "steps=many"), "--options", "steps='many'", "expected a whole number, such as steps="),
     (("--options", "steps=inf"), "--options", "steps='inf'", "expected a whole number, such as steps="),
-    (("--method", "dds", "--options", "sde=EDM"), "--options", "sde='EDM'", "expected ve, vp, sub-vp or auto"),
+    (
+        ("--method", "dds", "--options", "sde=EDM"),
+        "--options",
+        "sde='EDM'",
+        "expected ve, vp, sub-vp or auto",
+    ),
     (("--slices", "1-b"), "--slices", "'1-b'", "expected indices from 0, like"),
     (("--method", "sirt:iterations=3"), "--method", "'sirt:iterations=3'", "are --options iterations=3"),
     (("--slices", "0,1,0"), "--slices", "'0,1,0'", "expected each slice once"),
@@ -244,7 +249,12 @@ OPTIONS = [
     (("--arc", "0:inf"), "--arc", "'0:inf'", "expected two finite angles"),
     (("--arc", "nan:90"), "--arc", "'nan:90'", "expected two finite angles"),
     (("--prior", ""), "--prior", "got an empty text", "expected one of ct-256"),
-    (("--method", "dds", "--options", "steps=3,eta=1,steps=4"), "--options", "steps twice", "expected each setting once"),
+    (
+        ("--method", "dds", "--options", "steps=3,eta=1,steps=4"),
+        "--options",
+        "steps twice",
+        "expected each setting once",
+    ),
     (("--slices", "7"), "scan.h5", "slices [7]", "expected 0 to 1"),
     *(
         (("--mu-water", water), "--mu-water", f"got {float(water)}", "expected an attenuation in 1/mm")

@@ -89,7 +89,17 @@ def test_the_log_names_no_input_unless_asked(ct_scan, ct_volume, scanprior, tmp_
 
 # --- configuration
 def test_a_result_is_repeated_by_its_configuration(scan_file, ct_prior, scanprior, tmp_path) -> None:
-    own = ("--prior", ct_prior, "--samples", 2, "--options", "steps=3,eta=0.5", "--no-baselines")
+    own = (
+        "--prior",
+        ct_prior,
+        "--method",
+        "dds",
+        "--samples",
+        2,
+        "--options",
+        "steps=3,eta=0.5",
+        "--no-baselines",
+    )
     first = scanprior("reconstruct", scan_file, "-o", tmp_path / "a", *own, "--seed", 7, "--name-in-report")
     assert first.code == 0, first.err
     config = tmp_path / "a" / "run.toml"
@@ -142,7 +152,9 @@ def test_a_dry_run_says_what_would_be_done(scan_file, ct_prior, scanprior, tmp_p
     done = scanprior(*command, "--dry-run", "--json")
     assert done.code == 0, done.err
     plan = json.loads(done.out)
-    assert plan["method"] == "dds" and "steps=3" in plan["options"]["options"] and plan["prior"] == "tiny-ct"
+    assert (
+        plan["method"] == "draws" and "steps=3" in plan["options"]["options"] and plan["prior"] == "tiny-ct"
+    )
     assert plan["compared_with"] == ["FBP", "FISTA-TV"]
     assert 0 < plan["estimate"]["seconds"] < 60 and plan["estimate"]["whole"]
     assert sorted(tmp_path.iterdir()) == before

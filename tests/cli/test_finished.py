@@ -20,7 +20,17 @@ from scanprior.recon.study import problem_of
 from scanprior.workflows.finished import by_slices
 from scanprior.workflows.progress import SILENT
 
-FAST = ("--samples", 2, "--batch", 2, "--options", "steps=3", "--no-baselines")  # a slice at a time
+FAST = (
+    "--method",
+    "dds",
+    "--samples",
+    2,
+    "--batch",
+    2,
+    "--options",
+    "steps=3",
+    "--no-baselines",
+)  # a slice at a time
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ FILES = [
     "report.json",
     "report.png",
 ]
-FAST = {"samples": 2, "options": {"steps": 3}, "baselines": False, "progress": SILENT}
+FAST = {"method": "dds", "samples": 2, "options": {"steps": 3}, "baselines": False, "progress": SILENT}
 
 
 def write_images(path: Path, volume: Volume) -> None:
@@ -117,8 +117,9 @@ def test_progress_is_told_in_stages(ct_scan: Scan, ct_prior, mri_scan: Scan) -> 
     assert heard.stages == [
         ("reading", None),
         ("system matrix", None),
-        ("sampling", 6),
-    ]  # 2 slices of 3 steps
+        ("sampling", 6),  # 2 slices of 3 steps
+        ("audit", None),
+    ]
     assert heard.steps[-1] == 6 and heard.steps == sorted(heard.steps) and len(set(heard.steps)) >= 6
     assert heard.closed == 1 and any(line.startswith("warning: worse than FBP") for line in heard.lines)
     heard = Heard()

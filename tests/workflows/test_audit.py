@@ -10,10 +10,13 @@ import h5py
 import numpy as np
 import pytest
 from scanprior.cli.main import main
+from scanprior.errors import UsageError
 from scanprior.formats.scan import Volume
 from scanprior.formats.store import write_scan
+from scanprior.pretrained.cache import find
 from scanprior.workflows.audit_folder import OURS
 from scanprior.workflows.progress import SILENT
+from scanprior.workflows.references import read_reference, usual_for
 from scanprior.workflows.simulate import simulate
 
 SETTINGS = ["--options", "steps=2", "--device", "cpu", "--quiet"]
@@ -111,3 +114,25 @@ def test_wrong_use_is_one_line(words, said, ct_scan, tmp_path, capsys) -> None:
     assert run(*(word.format(**places) for word in words), "--options", "", "--quiet") == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and said in error[0]
+
+
+def test_the_bundled_priors_have_references() -> None:
+    for name, measurement in (
+        ("ct-256", {"beam": "parallel", "views": 23, "arc": 180.0, "photons": 1e5, "rays lost": "no"}),
+        ("mri-256", {"acceleration": 3.2, "coils": 8, "snr": 30.0}),
+    ):
+        sha256 = find(name).card.sha256
+        own = usual_for(sha256, measurement, "auto")
+        assert own is not None and own.own and own.like and own.patients >= 8 and own.rate < 0.12
+        low, high = own.ranges["fit"]
+        assert 0.3 < low < high < 1.5
+        other = usual_for(sha256, measurement | dict.fromkeys(("views", "acceleration"), 99), "dds")
+        assert other is not None and not other.own and not other.like and "fit" not in other.ranges
+
+
+def test_a_damaged_reference_is_refused_in_one_line() -> None:
+    path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / f"{'a' * 16}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"families": [{"method": 3}], "prior": "' + "a" * 64 + '"}')
+    with pytest.raises(UsageError, match="remove it"):
+        read_reference("a" * 64)

@@ -1,8 +1,8 @@
 """Pictures of images: a comparison of reconstructions, maps, a sheet of samples.
 
-This and curves.py are the files of report/ that import matplotlib; no pyplot, no display needed. Sizes are in inches
-at 100 dots an inch, so that a picture is at most 1600 pixels wide; every axes has its place by numbers, so that
-nothing overlaps.
+This, curves.py and maps.py are the files of report/ that import matplotlib; no pyplot, no display needed. Sizes are
+in inches at 100 dots an inch, so that a picture is at most 1600 pixels wide; every axes has its place by numbers, so
+that nothing overlaps.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def test_a_slice_alone_is_the_slice_of_the_whole(many, ct_prior, scanprior, stop
     stops(99, interrupt)
     assert scanprior(*command, tmp_path / "two", "--slices", "3,1").code == 0
     np.testing.assert_array_equal(samples("two"), whole[:, [3, 1]])
-    settings = {"prior": str(ct_prior), "options": "steps=3", "batch": 2, "baselines": False}
+    settings = {"method": "dds", "prior": str(ct_prior), "options": "steps=3", "batch": 2, "baselines": False}
     found = package.reconstruct(many, samples=2, slices=[3], progress=SILENT, **settings)
     np.testing.assert_array_equal(found.samples[:, 0], whole[:, 3])
 

@@ -43,7 +43,7 @@ HEAVY |= {"torchmetrics", "optuna"}
 # Heavy packages are imported in one file of a folder, or in those listed here: folder -> package -> files.
 SHARED = {
     "formats": {"nibabel": {"dicom_mosaic.py", "nifti.py", "nifti_header.py"}},
-    "report": {"matplotlib": {"curves.py", "figures.py"}},
+    "report": {"matplotlib": {"curves.py", "figures.py", "maps.py"}},
 }
 NEVER = {"formats": {"torch"}, "geometry.py": {"torch"}}  # not even lazily: `scanprior info` must not load it
 LONGEST_FUNCTION, MOST_PARAMETERS = 60, 8

@@ -21,7 +21,7 @@ from scanprior.recon.methods import method_of
 from scanprior.recon.simulate import CTSimulation, MRISimulation, simulate
 from scanprior.recon.study import kspace_noise, problem_of
 
-FAST = ("--samples", 2, "--options", "steps=3")
+FAST = ("--method", "dds", "--samples", 2, "--options", "steps=3")
 NAME = "Mustermann_Erika_1964.h5"
 
 

@@ -236,18 +236,7 @@ def write_reconstruction(
         FormatError: shapes that do not fit, NaN or Inf, provenance that JSON cannot hold.
     """
     name = Path(path).name
-    if mean.ndim != 3 or not mean.size:
-        raise FormatError(f"{name}: got a mean of shape {mean.shape}, expected (slices, rows, columns)")
-    for what, array, shape in (("std", std, mean.shape), ("samples", samples, mean.shape)):
-        if array is not None and (array.shape if what == "std" else array.shape[1:]) != shape:
-            raise FormatError(
-                f"{name}: got {what} of shape {array.shape} for a mean of shape {shape}; they must agree"
-            )
-    for what, array in (("mean", mean), ("std", std), ("samples", samples)):
-        if array is not None and not np.isfinite(array).all():
-            raise FormatError(
-                f"{name}: got NaN or Inf in {what}, expected finite numbers; the reconstruction diverged"
-            )
+    _check_images(name, mean, std, samples)
     try:
         provenance = json.dumps(attrs, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError) as error:
@@ -271,6 +260,30 @@ def write_reconstruction(
         for kind, ends in intervals.items():
             _images(file, f"intervals/{kind}", np.stack(ends))
             file[f"intervals/{kind}"].attrs["units"] = units
+
+
+def add_maps(path: str | Path, maps: Mapping[str, np.ndarray]) -> None:
+    """Put maps, name -> (Z, H, W) without a unit, beside a reconstruction that was just written."""
+    with h5py.File(path, "r+") as file:
+        for name, array in maps.items():
+            _images(file, name, array)
+            file[name].attrs["units"] = "1"
+
+
+def _check_images(name: str, mean: np.ndarray, std: np.ndarray | None, samples: np.ndarray | None) -> None:
+    """Refuse images that do not fit each other, or are not finite: FormatError."""
+    if mean.ndim != 3 or not mean.size:
+        raise FormatError(f"{name}: got a mean of shape {mean.shape}, expected (slices, rows, columns)")
+    for what, array, shape in (("std", std, mean.shape), ("samples", samples, mean.shape)):
+        if array is not None and (array.shape if what == "std" else array.shape[1:]) != shape:
+            raise FormatError(
+                f"{name}: got {what} of shape {array.shape} for a mean of shape {shape}; they must agree"
+            )
+    for what, array in (("mean", mean), ("std", std), ("samples", samples)):
+        if array is not None and not np.isfinite(array).all():
+            raise FormatError(
+                f"{name}: got NaN or Inf in {what}, expected finite numbers; the reconstruction diverged"
+            )
 
 
 def read_reconstruction(path: str | Path) -> StoredReconstruction:

@@ -1,34 +1,35 @@
-"""An audit in words: the lines of its table, and its verdict.
+"""The page of an audit.
 
-`facts` (workflows/audit.py): flags, table, by_slice, compared, notes.
+`facts` (workflows/audit.py):
+
+    title, method   of the page
+    flags           what was seen and what to check, a sentence each
+    table           one dict a check: check, value, usual, slice, flagged
+    compared        with what: `with`, and of a reference `patients` and `false_flags`
+    notes           what must be known of the checks here
+    data_share      the data's share of the image, the mean over pixels and slices; None where it was not computed
+    slices          how many
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-FLAGGED = "flagged"
+from .page import BANNERS, embedded, sections_of, write_page
+from .verdict import block
 
 
-def lines(table: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
-    """check, value, what is usual, and whether it is flagged."""
-    out = []
-    for line in table:
-        low, high = line["usual"]
-        usual = f"{low:.3g} – {high:.3g}" if low > 0 else "–" if high == float("inf") else f"up to {high:.3g}"
-        out.append((line["check"], f"{line['value']:.3g}", usual, FLAGGED if line["flagged"] else ""))
-    return out
-
-
-def verdict(facts: dict[str, Any]) -> str:
-    """One sentence, and what it rests on."""
-    flags, compared = len(facts["flags"]), facts["compared"]
-    if "patients" not in compared:
-        basis = "by limits of theory, for this prior has no reference"
-    else:
-        basis = f"by a reference of {compared['patients']} scans in-family"
-        if compared["false_flags"] is not None:
-            basis += f", of which about {compared['false_flags']:.0%} would be flagged too"
-    if not flags:
-        return f"nothing unusual was seen, {basis}; that is no proof that the picture is right"
-    return f"{flags} flag{'s' * (flags > 1)}, {basis}: look at what they say before you believe the picture"
+def write_audit_page(folder: Path, facts: dict[str, Any]) -> None:
+    """`audit.html`. Raises FileNotFoundError for a picture that is not in the folder."""
+    shown = {
+        "title": f"Audit: {facts['title']}",
+        "banner": BANNERS["posterior"],
+        "subtitle": " · ".join(facts["method"]),
+        "warnings": facts["flags"],
+        "picture": embedded(folder / "audit.png"),
+        "audit": block(facts),
+        "sections": sections_of({"Compared with": facts["compared"]}),
+        "command": None,
+    }
+    write_page(folder / "audit.html", "audit.html", shown)

@@ -57,7 +57,7 @@ def overview(
         raise ValueError(f"got images of shape {shapes}, expected at least one, all of one shape (H, W)")
     columns = len(pictures) + (truth is None and std is not None)
     rows = 1 if truth is None else 2
-    sheet = _Sheet(columns, rows, maps[0].shape, title, bar=truth is not None or std is not None)
+    sheet = Sheet(columns, rows, maps[0].shape, title, bar=truth is not None or std is not None)
     grey = {"cmap": "gray", "vmin": window[0], "vmax": window[1]}
     for column, (name, image) in enumerate(pictures.items()):
         axes = sheet.cell(0, column)
@@ -65,7 +65,7 @@ def overview(
         sheet.label(0, column, name, captions.get(name, ""))
     low, high = (f"{value:.4g}".replace("-", "−") for value in window)
     sheet.footer(f"Grey values from {low} to {high} {units}. {FOOTER}")
-    spread = {"cmap": "viridis", "vmin": 0.0, "vmax": _top(std)}
+    spread = {"cmap": "viridis", "vmin": 0.0, "vmax": top_of(std)}
     if std is not None:
         column = columns - 1 if truth is None else 0
         spread_map = sheet.cell(rows - 1, column).imshow(std, **spread)
@@ -74,29 +74,12 @@ def overview(
         sheet.bar(spread_map, column, column, f"standard deviation [{units}]")
     if truth is not None:
         errors = [np.abs(np.asarray(image, np.float64) - truth) for image in images.values()]
-        scale = {"cmap": "magma", "vmin": 0.0, "vmax": float(np.median([_top(error) for error in errors]))}
+        scale = {"cmap": "magma", "vmin": 0.0, "vmax": float(np.median([top_of(error) for error in errors]))}
         for column, error in enumerate(errors, 1):
             error_map = sheet.cell(1, column).imshow(error, **scale)
             sheet.label(1, column, "", "error")
             if column == 1:
                 sheet.bar(error_map, 1, columns - 1, f"error |image − truth| [{units}], one scale for all")
-    return sheet.figure
-
-
-def interval_maps(
-    low: np.ndarray, mean: np.ndarray, high: np.ndarray, window: tuple[float, float], units: str, title: str
-) -> Figure:
-    """The lower ends, the mean and the upper ends of a slice (H, W) in one window, and how far apart the ends are."""
-    sheet = _Sheet(4, 1, mean.shape, title, bar=True)
-    for column, (name, image) in enumerate({"lower": low, "mean": mean, "upper": high}.items()):
-        sheet.cell(0, column).imshow(image, cmap="gray", vmin=window[0], vmax=window[1])
-        sheet.label(0, column, name, "")
-    width = high - low
-    shown = sheet.cell(0, 3).imshow(width, cmap="viridis", vmin=0.0, vmax=_top(width))
-    sheet.label(0, 3, "width", "upper − lower")
-    sheet.bar(shown, 3, 3, f"width [{units}]")
-    bottom, top = (f"{value:.4g}".replace("-", "−") for value in window)
-    sheet.footer(f"Grey values from {bottom} to {top} {units}. {FOOTER}")
     return sheet.figure
 
 
@@ -117,7 +100,7 @@ def sample_grid(
         images = np.clip((np.moveaxis(images, 1, -1) - window[0]) / (window[1] - window[0]), 0, 1)
     columns = int(np.ceil(np.sqrt(2 * len(images))))
     rows = -(-len(images) // columns)
-    sheet = _Sheet(columns, rows, images.shape[1:3], title, bar=False, labels=labels is not None)
+    sheet = Sheet(columns, rows, images.shape[1:3], title, bar=False, labels=labels is not None)
     for index, image in enumerate(images):
         sheet.cell(index // columns, index % columns).imshow(
             image, cmap="gray", vmin=window[0], vmax=window[1]
@@ -305,7 +288,7 @@ def _panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-class _Sheet:
+class Sheet:
     """A figure of equal cells under a title, each with two lines of text above it, and colour bars below the
     last row."""
 
@@ -388,7 +371,7 @@ class _Sheet:
         self.figure.text(x / self.total[0], y / self.total[1], words, parse_math=False, **style)
 
 
-def _top(values: np.ndarray | None) -> float:
+def top_of(values: np.ndarray | None) -> float:
     """Upper end of a colour scale: nearly the largest value, and not zero."""
     return 1.0 if values is None else max(float(np.quantile(values, 0.995)), 1e-12)
 

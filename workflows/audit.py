@@ -16,6 +16,7 @@ import torch
 
 from ..formats.scan import Scan, Volume
 from ..recon.audit.checks import Finding, findings, table
+from ..recon.audit.clusters import LEAST
 from ..recon.audit.figures import Slice, measure
 from ..recon.audit.held_out import held_out_samples, held_out_views, missed
 from ..recon.audit.reference import Usual
@@ -28,13 +29,9 @@ from ..recon.study import problem_of
 from .plan import Plan, plan_of
 from .progress import Progress, told
 from .references import usual_for
-from .request import Request
+from .settings import AuditRequest, Request
 
-METHOD, OPTIONS, SAMPLES = (
-    "auto",
-    "steps=10",
-    4,
-)  # of `audit`, and of the references that come with the package
+ENOUGH = 200  # network evaluations a slice, of which the data's share costs less than a tenth
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +44,7 @@ class Audit:
         findings: a check of a slice each; those that are flagged say what was seen and what to check.
         usual: what they are compared with; None: the limits of theory.
         notes: what must be known of the checks here.
+        mean: of the samples, (B, H, W) in the units of the scan.
     """
 
     slices: list[Slice]
@@ -54,6 +52,7 @@ class Audit:
     findings: list[Finding]
     usual: Usual | None
     notes: list[str]
+    mean: torch.Tensor
 
     @property
     def flags(self) -> list[str]:
@@ -66,52 +65,75 @@ class Audit:
         return table(self.findings)
 
     @property
+    def share(self) -> np.ndarray | None:
+        """The data's share of each pixel, (slices, H, W)."""
+        found = [one.share for one in self.slices if one.share is not None]
+        return np.stack(found) if found else None
+
+    @property
+    def residual(self) -> np.ndarray:
+        """The residual's power back in the image, over that of the noise, (slices, H, W)."""
+        return np.stack([one.fit_map for one in self.slices])
+
+    @property
     def facts(self) -> dict[str, Any]:
         """JSON-able: all of it but the maps."""
         by_slice = [
-            {"slice": number, **one.figures, **one.facts}
+            {"slice": number} | {k: v for k, v in (one.figures | one.facts).items() if math.isfinite(v)}
             for number, one in zip(self.numbers, self.slices, strict=True)
         ]
-        compared: dict[str, Any] = {"with": "the limits of theory"}
+        compared: dict[str, Any] = {"with": ["the limits of theory"]}
         if self.usual is not None:
-            compared = {
-                "with": self.usual.families,
-                "patients": self.usual.patients,
-                "false_flags": round(self.usual.rate, 3) if math.isfinite(self.usual.rate) else None,
-            }
+            rate = self.usual.rate
+            compared = {"with": self.usual.families, "patients": self.usual.patients}
+            compared["false_flags"] = round(rate, 3) if math.isfinite(rate) else None
         return {
             "flags": self.flags,
             "table": self.table,
             "by_slice": by_slice,
             "compared": compared,
             "notes": self.notes,
+            "data_share": None if self.share is None else float(self.share.mean()),
         }
 
 
 def audit_of(
-    plan: Plan, found: Reconstruction, numbers: list[int], unseen: list[float] | None = None
+    plan: Plan,
+    found: Reconstruction,
+    numbers: list[int],
+    unseen: list[float] | None = None,
+    split: bool | None = None,
 ) -> Audit:
     """The checks of a reconstruction.
 
     Args:
         numbers: of the slices.
         unseen: the errors in data that were held out, where they were measured (`predicted`).
+        split: whether to compute the data's share of each pixel; by default where it costs less than a tenth of the
+            sampling.
     """
     prior = plan.network if isinstance(plan.method, PosteriorMethod) else None
-    slices = measure(plan.problem, found.samples, prior, plan.scan.noise is not None)
+    if split is None:
+        split = found.nfe * found.samples.shape[1] >= ENOUGH
+    slices = measure(plan.problem, found.samples, prior, plan.scan.noise is not None, split)
+    usual = None
+    if prior is not None and plan.card is not None:
+        usual = usual_for(plan.card.sha256, measurement_of(plan.problem), plan.name)
+    ranges = {} if usual is None else usual.ranges
     for b, one in enumerate(slices):
         if plan.scan.kind == "mri":
             one.figures["mask"] = contradictions(plan.scan.data[b], _mask(plan.scan, b))
         if unseen is not None:
             one.figures["unseen"] = unseen[b]
-    usual = None if plan.card is None else usual_for(plan.card.sha256, measurement_of(plan.problem))
-    ranges = {} if usual is None else usual.ranges
+        if plan.problem.noise is None and "fit" not in ranges:
+            for name in {"fit", "noise"} & one.figures.keys():  # how closely must they be met? nobody says
+                one.facts[name] = one.figures.pop(name)
     checked = [
         finding
         for one, number in zip(slices, numbers, strict=True)
         for finding in findings(one.figures, one.where, ranges, number)
     ]
-    return Audit(slices, numbers, checked, usual, _notes(plan, found, usual))
+    return Audit(slices, numbers, checked, usual, _notes(plan, found, usual), found.mean)
 
 
 def audit(
@@ -124,15 +146,13 @@ def audit(
 
     Args:
         scan: a scan, or a file of any known format; images with `simulate`.
-        settings: of `workflows.request.Request`; by default few samples, and no classical methods beside.
+        settings: prior, simulate, slices, …: the fields of `workflows.settings.AuditRequest`.
 
     Raises:
         FormatError: what cannot be read, or lacks what a reconstruction needs.
         UsageError: an unknown method or setting, a prior of another modality.
     """
-    request = Request.of(
-        **{"method": METHOD, "options": OPTIONS, "samples": SAMPLES, "baselines": False} | settings
-    )
+    request = AuditRequest.of(**settings)
     given = scan if isinstance(scan, Scan | Volume) else Path(scan)
     tell = told(progress)
     try:
@@ -147,7 +167,7 @@ def audited(plan: Plan, request: Request, tell: Progress) -> Audit:
     unseen = predicted(plan, request, tell)
     tell.stage("checks")
     numbers = list(plan.problem.numbers)
-    result = audit_of(plan, found, numbers, unseen)
+    result = audit_of(plan, found, numbers, unseen, split=True)
     for line in result.flags:
         tell.warn(line)
     return result
@@ -186,10 +206,10 @@ def _mask(scan: Scan, b: int) -> np.ndarray | None:
 
 def _sampled(plan: Plan, request: Request, samples: int, stage: str, tell: Progress) -> Reconstruction:
     method = plan.method
+    if isinstance(method, Supervised):
+        return method(plan.problem, plan.network, request.batch)
     if isinstance(method, Baseline):
         return method(plan.problem)
-    if isinstance(method, Supervised):
-        return method(plan.problem, plan.network)
     tell.stage(stage, method.steps)
 
     def step(done: int, total: int) -> None:
@@ -206,13 +226,17 @@ def _notes(plan: Plan, found: Reconstruction, usual: Usual | None) -> list[str]:
         notes.append(
             "the data are said to be noise-free: their residual is compared with a model error of 0.04 % of the data"
         )
-    if plan.card is not None and usual is None:
+    if not isinstance(plan.method, PosteriorMethod):
+        return [*notes, "a method without a prior: only the data were looked at"]
+    if usual is None:
         notes.append(
-            f"no reference for the prior {plan.card.name}: the limits are wide ones of theory; `scanprior audit "
-            "IMAGES --simulate … --as-reference` makes one"
+            "this prior has no reference, and the limits are wide ones of theory; `scanprior audit --as-reference` "
+            "makes one from scans that are known to be sound"
         )
-    elif usual is not None and not usual.own:
-        notes.append("no reference of such a measurement: compared with all that there are for this prior")
-    if found.samples.shape[1] < 4:
-        notes.append("fewer than 4 samples: whether they fall into groups was not looked at")
+    elif not usual.own:
+        notes.append("no reference is of such a measurement: compared with all that there are for this prior")
+    if usual is not None and not usual.like:
+        notes.append("no reference is of this method: what depends on it goes by wide limits of theory")
+    if found.samples.shape[1] < LEAST:
+        notes.append(f"fewer than {LEAST} samples: whether they fall into groups was not looked at")
     return notes

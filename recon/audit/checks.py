@@ -111,7 +111,7 @@ CHECKS = {
 }
 SURPRISE = Check(
     "surprise of the prior",
-    (0.3, 1.6),
+    (0.3, 2.5),
     (0.9, 1.1),
     "the prior's denoiser is {value:.3g} times as wrong on the samples as it believes, at {where}",
     KIND,
@@ -184,7 +184,7 @@ def findings(
 
 
 def table(found: list[Finding]) -> list[dict[str, Any]]:
-    """A line a check: the value furthest from what is usual, over the slices."""
+    """A line a check, of the slice that is furthest from what is usual; an end that is None is none."""
     out = []
     for name in dict.fromkeys(one.name for one in found):
         own = [one for one in found if one.name == name]
@@ -194,7 +194,7 @@ def table(found: list[Finding]) -> list[dict[str, Any]]:
             {
                 "check": worst.title,
                 "value": worst.value,
-                "usual": list(worst.usual),
+                "usual": [end if math.isfinite(end) else None for end in worst.usual],
                 "slice": worst.slice,
                 "flagged": flags,
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class Slice:
     where: dict[str, str]
     facts: dict[str, float]
     fit_map: np.ndarray
-    share: np.ndarray | None = field(default=None)
+    share: np.ndarray | None = None
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def measure(
     """The figures of samples (B, S, H, W) in the units of the scan.
 
     Args:
-        prior: that drew them; None: of a classical method.
+        prior: that drew them; None: of a method without one, of which only the data are looked at.
         stated: whether the noise level was stated with the data, and not estimated from them.
         split: whether to compute the data's share.
     """
@@ -60,28 +60,27 @@ def measure(
 
 def _slice(problem: Problem, samples: Tensor, prior: Prior | None, stated: bool, split: bool) -> Slice:
     found = fit(problem, samples)
-    figures, where = _of_fit(found, samples, problem.modality.kind)
+    figures = _of_moments(problem) | ({"noise": noise_ratio(problem)} if stated else {})
     facts = {"mean": float(found.mean), "mean_expected": float(found.expected)}
-    if stated:
-        figures["noise"] = noise_ratio(problem)
-    figures |= _of_moments(problem)
+    if prior is None:
+        return Slice(figures, {}, facts, found.map[0].numpy())
+    own, where = _of_fit(found, samples, problem.modality.kind)
+    figures |= own
     apart = groups(_pictures(samples[0]))
     if apart is not None:
         figures["groups"] = apart.separation
         sizes = " and ".join(map(str, apart.sizes))
         where["groups"] = f"row {apart.row}, column {apart.column} ({sizes})"
-    share = None
-    if prior is not None:
-        own = problem.in_own_unit()
-        posed = Posed(own, prior, own.least_squares())
-        x = (samples[0, :SURPRISED].to(own.y.device) / own.unit - posed.offset) / posed.scale
-        ratios = torch.stack([surprise(posed, one[None])[0] for one in x]).mean(0)
-        for level, ratio in zip(LEVELS, ratios.tolist(), strict=True):
-            figures[f"surprise_{level:g}"] = ratio
-            where[f"surprise_{level:g}"] = f"level {level:g}"
-        if split:
-            share = data_share(posed)[0].numpy()
-            facts["data_share"] = float(share.mean())
+    alone = problem.in_own_unit()
+    posed = Posed(alone, prior, alone.least_squares())
+    x = (samples[0, :SURPRISED].to(alone.y.device) / alone.unit - posed.offset) / posed.scale
+    ratios = torch.stack([surprise(posed, one[None])[0] for one in x]).mean(0)
+    for level, ratio in zip(LEVELS, ratios.tolist(), strict=True):
+        figures[f"surprise_{level:g}"] = ratio
+        where[f"surprise_{level:g}"] = f"level {level:g}"
+    share = data_share(posed)[0].numpy() if split else None
+    if share is not None:
+        facts["data_share"] = float(share.mean())
     return Slice(figures, where, facts, found.map[0].numpy(), share)
 
 

@@ -66,7 +66,7 @@ def fit(problem: Problem, samples: Tensor) -> Fit:
     count = item_sum(known.float()).flatten()
     S = samples.shape[1]
     mean = root * (own.operator(samples.mean(1)) - own.y)
-    total, spread, power = torch.zeros_like(root.expand_as(own.y)), torch.zeros_like(count), 0.0
+    total, spread, power = torch.zeros_like(own.y.real), torch.zeros_like(count), torch.zeros(())
     for x in samples.unbind(1):
         r = root * (own.operator(x) - own.y)
         total = total + r.abs().square() / S
@@ -82,14 +82,12 @@ def fit(problem: Problem, samples: Tensor) -> Fit:
     )
 
 
-def _over_noise(problem: Problem, root: Tensor, power: Tensor | float) -> Tensor:
+def _over_noise(problem: Problem, root: Tensor, power: Tensor) -> Tensor:
     """The map: the power of the back-projected residual over that of white noise."""
     source = ItemNoise([0] * len(problem.y))
     scale = 0.5**0.5 if problem.y.is_complex() else 1.0
-    noise = sum(
-        problem.operator.adjoint(root * scale * source.like(problem.y)).abs().square() for _ in range(DRAWS)
-    )
-    expected = window_mean(noise / DRAWS, WINDOW)
+    draws = [problem.operator.adjoint(root * scale * source.like(problem.y)) for _ in range(DRAWS)]
+    expected = window_mean(torch.stack(draws).abs().square().mean(0), WINDOW)
     least = 1e-3 * expected.amax((-2, -1), keepdim=True)  # beyond what any coil or ray sees
     return window_mean(power, WINDOW) / expected.clamp_min(least)
 

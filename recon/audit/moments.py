@@ -49,7 +49,7 @@ def moments(
         return None
     ends = np.abs(p[:, [0, -1]]).max()
     mass = p.sum(1)
-    if ends > TRUNCATED * np.abs(p).max() + 3 * _noise(p) or (mass <= 0).any():
+    if ends > TRUNCATED * np.abs(p).max() or (mass <= 0).any():
         return None
     angles = np.asarray(geometry.angles)
     m1 = (p @ geometry.coordinates()) / mass / geometry.spacing
@@ -61,8 +61,3 @@ def moments(
         float(np.sqrt((off**2).sum() / (len(p) - 3))),
         float(mass.std() / mass.mean()),
     )
-
-
-def _noise(p: NDArray[np.float64]) -> float:
-    """Of the ends of the detector, which see air."""
-    return float(np.abs(np.diff(p[:, [0, 1, -2, -1]], axis=1)).std())

@@ -22,6 +22,7 @@ from .checks import RATE, Range, check_of
 LEAST_SCALE = 0.05  # of logarithms: figures that are alike to 5 % are alike
 FLOOR = 1e-4  # of figures, before their logarithm is taken
 LEAST_PATIENTS = 4
+OF_DATA = ("noise", "centre", "sway", "mass", "mask", "unseen")  # whichever method reconstructs
 Figures = Mapping[str, float]
 
 
@@ -32,13 +33,13 @@ class Family:
     Attributes:
         measurement: what kind (recon/baselines/supervised.py, `measurement_of`).
         method: that reconstructed them.
-        patients: for each patient the figures of his slices.
+        patients: for each, by the hash of his scan or a number, the figures of his slices.
         source: which images, in words.
     """
 
     measurement: dict[str, Any]
     method: str
-    patients: list[list[dict[str, float]]]
+    patients: dict[str, list[dict[str, float]]]
     source: str = ""
 
 
@@ -51,6 +52,7 @@ class Usual:
         patients: that the rate was found on.
         rate: of in-family scans that are flagged.
         own: whether the families are of the scan's own kind of measurement.
+        like: whether they were reconstructed by the scan's method.
         families: which they are, in words.
     """
 
@@ -58,37 +60,41 @@ class Usual:
     patients: int
     rate: float
     own: bool
+    like: bool
     families: list[str]
 
 
-def usual_of(families: Sequence[Family], same: Sequence[Family], own: bool = True) -> Usual:
+def usual_of(
+    families: Sequence[Family], same: Sequence[Family], own: bool = True, like: bool = True
+) -> Usual:
     """What is usual in the families `same`, with the z of all `families`.
 
     Args:
-        own: whether they are of the scan's own kind, and not merely all that there are.
+        own: whether they are of the scan's own kind of measurement, and not merely all that there are.
+        like: whether the scan's method made them; of another one only figures of the data count.
 
     Raises:
         ValueError: no patient.
     """
-    values = [slice_ for family in same for patient in family.patients for slice_ in patient]
+    values = [slice_ for family in same for own in family.patients.values() for slice_ in own]
     if not values:
         raise ValueError("got families without a patient, expected a reference")
     z, rate, patients = threshold(families)
     ranges = {}
-    for name in dict.fromkeys(name for one in values for name in one):
+    for name in dict.fromkeys(name for one in values for name in one if like or name in OF_DATA):
         middle, scale = _centre([one[name] for one in values if name in one])
         low = 0.0 if check_of(name).limits[0] == 0 else math.exp(middle - z * scale)
         ranges[name] = (low, math.exp(middle + z * scale))
-    return Usual(ranges, patients, rate, own, [_words(family) for family in same])
+    return Usual(ranges, patients, rate, own, like, [_words(family) for family in same])
 
 
 def threshold(families: Sequence[Family], rate: float = RATE) -> tuple[float, float, int]:
     """z, the rate at which in-family patients are flagged, and the patients that it was found on."""
     largest = sorted(
-        max(scores(one, [s for k, other in enumerate(family.patients) if k != i for s in other]))
+        max(scores(own, [s for other, figures in family.patients.items() if other != name for s in figures]))
         for family in families
         if len(family.patients) >= LEAST_PATIENTS
-        for i, one in enumerate(family.patients)
+        for name, own in family.patients.items()
     )
     n = len(largest)
     if not n:

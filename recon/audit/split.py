@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ...operators.solve import item_mean
-from ...priors.sampling.loop import ItemNoise
-from ..posterior.covariance import window_mean
+from ...priors.sampling.loop import ItemNoise, NoiseSource
+from ..posterior.covariance import WINDOW, window_mean
 from ..posterior.posed import Posed
 from ..posterior.solver import data_solver
 
@@ -26,25 +26,33 @@ PROBES, STEPS = 4, 20  # random images; conjugate gradient steps of each
 
 @torch.no_grad()
 def data_share(
-    posed: Posed, variance: Tensor | float | None = None, probes: int = PROBES, window: int | None = None
+    posed: Posed,
+    variance: Tensor | float | None = None,
+    probes: int = PROBES,
+    window: int = WINDOW,
 ) -> Tensor:
     """The data's share of each pixel, (B, H, W) in [0, 1]; the rest is the prior's.
 
     Args:
         variance: v, of real and imaginary parts alike, in the prior's units; by default that of the rough
             reconstruction.
-        window: side of the average in pixels; the samplers' by default.
+        probes: random images.
+        window: side of the average in pixels.
     """
-    like = posed.initial
-    v = _variance(like) if variance is None else variance
-    step, noise, total = data_solver(posed), ItemNoise([1] * len(like)), 0.0
+    v = _variance(posed.initial) if variance is None else variance
+    found = probed(posed, v, probes, ItemNoise([1] * len(posed.initial)))
+    return window_mean(found, window).clamp(0, 1).cpu()
+
+
+def probed(posed: Posed, variance: Tensor | float, probes: int, noise: NoiseSource) -> Tensor:
+    """z R z of each pixel, (B, H, W): the mean over random images z. Its expectation is the diagonal."""
+    step, total = data_solver(posed), torch.zeros(())
     for _ in range(probes):
-        z = _signs(noise.like(like))
+        z = _signs(noise.like(posed.initial))
         step.forget()
-        explained = z - step(z, v, STEPS, y=torch.zeros_like(posed.y))  # R z
+        explained = z - step(z, variance, STEPS, y=torch.zeros_like(posed.y))  # R z
         total = total + (z.conj() * explained).real / probes
-    smooth = window_mean(total) if window is None else window_mean(total, window)
-    return smooth.clamp(0, 1).cpu()
+    return total
 
 
 def _variance(image: Tensor) -> Tensor:

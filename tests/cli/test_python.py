@@ -18,7 +18,15 @@ from scanprior.workflows.progress import SILENT
 from scanprior.workflows.remarks import nameless
 from scanprior.workflows.request import Request, fingerprint
 
-FILES = ["dicom", "reconstruction.h5", "reconstruction.nii.gz", "report.html", "report.json", "report.png"]
+FILES = [
+    "audit.png",
+    "dicom",
+    "reconstruction.h5",
+    "reconstruction.nii.gz",
+    "report.html",
+    "report.json",
+    "report.png",
+]
 FAST = {"samples": 2, "options": {"steps": 3}, "baselines": False, "progress": SILENT}
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from scanprior.cli.main import main
+from scanprior.errors import UsageError
 from scanprior.formats.scan import Volume
 from scanprior.formats.store import write_scan
+from scanprior.pretrained.cache import find
+from scanprior.workflows.audit_folder import OURS
 from scanprior.workflows.progress import SILENT
+from scanprior.workflows.references import read_reference, usual_for
 from scanprior.workflows.simulate import simulate
 
 SETTINGS = ["--options", "steps=2", "--device", "cpu", "--quiet"]
@@ -49,4 +55,84 @@ def test_a_scan_in_a_table_out(ct_scan, ct_prior, capsys) -> None:
     (one,) = found["by_slice"]
     assert 0 <= one["data_share"] <= 1
     assert one["centre"] < 0.1 and one["sway"] < 0.1  # the simulation's geometry is right
-    assert found["compared"]["with"] == "the limits of theory"
+    assert found["compared"]["with"] == ["the limits of theory"]
+
+
+def test_a_folder_with_the_maps_and_a_reference_of_ones_own(ct_scan, ct_prior, tmp_path, capsys) -> None:
+    out = tmp_path / "audit"
+    words = [str(ct_scan), "--prior", str(ct_prior), "--samples", "1", *SETTINGS]
+    assert run(*words, "-o", str(out), "--as-reference") == 0
+    said = capsys.readouterr().out
+    assert "kept as a sound scan" in said and {p.name for p in out.iterdir()} == OURS
+    with h5py.File(out / "audit.h5") as file:
+        assert file["data_share"].shape == file["residual_over_noise"].shape == file["mean"].shape
+    assert json.loads((out / "audit.json").read_text())["table"]
+    assert (
+        "Can" not in (page := (out / "audit.html").read_text()) and "of the image, the prior the rest" in page
+    )
+    (kept,) = (Path(os.environ["SCANPRIOR_HOME"]) / "audit").iterdir()
+    (family,) = json.loads(kept.read_text())["families"]
+    assert family["method"] == "auto" and len(family["patients"]) == 1
+    assert run(*words, "-o", str(out)) == 2  # not without --overwrite
+
+
+def test_what_reconstruct_wrote_has_an_audit(ct_scan, ct_prior, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    words = ["--prior", str(ct_prior), "--samples", "2", "--no-baselines", *SETTINGS]
+    with pytest.raises(SystemExit) as left:
+        main(["reconstruct", str(ct_scan), "-o", str(out), *words])
+    assert not left.value.code
+    assert "Can it be trusted here?" in (out / "report.html").read_text()
+    with h5py.File(out / "reconstruction.h5") as file:
+        assert "residual_over_noise" in file and "data_share" not in file  # too few evaluations to pay for it
+    capsys.readouterr()
+    assert run(str(out), "--json") == 0
+    stored = json.loads(capsys.readouterr().out)
+    assert stored["table"] and stored == json.loads((out / "report.json").read_text())["audit"]
+    assert run(str(out), "--scan", str(ct_scan), "--prior", str(ct_prior), "--json", "--quiet") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert "error in data held out, relative" in {line["check"] for line in again["table"]}
+    assert again["by_slice"][0]["fit"] == pytest.approx(stored["by_slice"][0]["fit"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["{scan}", "--scan", "{scan}"], "is no folder that `reconstruct` wrote"),
+        (["{other}"], "holds no audit"),
+        (["{other}", "-o", "{other}/new"], "needs its scan"),
+        (["{other}", "--scan", "{scan}"], "is no report of a reconstruction"),
+        (["{scan}", "--method", "fbp", "--as-reference"], "has no prior"),
+        (["{missing}"], "missing.h5"),
+    ],
+)
+def test_wrong_use_is_one_line(words, said, ct_scan, tmp_path, capsys) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "report.json").write_text("{}")
+    places = {"scan": ct_scan, "other": other, "missing": tmp_path / "missing.h5"}
+    assert run(*(word.format(**places) for word in words), "--options", "", "--quiet") == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and said in error[0]
+
+
+def test_the_bundled_priors_have_references() -> None:
+    for name, measurement in (
+        ("ct-256", {"beam": "parallel", "views": 23, "arc": 180.0, "photons": 1e5, "rays lost": "no"}),
+        ("mri-256", {"acceleration": 3.2, "coils": 8, "snr": 30.0}),
+    ):
+        sha256 = find(name).card.sha256
+        own = usual_for(sha256, measurement, "auto")
+        assert own is not None and own.own and own.like and own.patients >= 8 and own.rate < 0.12
+        low, high = own.ranges["fit"]
+        assert 0.3 < low < high < 1.5
+        other = usual_for(sha256, measurement | dict.fromkeys(("views", "acceleration"), 99), "dds")
+        assert other is not None and not other.own and not other.like and "fit" not in other.ranges
+
+
+def test_a_damaged_reference_is_refused_in_one_line() -> None:
+    path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / f"{'a' * 16}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"families": [{"method": 3}], "prior": "' + "a" * 64 + '"}')
+    with pytest.raises(UsageError, match="remove it"):
+        read_reference("a" * 64)

@@ -26,6 +26,7 @@ from .verb import PANEL, AsJson, LogFile, Quiet, Verbose
 VERBS = {  # verb -> its line in --help; the code is the function, or the group, of that name in the module of that name
     "demo": "A first reconstruction in less than a minute, without any data.",
     "reconstruct": "Reconstruct a scan: mean, standard deviation, samples, report.",
+    "audit": "Can a reconstruction be trusted here?",
     "simulate": "Simulate an undersampled or low-dose scan from images.",
     "benchmark": "Methods beside each other: tables, intervals, pictures.",
     "calibrate": "Is the spread of posterior samples right?",
@@ -41,7 +42,7 @@ VERBS = {  # verb -> its line in --help; the code is the function, or the group,
     "methods": "What the methods are, and which settings they take.",
     "presets": "List and remove tuned settings.",
     "intervals": "List and remove what intervals are calibrated for.",
-    "data": "Fetch sets of images to evaluate on.",
+    "data": "Sets of images to evaluate on.",
 }
 INTERRUPTED = 130
 SETTINGS = {"help_option_names": ["-h", "--help"]}

@@ -219,7 +219,7 @@ def write_reconstruction(
     units: str,
     pixel_mm: float | tuple[float, float, float],
     attrs: dict[str, Any],
-    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({}),
+    maps: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> None:
     """Write a reconstruction.
 
@@ -230,24 +230,14 @@ def write_reconstruction(
         units: "HU", "1/mm", "magnitude", …
         pixel_mm: (dz, dy, dx) [mm], or the side of a cube.
         attrs: provenance, anything JSON can hold.
-        intervals: kind ("pixels", "5 mm") -> lower and upper ends, (Z, H, W) each.
+        maps: name -> what lies beside them: `intervals/KIND` lower and upper ends, (2, Z, H, W); others (Z, H, W),
+            without a unit.
 
     Raises:
         FormatError: shapes that do not fit, NaN or Inf, provenance that JSON cannot hold.
     """
     name = Path(path).name
-    if mean.ndim != 3 or not mean.size:
-        raise FormatError(f"{name}: got a mean of shape {mean.shape}, expected (slices, rows, columns)")
-    for what, array, shape in (("std", std, mean.shape), ("samples", samples, mean.shape)):
-        if array is not None and (array.shape if what == "std" else array.shape[1:]) != shape:
-            raise FormatError(
-                f"{name}: got {what} of shape {array.shape} for a mean of shape {shape}; they must agree"
-            )
-    for what, array in (("mean", mean), ("std", std), ("samples", samples)):
-        if array is not None and not np.isfinite(array).all():
-            raise FormatError(
-                f"{name}: got NaN or Inf in {what}, expected finite numbers; the reconstruction diverged"
-            )
+    _check_images(name, mean, std, samples)
     try:
         provenance = json.dumps(attrs, allow_nan=False, sort_keys=True)
     except (TypeError, ValueError) as error:
@@ -268,9 +258,25 @@ def write_reconstruction(
             if array is not None:
                 _images(file, what, array)
                 file[what].attrs["units"] = units
-        for kind, ends in intervals.items():
-            _images(file, f"intervals/{kind}", np.stack(ends))
-            file[f"intervals/{kind}"].attrs["units"] = units
+        for what, array in maps.items():
+            _images(file, what, array)
+            file[what].attrs["units"] = units if what.startswith("intervals/") else "1"
+
+
+def _check_images(name: str, mean: np.ndarray, std: np.ndarray | None, samples: np.ndarray | None) -> None:
+    """Refuse images that do not fit each other, or are not finite: FormatError."""
+    if mean.ndim != 3 or not mean.size:
+        raise FormatError(f"{name}: got a mean of shape {mean.shape}, expected (slices, rows, columns)")
+    for what, array, shape in (("std", std, mean.shape), ("samples", samples, mean.shape)):
+        if array is not None and (array.shape if what == "std" else array.shape[1:]) != shape:
+            raise FormatError(
+                f"{name}: got {what} of shape {array.shape} for a mean of shape {shape}; they must agree"
+            )
+    for what, array in (("mean", mean), ("std", std), ("samples", samples)):
+        if array is not None and not np.isfinite(array).all():
+            raise FormatError(
+                f"{name}: got NaN or Inf in {what}, expected finite numbers; the reconstruction diverged"
+            )
 
 
 def read_reconstruction(path: str | Path) -> StoredReconstruction:

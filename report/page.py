@@ -11,6 +11,7 @@
     pictures    PNG files in the folder, embedded in the page
     by_slice    one dict a slice and method: slice, method, and its figures
     pictured_slice  the number of the slice in the pictures
+    audit       its checks (report/audit.py); their picture is `audit.png`
     spread      whether the spread is calibrated: `line`; with intervals `sentences` and `by_slice`, a dict a slice
     settings    of the method
     compared_with  settings of the other methods in the table
@@ -31,6 +32,7 @@ from typing import Any
 
 from ..formats.write import atomic
 from .table import COLUMNS, cell, cells, heads
+from .verdict import block
 from .words import plain, words
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -128,6 +130,8 @@ def contents(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
         "narrow": settings.get("method") == "DDS"
         and settings.get("eta") == 1
         and not settings.get("ancestral"),
+        "audit": block(facts.get("audit")),
+        "audit_picture": embedded(folder / "audit.png") if (folder / "audit.png").is_file() else None,
         "has_truth": any("psnr" in row for row in table),
         "samples": samples,
         "spread": facts.get("spread"),

@@ -31,6 +31,7 @@ OURS = {
     "reconstruction.nii.gz",
     "dicom",
     "report.png",
+    "audit.png",
     "intervals.png",
     "report.html",
     "report.json",

@@ -22,6 +22,7 @@ from ..recon.domain import beyond, noise_residual, worse
 from ..recon.methods import DEFAULT, method_of
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
+from .audit import audit_of
 from .benchmark.table import FLOOR
 from .finished import Solver, by_slices
 from .intervals import spread_of
@@ -132,7 +133,9 @@ def _result(
     spread = None
     if card is not None and isinstance(method, PosteriorMethod) and found[plan.name].std is not None:
         spread = spread_of(card.sha256, found[plan.name], plan.kind, request.interval, display)
-    late = _not_finite(rows, slices) + _afterwards(plan, display, rows, slices)
+    tell.stage("audit")
+    audit = audit_of(plan, found[plan.name], slices)
+    late = audit.flags + _not_finite(rows, slices) + _afterwards(plan, display, rows, slices)
     if request.interval is not None and spread is not None and spread.shown is None:
         late += [line for line in [f"no intervals: {spread.line}"] if line not in plan.warnings]
     for line in late:
@@ -149,6 +152,7 @@ def _result(
         volume=plan.volume,
         display=display,
         rows=rows,
+        audit=audit,
         slices=slices,
         title=name if named else f"{scan.kind.upper()} scan {digest[:12]}",
         kind=next(word for base, word in KINDS.items() if isinstance(method, base)),

@@ -1,8 +1,8 @@
 """A reconstruction and all that is said of it: in memory, as a picture, and as a folder.
 
 The folder: `reconstruction.h5` (mean, standard deviation, samples), `dicom/` and, where slices lie evenly,
-`reconstruction.nii.gz` (the mean), `report.png`, `report.html` and `report.json` (all that is needed to do it again,
-and the figures), and `run.toml`, which repeats it.
+`reconstruction.nii.gz` (the mean), `report.png`, `audit.png` (the data's share, the residual), `report.html` and
+`report.json` (all that is needed to do it again, and the figures), and `run.toml`, which repeats it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from ..recon.intervals import Intervals
 from ..recon.problem import Reconstruction
 from ..report.figures import interval_maps, overview, save
 from ..report.page import COLUMNS, cell, write_report, write_sidecar
+from .audit import Audit
+from .audit_folder import draw, maps_of
 from .intervals import Spread, spread_facts
 from .output import whole_folder
 
@@ -49,6 +51,7 @@ class Result:
         volume: what a simulation started from; gives the DICOM headers.
         display: physical units -> `units`.
         rows: the methods beside each other, the result's own last.
+        audit: whether it can be trusted here.
         slices: the numbers of the slices in the input.
         title: of the report.
         kind: of the method: "posterior", "supervised" or "classical".
@@ -69,6 +72,7 @@ class Result:
     volume: Volume | None
     display: Display
     rows: list[Row]
+    audit: Audit
     slices: list[int]
     title: str
     kind: str
@@ -170,8 +174,9 @@ def write_results(folder: Path, result: Result) -> None:
     scan, units, spacing = result.scan, result.display.units, result.spacing
     mean, images = result.mean, (result.mean, result.std, result.samples)
     shown = result.intervals
-    ends = {} if shown is None else shown.maps
-    write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance, ends)
+    ends = {} if shown is None else {f"intervals/{kind}": np.stack(both) for kind, both in shown.maps.items()}
+    maps = ends | maps_of(result.audit, result.display)
+    write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance, maps)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
     volume = Volume(
@@ -188,6 +193,7 @@ def write_results(folder: Path, result: Result) -> None:
     if evenly_spaced(volume):
         write_nifti(folder / "reconstruction.nii.gz", volume)
     save(result.plot(), folder / "report.png")
+    draw(folder / "audit.png", result.audit, result.display, result.title)
     if shown is not None:
         save(_interval_figure(result, shown), folder / "intervals.png")
     facts = facts_of(result, provenance)
@@ -238,6 +244,7 @@ def facts_of(result: Result, provenance: dict[str, Any]) -> dict[str, Any]:
         "remarks": result.remarks,
         "input": given,
         "table": result.table,
+        "audit": result.audit.facts,
         "by_slice": [
             {"slice": number, "method": row.name, **_rounded({k: float(v[i]) for k, v in row.slices.items()})}
             for i, number in enumerate(result.slices)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..errors import UsageError, check_least, unknown
+from ..named import is_named
 from ..recon.methods import DEFAULT
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Request:
             kinds, words = TYPES[name]
             if not isinstance(value := getattr(self, name), kinds) or (bool not in kinds and value is True):
                 raise UsageError(f"{name}: got {value!r}, expected {words}")
+        _, colon, options = self.method.partition(":")
+        if colon and not is_named(self.method):
+            raise UsageError(
+                f"--method: got {self.method!r}, expected a name alone; its settings are --options {options}"
+            )
         if self.mu_water is not None and not 0 < self.mu_water < float("inf"):
             raise UsageError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
         check_least(self, {"samples": 1, "batch": 1})
@@ -99,19 +105,29 @@ class Request:
                 f"--interval: got {self.samples} sample, which has no spread; expected --samples 2 or more"
             )
 
-    @staticmethod
-    def of(**settings: Any) -> Request:
+    @classmethod
+    def of(cls, **settings: Any) -> Self:
         """From names and values as Python users give them. Raises UsageError for an unknown name."""
         from ..recon.options import written
 
-        known = [f.name for f in dataclasses.fields(Request)]
+        known = [f.name for f in dataclasses.fields(cls)]
         for name in settings.keys() - set(known):
             raise unknown("reconstruct", name, known, "some of")
         if isinstance(options := settings.get("options"), Mapping):
             settings["options"] = ",".join(f"{key}={written(value)}" for key, value in options.items())
         if settings.get("prior") is not None:
             settings["prior"] = str(settings["prior"])
-        return Request(**settings)
+        return cls(**settings)
+
+
+@dataclass(frozen=True)
+class AuditRequest(Request):
+    __doc__ = Request.__doc__  # the same, with what an audit does by default: little
+
+    method: str = "auto"
+    options: str = "steps=10"
+    samples: int = 4
+    baselines: bool = False
 
 
 @dataclass(frozen=True)

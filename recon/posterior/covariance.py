@@ -40,9 +40,9 @@ class SteinDiagonal:
         return self.v.clamp(FLOOR, 1).sqrt()
 
 
-def window_mean(x: Tensor) -> Tensor:
+def window_mean(x: Tensor, window: int = WINDOW) -> Tensor:
     """The mean of the pixels of x (B, ..., H, W) in a window around each; of fewer at the border."""
-    for kernel in ((1, WINDOW), (WINDOW, 1)):
+    for kernel in ((1, window), (window, 1)):
         padding = (kernel[0] // 2, kernel[1] // 2)
         x = F.avg_pool2d(x, kernel, stride=1, padding=padding, count_include_pad=False)
     return x

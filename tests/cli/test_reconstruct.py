@@ -23,6 +23,7 @@ from scanprior.recon.methods import BASELINES, METHODS
 
 SIDE = 32
 FILES = [
+    "audit.png",
     "dicom",
     "reconstruction.h5",
     "reconstruction.nii.gz",

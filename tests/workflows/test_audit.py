@@ -1,0 +1,113 @@
+"""`scanprior audit`: a table of checks of a scan, flags in words, and a refusal in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scanprior.cli.main import main
+from scanprior.formats.scan import Volume
+from scanprior.formats.store import write_scan
+from scanprior.workflows.audit_folder import OURS
+from scanprior.workflows.progress import SILENT
+from scanprior.workflows.simulate import simulate
+
+SETTINGS = ["--options", "steps=2", "--device", "cpu", "--quiet"]
+
+
+def phantom(size: int = 48) -> np.ndarray:
+    """A body with lungs, in HU, (1, size, size)."""
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    body = np.where((x / 0.8) ** 2 + (y / 0.6) ** 2 < 1, 40.0, -1000.0)
+    for side in (-1, 1):
+        body[((x - 0.35 * side) / 0.2) ** 2 + (y / 0.35) ** 2 < 1] = -800
+    return body[None].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def ct_scan(tmp_path_factory) -> Path:
+    """A simulated CT scan of the phantom."""
+    volume = Volume(phantom(), "HU", "CT", (1.0, 4.0, 4.0))  # type: ignore[arg-type]
+    path = tmp_path_factory.mktemp("scan") / "ct.h5"
+    write_scan(path, simulate(volume, "ct:views=24,photons=1e5", progress=SILENT))
+    return path
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(["audit", *words])
+    return int(left.value.code or 0)
+
+
+def test_a_scan_in_a_table_out(ct_scan, ct_prior, capsys) -> None:
+    assert run(str(ct_scan), "--prior", str(ct_prior), "--json", *SETTINGS) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"residual of the samples, over the noise", "error in data held out, relative"} <= {
+        line["check"] for line in found["table"]
+    }
+    (one,) = found["by_slice"]
+    assert 0 <= one["data_share"] <= 1
+    assert one["centre"] < 0.1 and one["sway"] < 0.1  # the simulation's geometry is right
+    assert found["compared"]["with"] == ["the limits of theory"]
+
+
+def test_a_folder_with_the_maps_and_a_reference_of_ones_own(ct_scan, ct_prior, tmp_path, capsys) -> None:
+    out = tmp_path / "audit"
+    words = [str(ct_scan), "--prior", str(ct_prior), "--samples", "1", *SETTINGS]
+    assert run(*words, "-o", str(out), "--as-reference") == 0
+    said = capsys.readouterr().out
+    assert "kept as a sound scan" in said and {p.name for p in out.iterdir()} == OURS
+    with h5py.File(out / "audit.h5") as file:
+        assert file["data_share"].shape == file["residual_over_noise"].shape == file["mean"].shape
+    assert json.loads((out / "audit.json").read_text())["table"]
+    assert (
+        "Can" not in (page := (out / "audit.html").read_text()) and "of the image, the prior the rest" in page
+    )
+    (kept,) = (Path(os.environ["SCANPRIOR_HOME"]) / "audit").iterdir()
+    (family,) = json.loads(kept.read_text())["families"]
+    assert family["method"] == "auto" and len(family["patients"]) == 1
+    assert run(*words, "-o", str(out)) == 2  # not without --overwrite
+
+
+def test_what_reconstruct_wrote_has_an_audit(ct_scan, ct_prior, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    words = ["--prior", str(ct_prior), "--samples", "2", "--no-baselines", *SETTINGS]
+    with pytest.raises(SystemExit) as left:
+        main(["reconstruct", str(ct_scan), "-o", str(out), *words])
+    assert not left.value.code
+    assert "Can it be trusted here?" in (out / "report.html").read_text()
+    with h5py.File(out / "reconstruction.h5") as file:
+        assert "residual_over_noise" in file and "data_share" not in file  # too few evaluations to pay for it
+    capsys.readouterr()
+    assert run(str(out), "--json") == 0
+    stored = json.loads(capsys.readouterr().out)
+    assert stored["table"] and stored == json.loads((out / "report.json").read_text())["audit"]
+    assert run(str(out), "--scan", str(ct_scan), "--prior", str(ct_prior), "--json", "--quiet") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert "error in data held out, relative" in {line["check"] for line in again["table"]}
+    assert again["by_slice"][0]["fit"] == pytest.approx(stored["by_slice"][0]["fit"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["{scan}", "--scan", "{scan}"], "is no folder that `reconstruct` wrote"),
+        (["{other}"], "holds no audit"),
+        (["{other}", "-o", "{other}/new"], "needs its scan"),
+        (["{other}", "--scan", "{scan}"], "is no report of a reconstruction"),
+        (["{scan}", "--method", "fbp", "--as-reference"], "has no prior"),
+        (["{missing}"], "missing.h5"),
+    ],
+)
+def test_wrong_use_is_one_line(words, said, ct_scan, tmp_path, capsys) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "report.json").write_text("{}")
+    places = {"scan": ct_scan, "other": other, "missing": tmp_path / "missing.h5"}
+    assert run(*(word.format(**places) for word in words), "--options", "", "--quiet") == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and said in error[0]

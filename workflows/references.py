@@ -1,0 +1,69 @@
+"""What is usual of an audit's figures, by prior: files of families (recon/audit/reference.py). Those of the bundled
+priors lie in `references/`, a lab's own in $SCANPRIOR_HOME/audit and go first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..formats.write import atomic
+from ..pretrained.cache import home
+from ..recon.audit.reference import LEAST_PATIENTS, Family, Usual, usual_of
+from ..recon.baselines.supervised import differences
+
+SHIPPED = Path(__file__).with_name("references")
+
+
+def read_reference(sha256: str) -> list[Family]:
+    """The families of a prior, a lab's own first; none for a prior without. Raises UsageError for a damaged file."""
+    return [family for folder in (_own(), SHIPPED) for family in _read(_file(folder, sha256), sha256)]
+
+
+def keep(sha256: str, family: Family, folder: Path | None = None) -> Path:
+    """Add a family's patients to those of the same measurement and method in a lab's own reference (or that of a
+    folder). Returns its file."""
+    path = _file(folder or _own(), sha256)
+    kept = _read(path, sha256)
+    same = (family.measurement, family.method)
+    before = [one for one in kept if (one.measurement, one.method) == same]
+    others = [one for one in kept if (one.measurement, one.method) != same]
+    patients = {name: figures for one in before for name, figures in one.patients.items()} | family.patients
+    joined = replace(family, patients=patients)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        facts = {"prior": sha256, "families": [vars(one) for one in (joined, *others)]}
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def usual_for(sha256: str, measurement: dict[str, Any], method: str) -> Usual | None:
+    """What is usual for a scan of such a measurement, reconstructed by a method: of the family that is most like it,
+    the method's own before others', which is said. None for a prior without a reference."""
+    families = [family for family in read_reference(sha256) if len(family.patients) >= LEAST_PATIENTS]
+    if not families:
+        return None
+    by_method = [family for family in families if family.method == method]
+    known = by_method or families
+    same = [family for family in known if not differences(family.measurement, measurement)]
+    return usual_of(known, same[:1] or known, own=bool(same), like=bool(by_method))
+
+
+def _own() -> Path:
+    return home() / "audit"
+
+
+def _file(folder: Path, sha256: str) -> Path:
+    return folder / f"{sha256[:16]}.json"
+
+
+def _read(path: Path, sha256: str) -> list[Family]:
+    if not path.is_file():
+        return []
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return [Family(**family) for family in stored["families"]] if stored["prior"] == sha256 else []
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: got no reference of an audit ({error}); remove it") from None

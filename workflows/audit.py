@@ -30,10 +30,6 @@ from .plan import Plan, plan_of
 from .progress import Progress, told
 from .references import usual_for
 from .settings import AuditRequest, Request
-<<<<<<< HEAD
-from .simulate import slice_list
-=======
->>>>>>> wt-cli
 
 ENOUGH = 200  # network evaluations a slice, of which the data's share costs less than a tenth
 
@@ -170,11 +166,7 @@ def audited(plan: Plan, request: Request, tell: Progress) -> Audit:
     found = _sampled(plan, request, request.samples, "sampling", tell)
     unseen = predicted(plan, request, tell)
     tell.stage("checks")
-<<<<<<< HEAD
-    numbers = slice_list(request.slices) or list(range(plan.scan.slices))
-=======
     numbers = list(plan.problem.numbers)
->>>>>>> wt-cli
     result = audit_of(plan, found, numbers, unseen, split=True)
     for line in result.flags:
         tell.warn(line)

@@ -9,7 +9,7 @@ import numpy as np
 from .figures import FOOTER, Sheet, top_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from .figures import Figure
 
 
 def audit_maps(

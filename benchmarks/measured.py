@@ -26,9 +26,9 @@ from scanprior.operators.noise import ComplexGaussian
 from scanprior.operators.sampling import equispaced
 from scanprior.pretrained.load import default_for, load
 from scanprior.priors.score import NetworkPrior
+from scanprior.recon import FistaTV
 from scanprior.recon.baselines.compressed import l1_wavelet
 from scanprior.recon.baselines.fbp import fbp
-from scanprior.recon.baselines.methods import FistaTV
 from scanprior.recon.baselines.tv import fista_tv
 from scanprior.recon.baselines.zero_filled import zero_filled
 from scanprior.recon.metrics import mri_metrics, psnr, ssim

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from scanprior.modality import Modality
+
 DOCS = Path(__file__).parents[1] / "docs"
 DATA = DOCS / "data" / "calibration.json"
 TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end -->)", re.S)
@@ -49,14 +51,15 @@ def records(run: Path) -> Iterator[Record]:
     pairs = dict.fromkeys((line["task"], line["label"]) for line in facts["lines"])
     for task, label in pairs:
         own = [line for line in facts["lines"] if (line["task"], line["label"]) == (task, label)]
-        modality = facts["tasks"][task].partition(":")[0]
+        priors = {Modality(name): prior for name, prior in facts["priors"].items()}
+        prior = priors[Modality(facts["tasks"][task].partition(":")[0])]
         yield {
             "task": facts["tasks"][task],
             "on": facts["on"],
             "method": label.partition(":")[0],
             "label": label,
             "settings": facts["settings"][f"{task}: {label}"],
-            "prior": {key: facts["priors"][modality][key] for key in ("name", "sha256")},
+            "prior": {key: prior[key] for key in ("name", "sha256")},
             **{key: own[0][key] for key in ("patients", "samples")},
             "places": {line["place"]: _rounded(line) for line in own},
         }

@@ -48,7 +48,7 @@ def calibrate(
     \b
     Examples:
       scanprior calibrate quick --method dds -o calibration/
-      scanprior calibrate ct-sparse --on calibration --method draws --data mine.h5 -o calibration/
+      scanprior calibrate ct-sparse --on calibration --data mine.h5 -o records/
     """
     from ..workflows.benchmark.planned import planned
     from ..workflows.benchmark.suite import read_suite

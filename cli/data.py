@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,12 +10,29 @@ from .console import Console
 from .options import argument, option
 from .verb import HIDDEN, verb
 
-data = typer.Typer(add_completion=False, no_args_is_help=True, help="Fetch sets of images to evaluate on.")
+data = typer.Typer(add_completion=False, no_args_is_help=True, help="Sets of images to evaluate on.")
 
 
 @data.callback()
 def of_data() -> None:
-    """Fetch sets of images to evaluate on."""
+    """Sets of images to evaluate on: those that come with the package, and others fetched."""
+
+
+@data.command()
+@verb
+def example(
+    modality: Annotated[Literal["ct", "mri"], argument("Of the images.", "ct|mri")], console: Console = HIDDEN
+) -> None:
+    """Say where the test images lie that come with the package: one slice a patient, not to be trained on.
+
+    \b
+    Example:
+      scanprior simulate "$(scanprior data example ct)" --ct views=30 -o scan.h5
+    """
+    from ..workflows.data import example_images
+
+    path = example_images(modality)
+    console.give({"file": str(path)}, str(path))
 
 
 @data.command("fetch")

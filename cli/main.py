@@ -42,7 +42,7 @@ VERBS = {  # verb -> its line in --help; the code is the function, or the group,
     "methods": "What the methods are, and which settings they take.",
     "presets": "List and remove tuned settings.",
     "intervals": "List and remove what intervals are calibrated for.",
-    "data": "Fetch sets of images to evaluate on.",
+    "data": "Sets of images to evaluate on.",
 }
 INTERRUPTED = 130
 SETTINGS = {"help_option_names": ["-h", "--help"]}

@@ -75,7 +75,7 @@ def settings_options(
     Args:
         without: fields that are no options.
         own: what `typer.Option` is told of a field, beside or instead of the usual; `names` of the option, where it is
-            not called as the field is.
+            not called as the field is, and another `default`.
     """
     fields = [field for field in dataclasses.fields(kind) if field.name not in without]
     hints, docs = get_type_hints(kind), attribute_docs(kind.__doc__ or "")
@@ -100,7 +100,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any, doc: str, own: dict[str
     """A field as a parameter that Typer reads."""
     default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
     option = {"help": doc[0].upper() + doc[1:], **USUAL.get(field.name, {}), **own}
-    names = option.pop("names", ())
+    names, default = option.pop("names", ()), option.pop("default", default)
     if default is False and not names:
         names = (f"--{field.name.replace('_', '-')}",)  # and no --no-…
     option.setdefault("metavar", METAVARS.get(_parts(hint)[0]))

@@ -21,7 +21,7 @@ PART = {**PANEL, "metavar": "PART"}
 @verb
 @settings_options(PrepareSettings, val=PART, test=PART, calib=PART, seed=PANEL, modality={"metavar": "CT|MR"})
 def prepare(
-    sources: Annotated[list[Path], argument("Folders and files, searched recursively.", "SOURCE...")],
+    sources: Annotated[list[Path], argument("Folders and files, searched recursively.", "SOURCE")],
     settings: PrepareSettings,
     output: OutputOrDry = NONE,
     preset: Preset = "ct-256",

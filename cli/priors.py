@@ -125,7 +125,7 @@ def fetch(
 
     
     Examples:
-      scanprior priors fetch https://example.org/a.safetensors --sha256 67bd8713…
+      scanprior priors fetch https://example.org/a.safetensors --sha256 67bd…
       scanprior priors fetch run/ --name my-chest-ct
     """
     from ..workflows.priors import fetch as run
@@ -174,8 +174,9 @@ def import_(
     Examples:
       scanprior priors import checkpoint.pth --kind score-sde --name knee \\
         --modality MR --intensity robust-maximum:quantile=1,factor=1 --window 0 1
-      scanprior priors import ema.pt --kind adm --options num_heads=4 --name chest \\
-        --modality CT --intensity attenuation:hu_per_unit=1000,hu_at_zero=0 \\
+      scanprior priors import ema.pt --kind adm --name chest \\
+        --options num_heads=4 --modality CT \\
+        --intensity attenuation:hu_per_unit=1000,hu_at_zero=0 \\
         --window -1000 1000 -o chest.safetensors
     """
     from ..workflows.priors import import_prior

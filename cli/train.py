@@ -45,7 +45,7 @@ def train(
 
     \b
     Examples:
-      scanprior train --data scans.h5 --validation others.h5 --preset ct-256 -o run/
+      scanprior train --data scans.h5 --validation others.h5 -o run/
       scanprior train --data dicom_folder/ --preset ct-256 --steps 5000 -o run/
       scanprior train --data scans.h5 --supervised ct:views=23,photons=1e5 -o run/
     """

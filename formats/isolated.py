@@ -29,6 +29,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..errors import UsageError
 from ..geometry import FanBeam, ParallelBeam
 from . import limits
 from .scan import FormatError, Scan, Volume
@@ -47,7 +48,7 @@ def guarded(path: Path) -> Iterator[None]:
     SCANPRIOR_DEBUG."""
     try:
         yield
-    except (FormatError, MemoryError):
+    except (FormatError, UsageError, MemoryError):
         raise
     except Exception as error:
         # Cython reports what was raised while it let a lock go as a SystemError about the lock

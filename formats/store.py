@@ -219,7 +219,7 @@ def write_reconstruction(
     units: str,
     pixel_mm: float | tuple[float, float, float],
     attrs: dict[str, Any],
-    intervals: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({}),
+    maps: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> None:
     """Write a reconstruction.
 
@@ -230,7 +230,8 @@ def write_reconstruction(
         units: "HU", "1/mm", "magnitude", …
         pixel_mm: (dz, dy, dx) [mm], or the side of a cube.
         attrs: provenance, anything JSON can hold.
-        intervals: kind ("pixels", "5 mm") -> lower and upper ends, (Z, H, W) each.
+        maps: name -> what lies beside them: `intervals/KIND` lower and upper ends, (2, Z, H, W); others (Z, H, W),
+            without a unit.
 
     Raises:
         FormatError: shapes that do not fit, NaN or Inf, provenance that JSON cannot hold.
@@ -257,17 +258,9 @@ def write_reconstruction(
             if array is not None:
                 _images(file, what, array)
                 file[what].attrs["units"] = units
-        for kind, ends in intervals.items():
-            _images(file, f"intervals/{kind}", np.stack(ends))
-            file[f"intervals/{kind}"].attrs["units"] = units
-
-
-def add_maps(path: str | Path, maps: Mapping[str, np.ndarray]) -> None:
-    """Put maps, name -> (Z, H, W) without a unit, beside a reconstruction that was just written."""
-    with h5py.File(path, "r+") as file:
-        for name, array in maps.items():
-            _images(file, name, array)
-            file[name].attrs["units"] = "1"
+        for what, array in maps.items():
+            _images(file, what, array)
+            file[what].attrs["units"] = units if what.startswith("intervals/") else "1"
 
 
 def _check_images(name: str, mean: np.ndarray, std: np.ndarray | None, samples: np.ndarray | None) -> None:

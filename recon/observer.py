@@ -16,7 +16,7 @@ on. It follows human readers in pictures; trained on few it is worse than what c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,8 +32,8 @@ LEAST = 6  # pictures of either kind, below which no template is trained
 
 
 @torch.no_grad()
-def ideal_detectability(problem: Problem, signal: Tensor) -> Tensor:
-    """d' of a known signal (N, H, W) on a known background, in physical units: (N,); infinite without noise.
+def ideal_detectability(problem: Problem, signals: Tensor) -> Tensor:
+    """d' of known signals (N, H, W) on a known background, in physical units: (N,); infinite without noise.
 
     Args:
         problem: of one slice (B = 1).
@@ -41,14 +41,51 @@ def ideal_detectability(problem: Problem, signal: Tensor) -> Tensor:
     Raises:
         ValueError: a problem of several slices.
     """
+    _check_one(problem)
+    if problem.noise is None:
+        return torch.full((len(signals),), math.inf)
+    weights = problem.noise.weights(problem.y)
+    return torch.stack([_product(weights, y, y).sqrt() for y in _seen(problem, signals)]).cpu()
+
+
+@torch.no_grad()
+def unexplained(problem: Problem, image: Tensor, signals: Tensor) -> Tensor:
+    """What of known signals (N, H, W) a reconstruction leaves in the data: the matched filter of y - A image, in
+    standard deviations of the noise: (N,); nan without noise.
+
+    Of an image that lacks a signal and is otherwise true it is d'. Where it is near 0 and the signal is not in the
+    image, something else in the image stands for it: the data do not decide, however large d' is.
+
+    Args:
+        problem: of one slice (B = 1).
+        image: (1, H, W), physical.
+
+    Raises:
+        ValueError: a problem of several slices.
+    """
+    _check_one(problem)
+    if problem.noise is None:
+        return torch.full((len(signals),), math.nan)
+    weights = problem.noise.weights(problem.y)
+    rest = problem.y - problem.operator(image.to(problem.y.device))
+    found = [_product(weights, y, rest) / _product(weights, y, y).sqrt() for y in _seen(problem, signals)]
+    return torch.stack(found).cpu()
+
+
+def _check_one(problem: Problem) -> None:
     if len(problem.y) != 1:
         raise ValueError(f"got a problem of {len(problem.y)} slices, expected one; take items of it")
-    if problem.noise is None:
-        return torch.full((len(signal),), math.inf)
-    weights, device = problem.noise.weights(problem.y), problem.y.device
-    seen = [problem.operator(one[None].to(device)) for one in signal]
-    square = torch.stack([(weights * y.abs().square()).double().sum() for y in seen])
-    return (2 * square if problem.y.is_complex() else square).sqrt().cpu()
+
+
+def _seen(problem: Problem, signals: Tensor) -> Iterator[Tensor]:
+    """A s of each signal."""
+    return (problem.operator(one[None].to(problem.y.device)) for one in signals)
+
+
+def _product(weights: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """a^T W b: of complex noise W is that of one component."""
+    half = 2 if a.is_complex() else 1
+    return half * (weights * (a.conj() * b).real).double().sum()
 
 
 def ideal_auc(detectability: float) -> float:

@@ -30,7 +30,8 @@ def table(
 
     shown = Table(title=title and escape(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for place, head in enumerate(heads):
-        shown.add_column(escape(head), justify="left" if place < left else "right", no_wrap=not wrap)
+        side = "left" if place < left else "right"
+        shown.add_column(escape(head), justify=side, no_wrap=not wrap, overflow="fold")
     for row in rows:
         shown.add_row(*map(escape, row))
     return shown

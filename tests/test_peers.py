@@ -83,3 +83,20 @@ def test_deepinv_sees_the_same_problem(decomposed: bool) -> None:
     exact = (torch.view_as_real(truth / unit).movedim(-1, 1) + 1) / 2
     torch.testing.assert_close(peer.physical(exact), truth, atol=1e-4, rtol=1e-4)
     assert float((peer.physics.A(exact) - peer.y).abs().max()) < 1e-4
+
+
+def test_the_time_to_a_peers_best_is_that_of_the_quickest_of_ours_that_is_as_good(monkeypatch) -> None:
+    from peers import best
+    from peers.run import Row
+
+    monkeypatch.setattr(best, "figures", lambda images, items: {"psnr": np.array(images)})
+
+    def row(name: str, psnr: float, seconds: float) -> Row:
+        return Row(name, "", images=[psnr, psnr + 2], nfe=[1, 1], seconds=[seconds, 3 * seconds])
+
+    mine = [row("auto, 3", 24, 0.1), row("auto, 5", 30, 0.5), row("dds, 5", 31, 0.4), row("dds, 50", 36, 5)]
+    theirs = {"dps": [row("DPS, 100", 28, 4), row("DPS, 200", 27, 8)], "x": [row("X, 9", 40, 1)]}
+    assert list(best.lines(mine, theirs, [])) == [
+        ["DPS, 100", "29.00", "8.00", "dds, 5", "32.00", "0.80", "0.10"],
+        ["X, 9", "41.00", "2.00", "none", "", "", ""],
+    ]

@@ -9,13 +9,12 @@ from typing import Any
 
 from ..errors import UsageError
 from ..formats.scan import FormatError, Scan, Volume
-from ..formats.store import add_maps, write_reconstruction
+from ..formats.store import write_reconstruction
 from ..recon.audit.reference import Family
 from ..recon.baselines.supervised import measurement_of
 from ..recon.display import Display
 from ..report.audit import write_audit_page
-from ..report.figures import save
-from ..report.maps import audit_maps
+from ..report.figures import audit_maps, save
 from ..report.page import write_sidecar
 from .audit import Audit, audited
 from .output import whole_folder
@@ -112,15 +111,16 @@ def _kept(plan: Plan, result: Audit, scan: Path | Scan | Volume) -> Path:
 
 def _write(folder: Path, result: Audit, plan: Plan, title: str) -> None:
     display = Display(plan.scan, plan.problem, plan.card)
+    maps = maps_of(result, display)
     mean = display.image(result.mean)
     provenance = {
         "title": title,
         "method": plan.name,
         "prior": None if plan.card is None else plan.card.sha256,
     }
-    path = folder / "audit.h5"
-    write_reconstruction(path, mean, None, None, display.units, plan.scan.voxel, provenance)
-    add_maps(path, maps_of(result, display))
+    write_reconstruction(
+        folder / "audit.h5", mean, None, None, display.units, plan.scan.voxel, provenance, maps
+    )
     draw(folder / "audit.png", result, display, title)
     facts = result.facts | {
         "title": title,

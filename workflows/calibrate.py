@@ -21,7 +21,7 @@ from ..recon.calibration import average
 from ..recon.places import WHOLE
 from ..recon.records import Record, own_records, write_record
 from ..report.calibration import write_calibration_page
-from ..report.figures import rank_histograms, spectra
+from ..report.curves import rank_histograms, spectra
 from ..report.page import write_sidecar
 from .benchmark.results import RAN, Selection, command_of, run_suite
 from .benchmark.rows import Row, jobs
@@ -174,10 +174,15 @@ def _draw(folder: Path, suite: Suite, lines: list[dict[str, Any]]) -> dict[str, 
     out: dict[str, list[str]] = {}
     for k, task in enumerate(suite.tasks, 1):
         own, out[task.name] = [line for line in lines if line["task"] == task.name], []
-        if ranks := {line["label"]: np.array(line["ranks"]) for line in own if line["place"] == WHOLE}:
+        ranked = [line for line in own if line["place"] == WHOLE or "uniformity" in line]
+        if ranks := {_panel(line): np.array(line["ranks"]) for line in ranked}:
             out[task.name].append(f"ranks/{k}.png")
             rank_histograms(folder / f"ranks/{k}.png", ranks, task.name)
         if bands := [line for line in own if line.get("grain") is not None]:
             out[task.name].append(f"spectra/{k}.png")
             spectra(folder / f"spectra/{k}.png", bands, task.name)
     return out
+
+
+def _panel(line: dict[str, Any]) -> str:
+    return line["label"] if line["place"] == WHOLE else f"{line['label']}\n{line['place']}"

@@ -23,7 +23,7 @@ from .benchmark.rows import Row, picture
 from .benchmark.suite import Suite, Task
 
 IN_WORDS = {"pixels": "pixels", "5 mm": "means over 5 mm", "ssim": "SSIM", "psnr": "PSNR [dB]"}
-Priors = dict[str, dict[str, Any]]  # modality -> name, sha256
+Priors = dict[str, dict[str, Any]]  # ct or mri -> name, sha256
 
 
 # --- suites
@@ -32,7 +32,7 @@ def records_of(suite: Suite, rows: Sequence[Row], folder: Path, priors: Priors, 
     out = []
     for task, label, own in _groups(suite, rows):
         slices = _measured(own, folder)
-        prior = priors[task.modality]
+        prior = priors[task.modality.kind]
         made = {
             "prior": prior["name"],
             "suite": suite.name,
@@ -65,7 +65,7 @@ def held(suite: Suite, rows: Sequence[Row], folder: Path, priors: Priors) -> lis
     out = []
     for task, label, own in _groups(suite, rows):
         found = [
-            record_for(priors[task.modality]["sha256"], row["effective"], row["samples"], row["scan"])[0]
+            record_for(priors[task.modality.kind]["sha256"], row["effective"], row["samples"], row["scan"])[0]
             for row in own
         ]
         slices, record = _measured(own, folder), found[0]

@@ -20,7 +20,7 @@ from ..formats.scan import Volume
 from ..recon.display import Display
 from ..recon.lesion_figures import false_lesions, lesion_figures
 from ..recon.lesions import KINDS, Kind, Lesion, insert, placed, tissues
-from ..recon.observer import ideal_detectability
+from ..recon.observer import ideal_detectability, unexplained
 from ..recon.problem import Problem
 from ..recon.simulate import simulate_pair
 from ..recon.study import problem_of
@@ -124,11 +124,10 @@ class LesionCase(Case):
         H, W = self.truth.shape[1:]
         return [lesion.fraction((H, W), self.pixel_mm, self.volume.spacing[0]) for lesion in self.on_grid]
 
-    def detectability(self) -> list[float]:
-        """d' of each lesion in the measurement."""
+    def signals(self) -> torch.Tensor:
+        """Each lesion alone, (lesions, H, W), physical."""
         change = self.truth - self.bare_truth
-        signals = torch.stack([change[0] * torch.from_numpy(part > 0) for part in self.fractions()])
-        return [float(d) for d in ideal_detectability(self.bare_problem, signals)]
+        return torch.stack([change[0] * torch.from_numpy(part > 0) for part in self.fractions()])
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class LesionJob(Job):
     """One method on one slice, with and without its lesions."""
 
     def __call__(self) -> tuple[Row, dict[str, NDArray[Any]]]:
-        """The row: `pixel_mm`, `lesions` (of each the kind, the place, `detectability` and the figures of
+        """The row: `pixel_mm`, `lesions` (of each kind, place, `detectability`, `unexplained` and the figures of
         recon/lesion_figures.py) and `false`. Pictures in display units: `image`, `without`, `truth`, and `present` and
         `absent` (lesions, SIDE, SIDE): means of as many samples, around each lesion."""
         method, case = self.tuned.method, self.case
@@ -160,7 +159,7 @@ class LesionJob(Job):
             case.display(x)[0] for x in (with_.mean, alike, without.mean, case.truth)
         )
         row["pixel_mm"] = case.pixel_mm
-        row["lesions"] = _figures(case, samples, bare_samples)
+        row["lesions"] = _figures(case, samples, bare_samples, with_.mean)
         row["false"] = _false(case, mean, truth)
         pictures = {"image": mean, "without": bare_mean, "truth": truth}
         around = [(_patch(same, one), _patch(bare_mean, one)) for one in case.on_grid]
@@ -190,14 +189,18 @@ def lesion_jobs(insertion: Insertion) -> Callable[..., Iterator[Job]]:
     return made
 
 
-def _figures(case: LesionCase, with_: NDArray[Any], without: NDArray[Any]) -> list[dict[str, Any]]:
+def _figures(
+    case: LesionCase, with_: NDArray[Any], without: NDArray[Any], image: torch.Tensor
+) -> list[dict[str, Any]]:
+    """Of each lesion. Samples in display units; `image`: their mean, physical."""
     truth, bare = (case.display(x)[0] for x in (case.truth, case.bare_truth))
-    out = []
-    for lesion, fraction, d in zip(case.lesions, case.fractions(), case.detectability(), strict=True):
-        found = lesion_figures(with_, without, truth, bare, fraction)
+    signals, out = case.signals(), []
+    seen = ideal_detectability(case.problem, signals), unexplained(case.problem, image, signals)
+    for lesion, fraction, *numbers in zip(case.lesions, case.fractions(), *seen, strict=True):
         place = {"row": lesion.row, "column": lesion.column, "angle": lesion.angle}
-        seen = d if np.isfinite(d) else None  # JSON has no infinity: noise-free data
-        out.append({**asdict(lesion.kind), **place, "detectability": seen, **found.to_dict()})
+        d, left = (float(n) if torch.isfinite(n) else None for n in numbers)  # noise-free data have none
+        found = lesion_figures(with_, without, truth, bare, fraction).to_dict()
+        out.append({**asdict(lesion.kind), **place, "detectability": d, "unexplained": left, **found})
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,39 +43,70 @@ def lesions_of(rows: Sequence[Row]) -> list[Line]:
     ]
 
 
-def by_kind(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
-    """A line a task, method and kind of lesion: the kind's four fields, `lesions`, `patients`, the medians of
-    `detectability` and `ideal_auc` (None: noise-free data), the figures of `_figures`, and `auc` of the channelised
-    Hotelling observer with `auc_low`, `auc_high` (95 % over patients; None of too few).
-
-    Args:
-        patches: a row's key -> pictures around its lesions.
-    """
+def by_kind(rows: Sequence[Row]) -> list[Line]:
+    """A line a task, method and kind of lesion: the kind's four fields, the medians of `detectability` and `ideal_auc`
+    (None: noise-free data), and the figures of `_figures`."""
     out = []
-    for task, label in dict.fromkeys((row["task"], row["label"]) for row in rows if "lesions" in row):
-        own = [row for row in rows if (row["task"], row["label"]) == (task, label) and "lesions" in row]
+    for task, label, own in _parts(rows):
         kinds = {tuple(lesion[key] for key in OF_KIND) for row in own for lesion in row["lesions"]}
         for kind in sorted(kinds, key=lambda k: (k[0], -k[1], k[2], k[3])):
             chosen = [
-                (row["patient"], lesion, [patch[i] for patch in patches[row["key"]]], row["pixel_mm"])
+                (row["patient"], lesion)
                 for row in own
-                for i, lesion in enumerate(row["lesions"])
+                for lesion in row["lesions"]
                 if tuple(lesion[key] for key in OF_KIND) == kind
             ]
-            patients, found, pictures, pixels = zip(*chosen, strict=True)
-            present, absent = (np.stack(part) for part in zip(*pictures, strict=True))
+            patients, found = zip(*chosen, strict=True)
             d = found[0]["detectability"] and float(np.median([one["detectability"] for one in found]))
-            side, wide = present.shape[-1], kind[2] / float(np.median(pixels))
-            seen = channelised_hotelling(present, absent, laguerre_gauss(side, max(wide, 2.0)), patients)
             line: Line = {
                 "task": task,
                 "label": label,
                 **dict(zip(OF_KIND, kind, strict=True)),
                 "detectability": d,
             }
-            line |= {"ideal_auc": None if d is None else ideal_auc(d), **_figures(found, patients)}
-            line |= dict(zip(("auc", "auc_low", "auc_high"), seen or (None,) * 3, strict=True))
-            out.append(line)
+            out.append(line | {"ideal_auc": None if d is None else ideal_auc(d), **_figures(found, patients)})
+    return out
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Task, method and their rows, without those of methods that refused."""
+    sound = [row for row in rows if "lesions" in row]
+    for task, label in dict.fromkeys((row["task"], row["label"]) for row in sound):
+        yield task, label, [row for row in sound if (row["task"], row["label"]) == (task, label)]
+
+
+def by_size(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
+    """The channelised Hotelling observer, who does not know the contrast: a line a task, method, site and diameter with
+    `lesions`, `auc`, `auc_low` and `auc_high` (95 % over patients; None of too few pictures). Pictures of dark lesions
+    are turned, so that all are bright.
+
+    Args:
+        patches: a row's key -> pictures around its lesions.
+    """
+    out = []
+    for task, label, own in _parts(rows):
+        for site, mm in sorted({(one["site"], one["diameter_mm"]) for row in own for one in row["lesions"]}):
+            chosen = [
+                (row, i, one)
+                for row in own
+                for i, one in enumerate(row["lesions"])
+                if (one["site"], one["diameter_mm"]) == (site, mm)
+            ]
+            present, absent = (
+                np.stack([np.sign(one["contrast"]) * patches[row["key"]][k][i] for row, i, one in chosen])
+                for k in (0, 1)
+            )
+            wide = mm / float(np.median([row["pixel_mm"] for row, _, _ in chosen]))
+            channels = laguerre_gauss(present.shape[-1], max(wide, 2.0))
+            seen = channelised_hotelling(present, absent, channels, [row["patient"] for row, _, _ in chosen])
+            line: Line = {
+                "task": task,
+                "label": label,
+                "site": site,
+                "diameter_mm": mm,
+                "lesions": len(chosen),
+            }
+            out.append(line | dict(zip(("auc", "auc_low", "auc_high"), seen or (None,) * 3, strict=True)))
     return out
 
 
@@ -100,7 +131,7 @@ def by_class(rows: Sequence[Row]) -> list[Line]:
 def _figures(found: Sequence[Line], patients: Sequence[int]) -> Line:
     """`lesions`, `patients`; means of `recovery` and `plain` (with `_low` and `_high`: 95 % bootstrap over patients);
     the part that is `kept`, `told` (the interval of its mean holds the truth), `kept_or_told`, and each of VERDICTS;
-    `pixels`, and `z`, the root of its mean square. None of single images for what samples say."""
+    `pixels`, and the roots of the mean squares of `unexplained` and `z`. None of single images for what samples say."""
     many = found[0]["verdict"] is not None
     kept = np.array([one["recovery"] >= KEPT for one in found])
     verdicts = [one["verdict"] for one in found]
@@ -114,7 +145,9 @@ def _figures(found: Sequence[Line], patients: Sequence[int]) -> Line:
     out["kept_or_told"] = float((kept | told).mean())
     out |= {name: verdicts.count(name) / len(found) if many else None for name in VERDICTS}
     out["pixels"] = float(np.mean([one["pixels"] for one in found])) if many else None
-    out["z"] = float(np.sqrt(np.mean([one["z"] ** 2 for one in found]))) if many else None
+    for key in ("unexplained", "z"):
+        known = [one[key] for one in found if one[key] is not None]
+        out[key] = float(np.sqrt(np.mean(np.square(known)))) if known else None
     return out
 
 

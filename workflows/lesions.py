@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..report.figures import smallest_lesions
+from ..report.curves import smallest_lesions
 from ..report.page import write_sidecar
 from .benchmark.results import Selection, run_suite
 from .benchmark.rows import Row
 from .benchmark.suite import Suite, read_suite
 from .lesion_rows import FALSE_MM, FALSE_THRESHOLD, Insertion, lesion_jobs
-from .lesion_table import by_class, by_kind, false_of, lesions_of, smallest, write_csv
+from .lesion_table import by_class, by_kind, by_size, false_of, lesions_of, smallest, write_csv
 from .progress import Progress, told
 
 
@@ -28,8 +28,8 @@ class LesionsResult:
 
     Attributes:
         suite: what was run of it.
-        kinds, classes, false: tables, a dict a line (lesion_table.py): by kind of lesion, by the ideal observer's d',
-            and the lesions that were made up.
+        kinds, classes, sizes, false: tables, a dict a line (lesion_table.py): by kind of lesion, by the ideal
+            observer's d', what an observer of the pictures sees, and the lesions that were made up.
         rows: one a task, method and slice.
         errors: methods that refused, and why.
         folder: where all of it lies.
@@ -38,6 +38,7 @@ class LesionsResult:
     suite: Suite
     kinds: list[dict[str, Any]]
     classes: list[dict[str, Any]]
+    sizes: list[dict[str, Any]]
     false: list[dict[str, Any]]
     rows: list[Row]
     errors: list[str]
@@ -74,7 +75,8 @@ def lesions(
     make = lesion_jobs(insertion)
     rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, told(progress), make)
     found = lesions_of(rows)
-    kinds, classes, false = by_kind(rows, _patches(output, rows)), by_class(rows), false_of(rows)
+    kinds, classes, false = by_kind(rows), by_class(rows), false_of(rows)
+    sizes = by_size(rows, _patches(output, rows))
     errors = list({f"{row['task']}: {row['label']}: {row['error']}": None for row in rows if "error" in row})
     write_csv(output / "lesions.csv", found)
     write_csv(output / "kinds.csv", kinds)
@@ -84,11 +86,11 @@ def lesions(
     }
     write_sidecar(
         output / "lesions.json",
-        {**facts, "errors": errors, "kinds": kinds, "classes": classes, "false": false},
+        {**facts, "errors": errors, "kinds": kinds, "classes": classes, "sizes": sizes, "false": false},
     )
     survivors = {figure: smallest(kinds, figure) for figure in ("kept", "kept_or_told")}
     smallest_lesions(output / "smallest.png", survivors["kept"], survivors["kept_or_told"])
-    return LesionsResult(chosen, kinds, classes, false, rows, errors, output)
+    return LesionsResult(chosen, kinds, classes, sizes, false, rows, errors, output)
 
 
 def _patches(folder: Path, rows: list[Row]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -103,7 +103,7 @@ def drawn(suite: Suite, folder: Path, prior: str | None, progress: Progress) -> 
     def make(suite: Suite, priors: Priors, seed: int, device: str, presets: bool) -> Iterator[Job]:
         settings, sets = SampleSettings(images=suite.patients or IMAGES, seed=seed, device=device), {}
         for modality, (network, sha) in priors.items():
-            name = prior or default_for(modality)
+            name = default_for(modality) if prior is None else prior
             sets[modality] = _truths(folder / f"truths-{modality.kind}", name, sha, settings, progress)
             if modality is Modality.MR:
                 network.intensity = None  # the images are in its own units: no scale is left to estimate

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..formats.read import describe
 from ..formats.scan import FormatError, Scan, Volume
 from ..modality import Modality
 from ..pretrained.card import Card
@@ -86,6 +87,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         ValueError: a damaged calibration record, or file of presets.
     """
     method = _asked_method(request, objects)  # refused before anything is read
+    _check_kind(method, item, request)
     tell.stage("reading")
     scan, volume = _scan_of(item, request)
     said = remarks(scan)
@@ -93,28 +95,8 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         tell.say(f"note: {line}")
     device = device_of(request.device)
     network, card = _network_of(method, scan.modality, request, device, objects.prior)
-    tell.stage("system matrix" if scan.modality is Modality.CT else "coil maps")
-    problem = problem_of(scan, device)
-    problem = replace(problem, numbers=tuple(slice_list(request.slices) or problem.numbers))
-    estimated = assumptions(scan, problem)
-    for line in estimated:
-        tell.say(f"note: {line}")
-    if request.mu_water is not None:
-        problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
-    others = [name for name in CLASSICAL[scan.modality] if request.baselines and name != request.method]
-    methods, presets = {}, {}
-    for name in (request.method, *others):
-        asked = name == request.method
-        if asked and objects.method is not None:
-            methods[name] = method
-            continue
-        weights = card.sha256 if card and asked else ""
-        tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
-        methods[name] = tuned.method
-        if tuned.facts:
-            presets[name] = tuned.facts
-        if tuned.preset is not None:
-            tell.say(f"{name}: {tuned.line}")
+    problem, estimated = _posed(scan, request, device, tell)
+    methods, presets = _settled(method, problem, card, request, tell, objects)
     plan = Plan(
         scan=scan,
         volume=volume,
@@ -142,6 +124,47 @@ def _asked_method(request: Request, objects: Objects) -> Method:
             f"--interval: {request.method} gives one image and no samples; take a posterior method"
         )
     return method
+
+
+def _check_kind(method: Method, item: Scan | Volume | Path, request: Request) -> None:
+    """Refuse a classical method for scans of another kind when headers are read, and nothing else."""
+    if not isinstance(method, Baseline) or len(method.scans) > 1:
+        return
+    if request.simulate is not None:
+        kind = request.simulate.partition(":")[0]
+    elif isinstance(item, Path):
+        kind = describe(item, **request.reader).get("kind")
+    else:
+        kind = item.modality.kind
+    if kind in ("ct", "mri"):
+        method.check(Modality(kind))
+
+
+def _settled(
+    method: Method,
+    problem: Problem,
+    card: Card | None,
+    request: Request,
+    tell: Progress,
+    objects: Objects,
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The method that was asked for and those beside it, with their settings; and where these came from, of each that
+    somebody tuned. An object has its own."""
+    beside = CLASSICAL[problem.modality] if request.baselines else ()
+    methods, presets = {}, {}
+    for name in dict.fromkeys((request.method, *beside)):
+        asked = name == request.method
+        if asked and objects.method is not None:
+            methods[name] = method
+            continue
+        weights = card.sha256 if card and asked else ""
+        tuned = tuned_method(name, request.options if asked else "", problem, weights, request.presets)
+        methods[name] = tuned.method
+        if tuned.facts:
+            presets[name] = tuned.facts
+        if tuned.preset is not None:
+            tell.say(f"{name}: {tuned.line}")
+    return methods, presets
 
 
 def cost(plan: Plan, request: Request) -> dict[str, Any]:
@@ -185,14 +208,27 @@ def _network_of(
         network, card = load_supervised(request.prior)
         network.to(device).eval()
     else:
-        named = default_for(modality) if request.prior is None else request.prior
-        network, card = load_any(named if prior is None else prior)
+        asked = default_for(modality) if request.prior is None else request.prior
+        network, card = load_any(asked if prior is None else prior)
         network.for_inference(device, dtype_of(request.dtype))
     if card.modality != modality:
         raise UsageError(
             f"prior {card.name!r} is of {card.modality} images, the scan is {modality}; choose another --prior"
         )
     return network, card
+
+
+def _posed(scan: Scan, request: Request, device: str, tell: Progress) -> tuple[Problem, list[str]]:
+    """The problem, its slices by their numbers in the scan, and what was estimated for it."""
+    tell.stage("system matrix" if scan.modality is Modality.CT else "coil maps")
+    problem = problem_of(scan, device)
+    problem = replace(problem, numbers=tuple(slice_list(request.slices) or problem.numbers))
+    estimated = assumptions(scan, problem)
+    for line in estimated:
+        tell.say(f"note: {line}")
+    if request.mu_water is not None:
+        problem = replace(problem, water=request.mu_water, facts=problem.facts | {"mu_water": "--mu-water"})
+    return problem, estimated
 
 
 def _kind_of(scan: Scan, problem: Problem) -> Facts:

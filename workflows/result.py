@@ -21,14 +21,13 @@ from .. import __version__
 from ..formats.dicom_write import write_dicom
 from ..formats.nifti import evenly_spaced, write_nifti
 from ..formats.scan import Scan, Volume
-from ..formats.store import add_maps, write_reconstruction
+from ..formats.store import write_reconstruction
 from ..formats.write import atomic
 from ..pretrained.card import Card
 from ..recon.display import Display, Row
 from ..recon.intervals import Intervals
 from ..recon.problem import Reconstruction
-from ..report.figures import overview, save
-from ..report.maps import interval_maps
+from ..report.figures import interval_maps, overview, save
 from ..report.page import COLUMNS, cell, write_report, write_sidecar
 from .audit import Audit
 from .audit_folder import draw, maps_of
@@ -175,9 +174,9 @@ def write_results(folder: Path, result: Result) -> None:
     scan, units, spacing = result.scan, result.display.units, result.spacing
     mean, images = result.mean, (result.mean, result.std, result.samples)
     shown = result.intervals
-    ends = {} if shown is None else shown.maps
-    write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance, ends)
-    add_maps(folder / "reconstruction.h5", maps_of(result.audit, result.display))
+    ends = {} if shown is None else {f"intervals/{kind}": np.stack(both) for kind, both in shown.maps.items()}
+    maps = ends | maps_of(result.audit, result.display)
+    write_reconstruction(folder / "reconstruction.h5", *images, units, spacing, provenance, maps)
     told = ("scanprior", "method", "prior", "seed", "samples", "nfe")
     derivation = {key: provenance[key] for key in told if key in provenance}
     volume = Volume(

@@ -15,6 +15,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..errors import UsageError, check_least, unknown
+from ..named import is_named
 from ..recon.methods import DEFAULT
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Request:
             kinds, words = TYPES[name]
             if not isinstance(value := getattr(self, name), kinds) or (bool not in kinds and value is True):
                 raise UsageError(f"{name}: got {value!r}, expected {words}")
+        _, colon, options = self.method.partition(":")
+        if colon and not is_named(self.method):
+            raise UsageError(
+                f"--method: got {self.method!r}, expected a name alone; its settings are --options {options}"
+            )
         if self.mu_water is not None and not 0 < self.mu_water < float("inf"):
             raise UsageError(f"--mu-water: got {self.mu_water}, expected an attenuation in 1/mm, about 0.02")
         check_least(self, {"samples": 1, "batch": 1})

@@ -32,7 +32,8 @@ from ..priors.score import NetworkPrior, from_channels
 from ..priors.settings import Augmentation
 from ..priors.subspace import averaged
 from ..priors.train import Trainer, begin_with, denoising_psnr
-from ..report.figures import sample_grid, training_curves
+from ..report.curves import training_curves
+from ..report.figures import sample_grid
 from .device import device_of
 from .images import ImageSets, Paths, to_learn_from
 from .progress import SILENT, Progress, told

@@ -58,9 +58,8 @@ class Baseline:
         """The settings that are left to the method, in words."""
         return {}
 
-    def __call__(self, problem: Problem) -> Reconstruction:
-        """Raises ValueError for another modality's problem."""
-        modality = problem.modality
+    def check(self, modality: Modality) -> None:
+        """Raises ValueError for scans that it is not for, with the names of those that are."""
         if modality not in self.scans:
             known = (class_of(name) for name in BASELINES)
             fit = ", ".join(one.title for one in known if modality in getattr(one, "scans", ()))
@@ -68,6 +67,10 @@ class Baseline:
             raise ValueError(
                 f"{self.title} reconstructs {is_for}, the scan is {scan}; for {scan} there are {fit}"
             )
+
+    def __call__(self, problem: Problem) -> Reconstruction:
+        """Raises ValueError for another modality's problem."""
+        self.check(problem.modality)
         began, problem = time.perf_counter(), problem.in_own_unit()
         image = self.image(problem).cpu()
         provenance = {**self.settings, **self.automatic}

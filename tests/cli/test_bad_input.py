@@ -237,6 +237,7 @@ OPTIONS = [
     (("--options", "steps=inf"), "--options", "steps='inf'", "expected a whole number, such as steps="),
     (("--options", "sde=EDM"), "--options", "sde='EDM'", "expected ve, vp, sub-vp or auto"),
     (("--slices", "1-b"), "--slices", "'1-b'", "expected indices from 0, like"),
+    (("--method", "sirt:iterations=3"), "--method", "'sirt:iterations=3'", "are --options iterations=3"),
     (("--slices", "0,1,0"), "--slices", "'0,1,0'", "expected each slice once"),
     (("--slices", "0-99999999999"), "--slices", "'0-99999999999'", "expected indices from 0"),
     (("--views", "0,0"), "--views", "'0,0'", "expected each view once"),

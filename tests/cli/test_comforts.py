@@ -146,7 +146,19 @@ def test_a_dry_run_says_what_would_be_done(scan_file, ct_prior, scanprior, tmp_p
     assert plan["compared_with"] == ["FBP", "FISTA-TV"]
     assert 0 < plan["estimate"]["seconds"] < 60 and plan["estimate"]["whole"]
     assert sorted(tmp_path.iterdir()) == before
-    assert "nothing was written" in scanprior(*command, "--dry-run").out
+    shown = scanprior(*command[:2], *command[4:], "--dry-run").out  # no --output is needed
+    assert "nothing was written" in shown and "prior" in shown
+    assert not [
+        key for key in plan if not plan[key] and f"\n{key.replace('_', ' ')}" in shown
+    ]  # no empty rows
+
+
+def test_a_method_is_shown_with_its_paper_and_its_file(scanprior) -> None:
+    shown = scanprior("methods", "dds").out
+    assert "paper: Chung, Lee & Ye, ICLR 2024" in shown and "recon/posterior/dds.py" in shown
+    assert "Alg. 1" in shown and "argmin_u" in shown and "warm_start" in shown  # equations, settings
+    found = json.loads(scanprior("methods", "fbp", "--json").out)
+    assert found["file"].endswith("recon/baselines/fbp.py") and found["about"]
 
 
 # --- suggestions
@@ -195,6 +207,8 @@ def completed(line: str) -> list[str]:
         ("scanprior reconstruct --prior ct", ["ct-256"]),
         ("scanprior reconstruct --no-b", ["--no-baselines"]),
         ("scanprior methods sim", ["simulate"]),
+        ("scanprior priors show ct", ["ct-256"]),
+        ("scanprior priors verify mr", ["mri-256"]),
         ("scanprior reconstruct sc", []),  # a file: the shell's own
     ],
 )

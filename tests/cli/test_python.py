@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import scanprior as package
@@ -27,6 +28,14 @@ FILES = [
     "report.png",
 ]
 FAST = {"samples": 2, "options": {"steps": 3}, "baselines": False, "progress": SILENT}
+
+
+def write_images(path: Path, volume: Volume) -> None:
+    """An image set."""
+    with h5py.File(path, "w") as file:
+        file["images"] = volume.data
+        file["images"].attrs["units"] = "HU"
+        file["px_mm"] = np.full(len(volume.data), volume.spacing[1])
 
 
 class Heard:
@@ -145,6 +154,43 @@ def test_simulate_then_reconstruct(ct_volume: Volume, tmp_path: Path) -> None:
         package.simulate(scan, "ct:views=9", progress=SILENT)
 
 
+def test_a_method_for_other_scans_is_refused_before_the_reading(
+    ct_scan, mr_volume, tmp_path, monkeypatch
+) -> None:
+    write_scan(tmp_path / "scan.h5", ct_scan)
+
+    def never(*arguments: object) -> None:
+        raise AssertionError("was read")
+
+    monkeypatch.setattr("scanprior.workflows.plan._scan_of", never)
+    for given, method, more in (
+        (tmp_path / "scan.h5", "cg-sense", {}),
+        (tmp_path / "missing.h5", "fbp", {"simulate": "mri:accel=4"}),
+        (mr_volume, "sirt", {"simulate": "mri:accel=4"}),
+        (ct_scan, "zero-filled", {}),
+    ):
+        with pytest.raises(ValueError, match=r"reconstructs .*, the scan is .*; for .* there are "):
+            package.reconstruct(given, method, baselines=False, progress=SILENT, **more)
+
+
+def test_the_command_line_gives_what_python_gives(ct_volume, ct_prior, scanprior, tmp_path) -> None:
+    """As the tutorials say: the same measurement from a file, the same figures."""
+    write_images(tmp_path / "images.h5", ct_volume)
+    spec, few = "views=9,photons=1e5", {"samples": 2, "options": "steps=3", "prior": str(ct_prior)}
+    scan = package.simulate(tmp_path / "images.h5", f"ct:{spec}", slices=[1], progress=SILENT)
+    want = package.reconstruct(scan, "dds", baselines=False, progress=SILENT, **few)
+    words = [word for key, value in few.items() for word in (f"--{key}", value)]
+    simulated = scanprior(
+        "simulate", tmp_path / "images.h5", "--ct", spec, "--slices", 1, "-o", tmp_path / "s.h5"
+    )
+    assert simulated.code == 0, simulated.err
+    done = scanprior("reconstruct", tmp_path / "s.h5", "-o", tmp_path / "out", "--no-baselines", *words)
+    assert done.code == 0, done.err
+    np.testing.assert_array_equal(
+        read_reconstruction(tmp_path / "out" / "reconstruction.h5").samples, want.samples
+    )
+
+
 def test_unknown_settings_get_suggestions(ct_scan: Scan) -> None:
     with pytest.raises(UsageError, match="did you mean 'device'"):
         package.reconstruct(ct_scan, devise="cpu")
@@ -167,7 +213,7 @@ def test_files_of_every_kind_are_read_by_path(ct_scan: Scan, tmp_path) -> None:
         ({"samples": "2"}, "samples: got '2'"),
         ({"samples": True}, "samples: got True"),
         ({"seed": None}, "seed: got None"),
-        ({"method": None}, "method: got None, expected a text"),
+        ({"method": None}, "method: got None, expected a name of"),
         ({"options": None}, "options: got None"),
         ({"slices": 0}, "--slices: got 0, expected indices from 0"),
         ({"slices": [-1]}, "--slices: got \\[-1\\]"),

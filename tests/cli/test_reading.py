@@ -156,8 +156,12 @@ def test_some_views_of_a_measured_scan(scanprior, ct_scan, tmp_path) -> None:
     for more, words in (
         (("--views", "0,12"), "expected numbers from 0 to 11"),
         (("--views", "a"), "expected 0::9"),
+        (("--views", "0,0"), "expected each view once"),
+        (("--arc", "0:inf"), "expected two finite angles"),
         (("--arc", "90"), "expected degrees like 0:120"),
         (("--arc", "200:210"), "none of the 12 views is left"),
     ):
         outcome = scanprior("reconstruct", tmp_path / "whole.h5", "-o", tmp_path / "x", *more)
         assert outcome.code == 2 and words in outcome.err, outcome.err
+        checked = scanprior("validate", tmp_path / "whole.h5", *more)
+        assert checked.code == 2 and words in checked.err and "damaged" not in checked.err

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 from scanprior.operators.linear import LinearOperator
-from scanprior.operators.noise import ComplexGaussian, Photon
-from scanprior.recon.observer import channelised_hotelling, ideal_auc, ideal_detectability, laguerre_gauss
+from scanprior.operators.noise import ComplexGaussian, Gaussian, Photon
+from scanprior.recon.observer import (
+    channelised_hotelling,
+    ideal_auc,
+    ideal_detectability,
+    laguerre_gauss,
+    unexplained,
+)
 from scanprior.recon.problem import Problem
 from scipy import stats
 
@@ -60,6 +66,27 @@ def test_the_matched_filter_reaches_the_ideal_area(kind: str) -> None:
     area = stats.mannwhitneyu(b, a).statistic / len(a) / len(b)
     assert 0.7 < ideal_auc(d) < 0.95
     assert area == pytest.approx(ideal_auc(d), abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+def test_what_an_image_lacks_is_left_in_the_data(kind: str) -> None:
+    g = torch.Generator().manual_seed(3)
+    dtype, noise = (
+        (torch.complex64, ComplexGaussian(0.5)) if kind == "complex" else (torch.float32, Gaussian(0.5))
+    )
+    A = Dense(torch.randn(16, 9, generator=g, dtype=dtype) / 3, (3, 3))
+    signal, image = (torch.randn(1, 3, 3, generator=g, dtype=dtype) for _ in range(2))
+    problem = Problem(A(image + signal), A, noise)
+    d = ideal_detectability(problem, signal)
+    assert unexplained(problem, image, signal).item() == pytest.approx(d.item(), rel=1e-5)
+    assert unexplained(problem, image + 0.25 * signal, signal).item() == pytest.approx(
+        0.75 * d.item(), rel=1e-5
+    )
+    draws = [
+        unexplained(Problem(noise.sample(A(image), g), A, noise), image, signal).item() for _ in range(800)
+    ]
+    assert np.std(draws) == pytest.approx(1, abs=0.08), "noise alone has one standard deviation"
+    assert math.isnan(unexplained(Problem(A(image), A), image, signal).item())
 
 
 def pictures(signal: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,8 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
-from scanprior.report.figures import overview, sample_grid, save, training_curves
+from scanprior.report.curves import training_curves
+from scanprior.report.figures import overview, sample_grid, save
 from scanprior.report.training_log import read_log
 
 METHODS = (

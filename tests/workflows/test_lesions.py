@@ -14,7 +14,7 @@ from scanprior.recon.simulate import CTSimulation
 from scanprior.workflows.benchmark.cases import cases
 from scanprior.workflows.benchmark.results import Selection
 from scanprior.workflows.lesion_rows import Insertion, LesionCase
-from scanprior.workflows.lesion_table import by_class, by_kind, lesions_of, smallest
+from scanprior.workflows.lesion_table import by_class, by_kind, by_size, lesions_of, smallest
 from scanprior.workflows.lesions import lesions
 from scanprior.workflows.progress import SILENT
 
@@ -53,7 +53,8 @@ def test_a_run_writes_its_tables_and_goes_on(suite, ct_prior, tmp_path: Path, mo
         (10.0, True, 3), (20.0, True, 3),
     ]  # fmt: skip
     assert all(0.7 < line["recovery"] < 1.2 and line["told"] is None for line in fbp)
-    assert all(line["detectability"] > 5 and line["ideal_auc"] > 0.99 and line["auc"] > 0.9 for line in fbp)
+    assert all(line["detectability"] > 5 and line["ideal_auc"] > 0.99 for line in fbp)
+    assert all(line["auc"] > 0.9 for line in found.sizes if line["label"] == "fbp")
     verdicts = ("found", "open", "denied", "off")
     assert all(sum(line[name] for name in verdicts) == pytest.approx(1) for line in dds)
     facts = json.loads((out / "lesions.json").read_text())
@@ -79,7 +80,20 @@ def test_a_coarser_reconstruction_has_its_lesions_in_their_places(suite, tmp_pat
     change = (own.truth - own.bare_truth)[0].numpy() * 1000 / 0.0193
     assert change.shape == (32, 32) and own.pixel_mm == 8.0 and len(own.lesions) > 2
     np.testing.assert_allclose(change, 300 * np.sum(own.fractions(), 0), atol=3.0)
-    assert len(set(own.detectability())) == 1  # noise-free: infinite
+    np.testing.assert_allclose(own.signals().sum(0), (own.truth - own.bare_truth)[0], atol=1e-5)
+
+
+def test_the_observer_sees_dark_lesions_as_it_sees_bright_ones() -> None:
+    g, rows, patches = np.random.default_rng(0), [], {}
+    blob = 3 * np.exp(-(np.hypot(*np.mgrid[-16:17, -16:17]) ** 2) / 20)
+    for patient in range(12):
+        one = row("a", patient, 5.0, 1.0, 5.0, None)
+        one["lesions"][0]["contrast"] = sign = (-50.0, 50.0)[patient % 2]
+        rows.append(one)
+        noise = g.normal(size=(2, 1, 33, 33))
+        patches[one["key"]] = (noise[0] + np.sign(sign) * blob, noise[1])
+    (line,) = by_size(rows, patches)
+    assert line["lesions"] == 12 and line["auc"] > 0.9
 
 
 def row(
@@ -87,7 +101,8 @@ def row(
 ) -> dict:
     lesion = {
         "site": "lung", "diameter_mm": diameter, "contrast": 50.0, "elongation": 1.0, "detectability": d,
-        "recovery": recovery, "plain": recovery, "verdict": verdict, "pixels": verdict and 0.5, "z": verdict and -3.0,
+        "unexplained": None, "recovery": recovery, "plain": recovery,
+        "verdict": verdict, "pixels": verdict and 0.5, "z": verdict and -3.0,
     }  # fmt: skip
     facts = {"task": task, "label": "m", "patient": patient, "slice": 0, "pixel_mm": 1.0, "false": 1}
     return facts | {"key": f"{task}{patient}{diameter}", "lesions": [lesion]}
@@ -109,12 +124,14 @@ def test_tables_of_known_lesions() -> None:
         3, pytest.approx(1 / 3), pytest.approx(1 / 3), pytest.approx(2 / 3), pytest.approx(1 / 3), pytest.approx(3),
     )  # fmt: skip
     assert classes["a", "d' below 2"]["open"] == 1 and classes["b", "d' of 5 and more"]["told"] is None
-    patches = {one["key"]: (np.ones((1, 9, 9)), np.zeros((1, 9, 9))) for one in rows}
-    kinds = by_kind(rows, patches)
+    kinds = by_kind(rows)
     assert [(line["task"], line["diameter_mm"], line["detectability"]) for line in kinds] == [
         ("a", 3.0, 2.0), ("a", 5.0, 7.5), ("a", 8.0, 20.0), ("b", 3.0, None),
     ]  # fmt: skip
-    assert kinds[0]["auc"] is None  # too few for an observer
+    patches = {one["key"]: (np.ones((1, 9, 9)), np.zeros((1, 9, 9))) for one in rows}
+    assert [(line["diameter_mm"], line["auc"]) for line in by_size(rows, patches)] == [
+        (3.0, None), (5.0, None), (8.0, None), (3.0, None),
+    ]  # fmt: skip
     assert {line["task"]: line["diameter_mm"] for line in smallest(kinds, "kept")} == {"a": None, "b": 3.0}
     without_largest = [line for line in kinds if line["diameter_mm"] < 8]
     assert smallest(without_largest, "kept")[0]["diameter_mm"] == 5.0

@@ -71,8 +71,7 @@ def _settings(job: Job) -> str:
 
 
 def _estimate(todo: Sequence[Job], rows: Iterable[Row | None], progress: Progress) -> dict[str, Any]:
-    """ "seconds" of what is not there, "memory_mib" at most, "whole": whether all that was tried ended; {} where there
-    is nothing left to do."""
+    """What the jobs take that are not there yet (workflows/estimate.py); {} where none is left."""
     kinds: dict[tuple[str, str], list[tuple[Job, Row | None]]] = {}
     for job, row in zip(todo, rows, strict=True):
         kinds.setdefault((job.task.name, job.label), []).append((job, row))

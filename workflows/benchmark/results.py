@@ -20,7 +20,8 @@ from ...pretrained.load import default_for, load_any
 from ...priors.precision import dtype_name
 from ...recon.metrics import WINDOW_HU
 from ...report.benchmark import write_benchmark_page
-from ...report.figures import overview, pareto, save
+from ...report.curves import pareto
+from ...report.figures import overview, save
 from ...report.page import write_sidecar
 from ..device import device_of
 from ..output import check_output
@@ -116,7 +117,7 @@ def run_suite(
         "device": device,
         "threads": torch.get_num_threads(),
         "priors": {
-            key: {"name": card.name, "sha256": card.sha256, "network_dtype": dtype_name(network.dtype)}
+            key.kind: {"name": card.name, "sha256": card.sha256, "network_dtype": dtype_name(network.dtype)}
             for key, (network, card) in priors.items()
         },
         "presets": settled,

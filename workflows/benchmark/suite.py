@@ -148,23 +148,23 @@ def _suite(path: Path, table: dict[str, Any]) -> Suite:
     )
 
 
-def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, slices: int = 1) -> Suite:
-    """One measurement of the user's own images, said as --simulate. Raises ValueError for an unknown one or method."""
-    simulation = simulation_of(spec, "--simulate")
-    for label in methods:
-        method_from_label(label)
-    task = Task(spec, spec, simulation)
-    own: dict[Modality, Images] = {task.modality: str(images)}
-    return Suite("own images", spec, (task,), tuple(methods), own, {}, {}, samples, 0, slices)
-
-
 def _by_modality(table: dict[str, Any], where: str) -> dict[Modality, Images]:
+    """Files by modality. Raises ValueError for anything else."""
     if strange := [key for key in table if key not in SIMULATIONS]:
         raise ValueError(f"{where}: got {strange[0]!r}, expected {' or '.join(SIMULATIONS)}")
-    for modality, given in table.items():
+    for key, given in table.items():
         if not all(isinstance(one, str) for one in ([given] if isinstance(given, str) else given)):
-            raise ValueError(f"{where}: got {modality} = {given!r}, expected a file or a list of files")
+            raise ValueError(f"{where}: got {key} = {given!r}, expected a file or a list of files")
     return {Modality(key): files for key, files in table.items()}
+
+
+def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, slices: int = 1) -> Suite:
+    """One measurement of the user's own images, said as --simulate. Raises ValueError for an unknown one or method."""
+    task = Task(spec, spec, simulation_of(spec, "--simulate"))
+    for label in methods:
+        method_from_label(label)
+    data: dict[Modality, Images] = {task.modality: str(images)}
+    return Suite("own images", spec, (task,), tuple(methods), data, {}, {}, samples, 0, slices)
 
 
 def method_from_label(label: str) -> Any:

@@ -275,7 +275,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     known, judged = families(rows), []
     for row in rows:
         family = known[row["modality"]]
-        usual: Usual = usual_of([family], [family])
+        usual: Usual = usual_of(list(known.values()), [family])
         errors = [r["error"] for r in rows if r["role"] == "reference" and r["modality"] == row["modality"]]
         ratio = row["error"] / float(np.median(errors))
         flags = [f.name for f in findings(row["figures"], row["where"], usual.ranges, 0) if f.flagged]

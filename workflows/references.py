@@ -40,15 +40,23 @@ def keep(sha256: str, family: Family, folder: Path | None = None) -> Path:
 
 
 def usual_for(sha256: str, measurement: dict[str, Any], method: str) -> Usual | None:
-    """What is usual for a scan of such a measurement, reconstructed by a method: of the family that is most like it,
-    the method's own before others', which is said. None for a prior without a reference."""
+    """What is usual for a scan of such a measurement, reconstructed by a method: of the prior's family that is like it,
+    the method's own before others', which is said. How far from it is unusual is found on the patients of all
+    references, whatever their prior: scores are standardised, and one prior has too few. None for a prior without."""
     families = [family for family in read_reference(sha256) if len(family.patients) >= LEAST_PATIENTS]
     if not families:
         return None
     by_method = [family for family in families if family.method == method]
     known = by_method or families
     same = [family for family in known if not differences(family.measurement, measurement)]
-    return usual_of(known, same[:1] or known, own=bool(same), like=bool(by_method))
+    everyone = [family for family in _everything() if family.method == known[0].method]
+    return usual_of(everyone, same[:1] or known, own=bool(same), like=bool(by_method))
+
+
+def _everything() -> list[Family]:
+    """The families of all priors."""
+    paths = [path for folder in (_own(), SHIPPED) for path in sorted(folder.glob("*.json"))]
+    return [family for path in paths for family in _read(path)]
 
 
 def _own() -> Path:
@@ -59,11 +67,13 @@ def _file(folder: Path, sha256: str) -> Path:
     return folder / f"{sha256[:16]}.json"
 
 
-def _read(path: Path, sha256: str) -> list[Family]:
+def _read(path: Path, sha256: str | None = None) -> list[Family]:
+    """The families of a file; none of another prior's."""
     if not path.is_file():
         return []
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return [Family(**family) for family in stored["families"]] if stored["prior"] == sha256 else []
+        found = [Family(**family) for family in stored["families"]]
+        return found if sha256 in (None, stored["prior"]) else []
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: got no reference of an audit ({error}); remove it") from None

@@ -54,7 +54,7 @@ CHECKS = {
     ),
     "place": Check(
         "worst place of the residual, over the median",
-        (0.0, 8.0),
+        (0.0, math.inf),
         (0.0, 2.0),
         "the residual points {value:.3g} times more to {where} than elsewhere",
         "what lies there, or moved there: metal, motion, anatomy outside of the image",

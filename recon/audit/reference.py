@@ -4,8 +4,8 @@ A reference belongs to a prior (the sha256 of its weights) and holds families: a
 photons; acceleration, coils, signal-to-noise ratio), the method, and for each patient the figures of his slices. A
 figure's score is the distance of its logarithm from the family's median in its standard deviations (1.4826 times the
 median absolute deviation); a scan is flagged where its largest score is above z. z is the conformal quantile of the
-largest scores of the reference's patients, each compared with the others of his family: a new in-family patient
-exceeds it in RATE of all cases, or where there are too few patients for that, with a probability of 1 / (n + 1).
+largest scores of patients of references, each compared with the others of his family: a new in-family patient exceeds
+it in RATE of all cases, or where there are too few patients for that, with a probability of 1 / (n + 1).
 """
 
 from __future__ import annotations

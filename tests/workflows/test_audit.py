@@ -123,7 +123,7 @@ def test_the_bundled_priors_have_references() -> None:
     ):
         sha256 = find(name).card.sha256
         own = usual_for(sha256, measurement, "auto")
-        assert own is not None and own.own and own.like and own.patients >= 8 and own.rate < 0.12
+        assert own is not None and own.own and own.like and own.patients >= 19 and own.rate <= 0.1
         low, high = own.ranges["fit"]
         assert 0.3 < low < high < 1.5
         other = usual_for(sha256, measurement | dict.fromkeys(("views", "acceleration"), 99), "dds")

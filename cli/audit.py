@@ -39,6 +39,9 @@ def audit(
             "The scan is sound: keep it as what is usual.", None, "--as-reference", rich_help_panel="Output"
         ),
     ] = False,
+    lesions: Annotated[
+        bool, option("Put lesions into the data too, and look for them.", None, "--lesions")
+    ] = False,
     reader: Reader = None,
     console: Console = HIDDEN,
 ) -> None:
@@ -64,14 +67,15 @@ def audit(
     if scan is not None and not made:
         raise UsageError(f"--scan: {path} is no folder that `reconstruct` wrote")
     if made and scan is None:
-        if output is not None or as_reference:
+        if output is not None or as_reference or lesions:
             raise UsageError(f"{path} needs its scan for that: add --scan SCAN")
         give(console, audit_of_folder(path), None)
         return
     asked = replace(request, reader=reader or {})
     if scan is not None:
         asked = request_of_folder(path, scan, request.prior)
-    how: dict[str, Any] = {"overwrite": overwrite, "as_reference": as_reference, "progress": console}
+    how: dict[str, Any] = {"overwrite": overwrite, "as_reference": as_reference, "lesions": lesions}
+    how["progress"] = console
     give(console, audit_file(path if scan is None else scan, asked, output, **how), output)
 
 
@@ -83,9 +87,34 @@ def give(console: Console, facts: dict[str, Any], output: Path | None) -> None:
     said = [verdict(facts), *(f"note: {line}" for line in facts["notes"])]
     if facts["data_share"] is not None:
         said.append(f"the data say {facts['data_share']:.0%} of the image, the prior the rest")
+    if "lesions" in facts:
+        said += lesion_words(facts["lesions"])
     if "reference" in facts:
         said.append(f"kept as a sound scan in {facts['reference']}")
     if output is not None:
         said.append(f"wrote {output}/: audit.html, audit.json, audit.png, audit.h5")
     value = facts | ({} if output is None else {"output": str(output)})
     console.give(value, table(list(HEADS), lines(facts["table"])), *said)
+
+
+def lesion_words(kinds: list[dict[str, Any]]) -> list[str]:
+    """The table of lesions that were put into the data (docs/lesions.md)."""
+    from ..report.table import cells, heads
+    from ..report.terminal import wide
+
+    if not kinds:
+        return ["lesions: no slice has room for one in lung, soft tissue or white matter"]
+    keys = [
+        "site",
+        "contrast",
+        "diameter_mm",
+        "lesions",
+        "detectability",
+        "recovery",
+        "found",
+        "open",
+        "denied",
+        "off",
+    ]
+    rows = [cells(line, keys, intervals=()) for line in kinds]
+    return [wide(heads(keys), rows, "lesions put into the data, and what became of them")]

@@ -24,8 +24,9 @@ from ..recon.audit.sampling import contradictions
 from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, measurement_of
 from ..recon.posterior.method import PosteriorMethod
-from ..recon.problem import Reconstruction
+from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
+from .lesion_scan import lesions_in_scan
 from .plan import Plan, plan_of
 from .progress import Progress, told
 from .references import usual_for
@@ -45,6 +46,7 @@ class Audit:
         usual: what they are compared with; None: the limits of theory.
         notes: what must be known of the checks here.
         mean: of the samples, (B, H, W) in the units of the scan.
+        lesions: what became of lesions that were put into the data, a line a kind (lesion_scan.py); None: none were.
     """
 
     slices: list[Slice]
@@ -53,6 +55,7 @@ class Audit:
     usual: Usual | None
     notes: list[str]
     mean: torch.Tensor
+    lesions: list[dict[str, Any]] | None = None
 
     @property
     def flags(self) -> list[str]:
@@ -94,6 +97,7 @@ class Audit:
             "compared": compared,
             "notes": self.notes,
             "data_share": None if self.share is None else float(self.share.mean()),
+            **({} if self.lesions is None else {"lesions": self.lesions}),
         }
 
 
@@ -139,6 +143,7 @@ def audit_of(
 def audit(
     scan: Scan | Volume | Path | str,
     *,
+    lesions: bool = False,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Audit:
@@ -146,6 +151,7 @@ def audit(
 
     Args:
         scan: a scan, or a file of any known format; images with `simulate`.
+        lesions: put lesions into the data too, and look for them; costs a reconstruction more.
         settings: prior, simulate, slices, …: the fields of `workflows.settings.AuditRequest`.
 
     Raises:
@@ -156,12 +162,12 @@ def audit(
     given = scan if isinstance(scan, Scan | Volume) else Path(scan)
     tell = told(progress)
     try:
-        return audited(plan_of(given, request, tell), request, tell)
+        return audited(plan_of(given, request, tell), request, tell, lesions)
     finally:
         tell.close()
 
 
-def audited(plan: Plan, request: Request, tell: Progress) -> Audit:
+def audited(plan: Plan, request: Request, tell: Progress, lesions: bool = False) -> Audit:
     """The same of a plan."""
     found = _sampled(plan, request, request.samples, "sampling", tell)
     unseen = predicted(plan, request, tell)
@@ -170,7 +176,13 @@ def audited(plan: Plan, request: Request, tell: Progress) -> Audit:
     result = audit_of(plan, found, numbers, unseen, split=True)
     for line in result.flags:
         tell.warn(line)
-    return result
+    if not lesions:
+        return result
+
+    def again(problem: Problem) -> Reconstruction:
+        return _sampled(replace(plan, problem=problem), request, request.samples, "with lesions", tell)
+
+    return replace(result, lesions=lesions_in_scan(plan.scan, plan.problem, found, again, plan.card))
 
 
 def predicted(plan: Plan, request: Request, tell: Progress) -> list[float] | None:

@@ -39,6 +39,7 @@ def audit_file(
     *,
     overwrite: bool = False,
     as_reference: bool = False,
+    lesions: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Audit a scan; the facts of `Audit`, and `reference`, the file that the scan was kept in.
@@ -46,6 +47,7 @@ def audit_file(
     Args:
         output: a folder for the page and the maps; None: nothing is written.
         as_reference: keep the figures as what is usual for this prior: the scan is known to be sound.
+        lesions: as of `audit`.
 
     Raises:
         FormatError: what cannot be read, or lacks what a reconstruction needs.
@@ -57,7 +59,7 @@ def audit_file(
         plan = plan_of(path, request, tell)
         if as_reference and plan.card is None:
             raise UsageError(f"--as-reference: {request.method} has no prior that the reference could be of")
-        result = audited(plan, request, tell)
+        result = audited(plan, request, tell, lesions)
         facts = result.facts
         if as_reference:
             facts["reference"] = str(_kept(plan, result, path))

@@ -58,6 +58,16 @@ def test_a_scan_in_a_table_out(ct_scan, ct_prior, capsys) -> None:
     assert found["compared"]["with"] == ["the limits of theory"]
 
 
+def test_lesions_are_put_into_the_data(ct_scan, ct_prior, capsys) -> None:
+    words = [str(ct_scan), "--prior", str(ct_prior), "--samples", "2", "--lesions", *SETTINGS]
+    assert run(*words, "--json") == 0
+    found = json.loads(capsys.readouterr().out)["lesions"]
+    assert found == [] or all({"recovery", "detectability", "denied"} <= line.keys() for line in found)
+    assert run(str(ct_scan), "--method", "fbp", "--options", "", "--lesions", "--device", "cpu") == 0
+    said = capsys.readouterr().out
+    assert "lesions put into the data" in said and "soft tissue" in said and "recovery" in said
+
+
 def test_a_folder_with_the_maps_and_a_reference_of_ones_own(ct_scan, ct_prior, tmp_path, capsys) -> None:
     out = tmp_path / "audit"
     words = [str(ct_scan), "--prior", str(ct_prior), "--samples", "1", *SETTINGS]

@@ -250,7 +250,7 @@ OPTIONS = [
     (("--arc", "nan:90"), "--arc", "'nan:90'", "expected two finite angles"),
     (("--prior", ""), "--prior", "got an empty text", "expected one of ct-256"),
     (
-        ("--method", "dds", "--options", "steps=3,eta=1,steps=4"),
+        ("--method", "dds", "--options", "steps=3,gamma=1,steps=4"),
         "--options",
         "steps twice",
         "expected each setting once",

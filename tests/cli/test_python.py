@@ -178,9 +178,12 @@ def test_a_method_for_other_scans_is_refused_before_the_reading(
 def test_the_command_line_gives_what_python_gives(ct_volume, ct_prior, scanprior, tmp_path) -> None:
     """As the tutorials say: the same measurement from a file, the same figures."""
     write_images(tmp_path / "images.h5", ct_volume)
-    spec, few = "views=9,photons=1e5", {"samples": 2, "options": "steps=3", "prior": str(ct_prior)}
+    spec, few = (
+        "views=9,photons=1e5",
+        {"method": "dds", "samples": 2, "options": "steps=3", "prior": str(ct_prior)},
+    )
     scan = package.simulate(tmp_path / "images.h5", f"ct:{spec}", slices=[1], progress=SILENT)
-    want = package.reconstruct(scan, "dds", baselines=False, progress=SILENT, **few)
+    want = package.reconstruct(scan, baselines=False, progress=SILENT, **few)
     words = [word for key, value in few.items() for word in (f"--{key}", value)]
     simulated = scanprior(
         "simulate", tmp_path / "images.h5", "--ct", spec, "--slices", 1, "-o", tmp_path / "s.h5"

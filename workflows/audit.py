@@ -7,6 +7,7 @@ samples, and once more without some of its data, to see how well it predicts the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,15 +130,22 @@ def audit_of(
             one.figures["mask"] = contradictions(plan.scan.data[b], _mask(plan.scan, b))
         if unseen is not None:
             one.figures["unseen"] = unseen[b]
-        if plan.problem.noise is None and "fit" not in ranges:
-            for name in {"fit", "noise"} & one.figures.keys():  # how closely must they be met? nobody says
-                one.facts[name] = one.figures.pop(name)
+        for name in _unjudged(plan, prior is not None, ranges) & one.figures.keys():
+            one.facts[name] = one.figures.pop(name)
     checked = [
         finding
         for one, number in zip(slices, numbers, strict=True)
         for finding in findings(one.figures, one.where, ranges, number)
     ]
     return Audit(slices, numbers, checked, usual, _notes(plan, found, usual), found.mean)
+
+
+def _unjudged(plan: Plan, posterior: bool, ranges: Mapping[str, Any]) -> set[str]:
+    """Figures that are told and flag nothing: one image does not claim to fit the data to their noise, and where
+    nobody says how large that is, nobody says how closely they must be met."""
+    if not posterior:
+        return {"fit", "noise", "part", "place"}
+    return {"fit", "noise"} if plan.problem.noise is None and "fit" not in ranges else set()
 
 
 def audit(

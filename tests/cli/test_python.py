@@ -72,7 +72,19 @@ def test_a_scan_in_memory_gives_what_its_file_gives(
     np.testing.assert_allclose(result.mean, result.samples.mean(0), rtol=0, atol=0.05)
 
     write_scan(tmp_path / "scan.h5", ct_scan)
-    command = ("--prior", ct_prior, "--seed", 4, "--samples", 2, "--options", "steps=3", "--no-baselines")
+    command = (
+        "--method",
+        "dds",
+        "--prior",
+        ct_prior,
+        "--seed",
+        4,
+        "--samples",
+        2,
+        "--options",
+        "steps=3",
+        "--no-baselines",
+    )
     assert scanprior("reconstruct", tmp_path / "scan.h5", "-o", tmp_path / "out", *command).code == 0
     np.testing.assert_array_equal(
         read_reconstruction(tmp_path / "out" / "reconstruction.h5").samples, result.samples

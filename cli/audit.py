@@ -53,8 +53,8 @@ def audit(
     Examples:
       scanprior audit sinogram.h5 -o audit/
       scanprior audit dicom/ --simulate ct:views=23 --slices 4
-      scanprior audit out/                      # what the report of `reconstruct` says
-      scanprior audit out/ --scan sinogram.h5   # and with data held out, as it was made
+      scanprior audit out/                     # what the report there says
+      scanprior audit out/ --scan sinogram.h5  # and with some data held out
     """
     if output is not None:
         from ..workflows.audit_folder import OURS

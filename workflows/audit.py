@@ -88,9 +88,9 @@ class Audit:
         ]
         compared: dict[str, Any] = {"with": ["the limits of theory"]}
         if self.usual is not None:
-            rate = self.usual.rate
+            rate, same = self.usual.rate, self.usual.own and self.usual.like  # nobody counted those of others
             compared = {"with": self.usual.families, "patients": self.usual.patients}
-            compared["false_flags"] = round(rate, 3) if math.isfinite(rate) else None
+            compared["false_flags"] = round(rate, 3) if same and math.isfinite(rate) else None
         return {
             "flags": self.flags,
             "table": self.table,

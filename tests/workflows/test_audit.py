@@ -15,6 +15,7 @@ from scanprior.errors import UsageError
 from scanprior.formats.scan import Volume
 from scanprior.formats.store import write_scan
 from scanprior.pretrained.cache import find
+from scanprior.pretrained.load import load
 from scanprior.recon.audit.reference import Usual
 from scanprior.report.verdict import verdict
 from scanprior.workflows.audit import Audit
@@ -152,6 +153,15 @@ def test_a_rate_of_false_flags_is_promised_for_scans_like_the_references_only(ow
     facts = Audit([], [], [], usual, [], torch.zeros(0)).facts
     assert facts["compared"]["false_flags"] == (0.1 if own and like else None)
     assert ("10%" in verdict(facts)) == (own and like)
+
+
+def test_a_damaged_reference_is_refused_before_anything_is_sampled(ct_scan, ct_prior, capsys) -> None:
+    path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / f"{load(ct_prior)[1].sha256[:16]}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert run(str(ct_scan), "--prior", str(ct_prior), "--options", "steps=2", "--device", "cpu") == 2
+    error = capsys.readouterr().err
+    assert "remove it" in error and "sampling" not in error
 
 
 def test_a_damaged_reference_is_refused_in_one_line() -> None:

@@ -66,6 +66,8 @@ def audit(
     made = (path / "report.json").is_file()
     if scan is not None and not made:
         raise UsageError(f"--scan: {path} is no folder that `reconstruct` wrote")
+    if made and (reader or replace(request, prior=None) != AuditRequest()):
+        raise UsageError(f"{path} was made with settings of its own; leave out all but --scan and --prior")
     if made and scan is None:
         if output is not None or as_reference or lesions:
             raise UsageError(f"{path} needs its scan for that: add --scan SCAN")

@@ -37,6 +37,7 @@ LEVEL = 0.9
 GAP, RING = 1.5, 3.0  # pixels between a lesion and the ring around it; the ring's width
 KEPT = 0.6  # of the contrast, with which a lesion counts as kept
 VERDICTS = ("found", "open", "denied", "off")
+TOLD = ("found", "open")  # of which the interval holds the truth
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class LesionFigures:
     @property
     def told(self) -> bool:
         """Whether the interval of its mean holds the truth."""
-        return self.verdict in ("found", "open")
+        return self.verdict in TOLD
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""

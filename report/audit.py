@@ -8,7 +8,7 @@
     compared        with what: `with`, and of a reference `patients` and `false_flags`
     notes           what must be known of the checks here
     data_share      the data's share of the image, the mean over pixels and slices; None where it was not computed
-    slices          how many
+    by_slice, lesions   in audit.json only
 """
 
 from __future__ import annotations

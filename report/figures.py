@@ -61,8 +61,7 @@ def overview(
         axes = sheet.cell(0, column)
         axes.imshow(image, **grey)
         sheet.label(0, column, name, captions.get(name, ""))
-    low, high = (f"{value:.4g}".replace("-", "−") for value in window)
-    sheet.footer(f"Grey values from {low} to {high} {units}. {FOOTER}")
+    sheet.footer(FOOTER, window, units)
     spread = {"cmap": "viridis", "vmin": 0.0, "vmax": top_of(std)}
     if std is not None:
         column = columns - 1 if truth is None else 0
@@ -151,8 +150,11 @@ class Sheet:
         axes.set_axis_off()
         return axes
 
-    def footer(self, words: str) -> None:
-        """The line at the bottom."""
+    def footer(self, words: str, window: tuple[float, float] | None = None, units: str = "") -> None:
+        """The line at the bottom; of a window it says which values are black and white."""
+        if window is not None:
+            low, high = (f"{value:.4g}".replace("-", "−") for value in window)
+            words = f"Grey values from {low} to {high} {units}. {words}"
         self._text(SIDE, 0.13, words, size=9, color=FAINT)
 
     def label(self, row: int, column: int, name: str, caption: str) -> None:
@@ -169,7 +171,7 @@ class Sheet:
             self._corner(len(self.space) - 1, first),
             self._corner(0, last)[0] + self.width,
         )
-        width = right - left
+        width = right - left - 0.05 * self.width  # the last number of one bar is off the next one's first
         axes = self._axes(left, bottom - 0.17, width, 0.1)
         beyond = {"extend": "max", "extendfrac": 0.12 / width}
         bar = self.figure.colorbar(shown, cax=axes, orientation="horizontal", **beyond)

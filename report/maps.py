@@ -42,6 +42,5 @@ def interval_maps(
     shown = sheet.cell(0, 3).imshow(width, cmap="viridis", vmin=0.0, vmax=top_of(width))
     sheet.label(0, 3, "width", "upper − lower")
     sheet.bar(shown, 3, 3, f"width [{units}]")
-    bottom, top = (f"{value:.4g}".replace("-", "−") for value in window)
-    sheet.footer(f"tuple[float, float] values from {bottom} to {top} {units}. {FOOTER}")
+    sheet.footer(FOOTER, window, units)
     return sheet.figure

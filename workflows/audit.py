@@ -23,14 +23,13 @@ from ..recon.audit.held_out import held_out_samples, held_out_views, missed
 from ..recon.audit.reference import Usual
 from ..recon.audit.sampling import contradictions
 from ..recon.baselines.method import Baseline
-from ..recon.baselines.supervised import Supervised, measurement_of
+from ..recon.baselines.supervised import Supervised
 from ..recon.posterior.method import PosteriorMethod
 from ..recon.problem import Problem, Reconstruction
 from ..recon.study import problem_of
 from .lesion_scan import lesions_in_scan
 from .plan import Plan, plan_of
 from .progress import Progress, told
-from .references import usual_for
 from .settings import AuditRequest, Request
 
 ENOUGH = 200  # network evaluations a slice, of which the data's share costs less than a tenth
@@ -88,9 +87,9 @@ class Audit:
         ]
         compared: dict[str, Any] = {"with": ["the limits of theory"]}
         if self.usual is not None:
-            rate = self.usual.rate
+            rate, same = self.usual.rate, self.usual.own and self.usual.like  # nobody counted those of others
             compared = {"with": self.usual.families, "patients": self.usual.patients}
-            compared["false_flags"] = round(rate, 3) if math.isfinite(rate) else None
+            compared["false_flags"] = round(rate, 3) if same and math.isfinite(rate) else None
         return {
             "flags": self.flags,
             "table": self.table,
@@ -121,9 +120,7 @@ def audit_of(
     if split is None:
         split = found.nfe * found.samples.shape[1] >= ENOUGH
     slices = measure(plan.problem, found.samples, prior, plan.scan.noise is not None, split)
-    usual = None
-    if prior is not None and plan.card is not None:
-        usual = usual_for(plan.card.sha256, measurement_of(plan.problem), plan.name)
+    usual = plan.usual
     ranges = {} if usual is None else usual.ranges
     for b, one in enumerate(slices):
         if plan.scan.kind == "mri":

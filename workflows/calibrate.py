@@ -26,7 +26,7 @@ from ..report.page import write_sidecar
 from .benchmark.results import RAN, Selection, command_of, run_suite
 from .benchmark.rows import Row, jobs
 from .benchmark.suite import Suite, is_posterior, read_suite, shipped
-from .benchmark.table import CALIBRATED, by_patient, calibrated
+from .benchmark.table import CALIBRATED, by_method, by_patient, calibrated, refusals
 from .intervals import held, records_of, table_of_held, table_of_record
 from .on_prior import by_quantity, drawn
 from .progress import Progress, told
@@ -92,7 +92,7 @@ def calibrate(
     make = drawn(chosen, output, selection.prior, progress) if on == "prior" else jobs
     rows, facts = run_suite(chosen, output, selection.prior, seed, device, presets, progress, make)
     lines = by_place(chosen, rows) + (by_quantity(chosen, rows, output) if on == "prior" else [])
-    errors = list({f"{row['task']}: {row['label']}: {row['error']}": None for row in rows if "error" in row})
+    errors = refusals(rows)
     more = {"on": on, "seed": seed, "device": facts["device"], "no-presets": not presets}
     command = command_of("calibrate", suite, selection, more)
     records, found = [], []
@@ -137,23 +137,21 @@ def part_of(suite: Suite, selection: Selection, on: str) -> Suite:
 def by_place(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The lines of `CalibrationResult`, in the order of the suite."""
     out = []
-    for task in suite.tasks:
-        for label in suite.methods:
-            own = [r for r in rows if (r["task"], r["label"]) == (task.name, label) and "calibration" in r]
-            for place in dict.fromkeys(place for row in own for place in row["calibration"]):
-                patients = by_patient(own, place)
-                out.append(
-                    {
-                        "task": task.name,
-                        "label": label,
-                        "place": place,
-                        "patients": len(patients),
-                        "slices": sum(place in row["calibration"] for row in own),
-                        "samples": patients[0].samples,
-                        **calibrated(patients),
-                        "ranks": [float(part) for part in average(patients).ranks],
-                    }
-                )
+    for task, label, own in by_method(suite, rows, "calibration"):
+        for place in dict.fromkeys(place for row in own for place in row["calibration"]):
+            patients = by_patient(own, place)
+            out.append(
+                {
+                    "task": task.name,
+                    "label": label,
+                    "place": place,
+                    "patients": len(patients),
+                    "slices": sum(place in row["calibration"] for row in own),
+                    "samples": patients[0].samples,
+                    **calibrated(patients),
+                    "ranks": [float(part) for part in average(patients).ranks],
+                }
+            )
     return out
 
 

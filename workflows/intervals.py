@@ -3,7 +3,7 @@ reconstruction -> what may be said of its spread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ from ..recon.problem import Reconstruction
 from ..recon.promises import MeasuredSlice, losses_of, overstated, percent, promises
 from ..recon.records import Record, record_for
 from .benchmark.rows import Row, picture
-from .benchmark.suite import Suite, Task
+from .benchmark.suite import Suite
+from .benchmark.table import by_method
 
 IN_WORDS = {"pixels": "pixels", "5 mm": "means over 5 mm", "ssim": "SSIM", "psnr": "PSNR [dB]"}
 Priors = dict[str, dict[str, Any]]  # ct or mri -> name, sha256
@@ -30,7 +31,7 @@ Priors = dict[str, dict[str, Any]]  # ct or mri -> name, sha256
 def records_of(suite: Suite, rows: Sequence[Row], folder: Path, priors: Priors, command: str) -> list[Record]:
     """A record a task and method, from the rows of calibration patients that lie in `folder`."""
     out = []
-    for task, label, own in _groups(suite, rows):
+    for task, label, own in by_method(suite, rows, "similarities"):
         slices = _measured(own, folder)
         prior = priors[task.modality.kind]
         made = {
@@ -63,7 +64,7 @@ def held(suite: Suite, rows: Sequence[Row], folder: Path, priors: Priors) -> lis
     `patients`, and of nested sets `mean`, `least` and `most` of the parts inside, of bounds `mean`, the part of the
     patients of whom they are true. Tasks without a record have no lines."""
     out = []
-    for task, label, own in _groups(suite, rows):
+    for task, label, own in by_method(suite, rows, "similarities"):
         found = [
             record_for(priors[task.modality.kind]["sha256"], row["effective"], row["samples"], row["scan"])[0]
             for row in own
@@ -86,14 +87,6 @@ def held(suite: Suite, rows: Sequence[Row], folder: Path, priors: Priors) -> lis
                 line = {"kind": kind, "level": percent(level), "mean": float(parts.mean()), **figures}
                 out.append({**known, "calibrated_on": record.patients, **line})
     return out
-
-
-def _groups(suite: Suite, rows: Sequence[Row]) -> Iterator[tuple[Task, str, list[Row]]]:
-    for task in suite.tasks:
-        for label in suite.methods:
-            own = [r for r in rows if (r["task"], r["label"]) == (task.name, label) and "similarities" in r]
-            if own:
-                yield task, label, own
 
 
 def _measured(rows: Sequence[Row], folder: Path) -> list[MeasuredSlice]:

@@ -27,6 +27,7 @@ from ..recon.study import problem_of
 from .benchmark.cases import Case
 from .benchmark.rows import Job, Row, jobs, solve
 from .benchmark.suite import Suite
+from .lesion_table import finite
 
 LAYOUT = 1  # of a row's file
 SIDE = 33  # of the pictures that observers are shown, in pixels
@@ -196,11 +197,12 @@ def _figures(
     truth, bare = (case.display(x)[0] for x in (case.truth, case.bare_truth))
     signals, out = case.signals(), []
     seen = ideal_detectability(case.problem, signals), unexplained(case.problem, image, signals)
-    for lesion, fraction, *numbers in zip(case.lesions, case.fractions(), *seen, strict=True):
+    numbers = (values.tolist() for values in seen)
+    for lesion, fraction, d, left in zip(case.lesions, case.fractions(), *numbers, strict=True):
         place = {"row": lesion.row, "column": lesion.column, "angle": lesion.angle}
-        d, left = (float(n) if torch.isfinite(n) else None for n in numbers)  # noise-free data have none
         found = lesion_figures(with_, without, truth, bare, fraction).to_dict()
-        out.append({**asdict(lesion.kind), **place, "detectability": d, "unexplained": left, **found})
+        sure = {"detectability": finite(d), "unexplained": finite(left)}  # None of noise-free data
+        out.append({**asdict(lesion.kind), **place, **sure, **found})
     return out
 
 

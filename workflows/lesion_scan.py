@@ -21,7 +21,7 @@ from ..recon.lesion_figures import lesion_figures
 from ..recon.lesions import KINDS, Kind, Lesion, placed
 from ..recon.observer import ideal_detectability, unexplained
 from ..recon.problem import Problem, Reconstruction
-from .lesion_table import by_kind
+from .lesion_table import by_kind, finite
 
 COUNT = 12  # at most so many a slice
 
@@ -69,13 +69,13 @@ def lesions_in_scan(
         bare = display.image(found.mean[where])[0]
         truth = display.image((found.mean + added)[where])[0]
         shown = torch.stack(own)
-        numbers = ideal_detectability(part, shown), unexplained(part, with_.mean[where], shown)
+        seen = ideal_detectability(part, shown), unexplained(part, with_.mean[where], shown)
         facts = []
-        for lesion, d, left in zip(lesions, *numbers, strict=True):
+        for lesion, d, left in zip(lesions, *(values.tolist() for values in seen), strict=True):
             fraction = lesion.fraction(bare.shape, pixel)
             figures = lesion_figures(drawn, before, truth, bare, fraction).to_dict()
             facts.append(
-                {**asdict(lesion.kind), "detectability": _number(d), "unexplained": _number(left), **figures}
+                {**asdict(lesion.kind), "detectability": finite(d), "unexplained": finite(left), **figures}
             )
         rows.append({"task": "this scan", "label": "", "patient": b, "slice": b, "lesions": facts})
     return by_kind(rows)
@@ -86,7 +86,3 @@ def _signal(image: torch.Tensor, lesion: Lesion, pixel: float, display: Display)
     fraction: NDArray[Any] = lesion.fraction((image.shape[0], image.shape[1]), pixel)
     part = lesion.kind.contrast * torch.from_numpy(fraction.astype(np.float32))
     return part * (display.water / 1000) if display.units == "HU" else part * image
-
-
-def _number(value: torch.Tensor) -> float | None:
-    return float(value) if torch.isfinite(value) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..formats.write import atomic
-from ..recon.lesion_figures import KEPT, VERDICTS
+from ..recon.lesion_figures import KEPT, TOLD, VERDICTS
 from ..recon.metrics import bootstrap_interval
 from ..recon.observer import channelised_hotelling, ideal_auc, laguerre_gauss
 from .benchmark.rows import Row
@@ -21,6 +21,7 @@ CLASSES = {  # of the ideal observer's d': name -> from, to
     "d' 2 to 5": (2.0, 5.0),
     "d' below 2": (0.0, 2.0),
 }
+OF_RUN = ("task", "label")
 OF_KIND = ("site", "contrast", "diameter_mm", "elongation")
 HALF = 0.5  # of its lesions that a kind must keep to be called kept
 
@@ -30,33 +31,34 @@ Line = dict[str, Any]
 
 def lesions_of(rows: Sequence[Row]) -> list[Line]:
     """One line a lesion in one reconstruction, with its `task`, `label`, `patient`, `slice`, `kept` and `told`."""
-    own = ("task", "label", "patient", "slice")
     return [
         {
-            **{key: row[key] for key in own},
+            **{key: row[key] for key in (*OF_RUN, "patient", "slice")},
             **lesion,
             "kept": lesion["recovery"] >= KEPT,
-            "told": None if lesion["verdict"] is None else lesion["verdict"] in ("found", "open"),
+            "told": None if lesion["verdict"] is None else lesion["verdict"] in TOLD,
         }
         for row in rows
         for lesion in row.get("lesions", ())
     ]
 
 
+def _grouped(lines: Iterable[Line], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Line]]:
+    """Lines that are alike in some keys, in the order of the first of each."""
+    out: dict[tuple[Any, ...], list[Line]] = {}
+    for line in lines:
+        out.setdefault(tuple(line[key] for key in keys), []).append(line)
+    return out
+
+
 def by_kind(rows: Sequence[Row]) -> list[Line]:
     """A line a task, method and kind of lesion: the kind's four fields, the medians of `detectability` and `ideal_auc`
     (None: noise-free data), and the figures of `_figures`."""
     out = []
-    for task, label, own in _parts(rows):
-        kinds = {tuple(lesion[key] for key in OF_KIND) for row in own for lesion in row["lesions"]}
+    for (task, label), own in _grouped(lesions_of(rows), OF_RUN).items():
+        kinds = _grouped(own, OF_KIND)
         for kind in sorted(kinds, key=lambda k: (k[0], -k[1], k[2], k[3])):
-            chosen = [
-                (row["patient"], lesion)
-                for row in own
-                for lesion in row["lesions"]
-                if tuple(lesion[key] for key in OF_KIND) == kind
-            ]
-            patients, found = zip(*chosen, strict=True)
+            found = kinds[kind]
             d = found[0]["detectability"] and float(np.median([one["detectability"] for one in found]))
             line: Line = {
                 "task": task,
@@ -64,15 +66,8 @@ def by_kind(rows: Sequence[Row]) -> list[Line]:
                 **dict(zip(OF_KIND, kind, strict=True)),
                 "detectability": d,
             }
-            out.append(line | {"ideal_auc": None if d is None else ideal_auc(d), **_figures(found, patients)})
+            out.append(line | {"ideal_auc": None if d is None else ideal_auc(d), **_figures(found)})
     return out
-
-
-def _parts(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
-    """Task, method and their rows, without those of methods that refused."""
-    sound = [row for row in rows if "lesions" in row]
-    for task, label in dict.fromkeys((row["task"], row["label"]) for row in sound):
-        yield task, label, [row for row in sound if (row["task"], row["label"]) == (task, label)]
 
 
 def by_size(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
@@ -84,7 +79,7 @@ def by_size(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
         patches: a row's key -> pictures around its lesions.
     """
     out = []
-    for task, label, own in _parts(rows):
+    for (task, label), own in _grouped((row for row in rows if "lesions" in row), OF_RUN).items():
         for site, mm in sorted({(one["site"], one["diameter_mm"]) for row in own for one in row["lesions"]}):
             chosen = [
                 (row, i, one)
@@ -106,7 +101,7 @@ def by_size(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
                 "diameter_mm": mm,
                 "lesions": len(chosen),
             }
-            numbers = [_number(value) for value in seen] if seen else [None] * 3
+            numbers = [finite(value) for value in seen] if seen else [None] * 3
             out.append(line | dict(zip(("auc", "auc_low", "auc_high"), numbers, strict=True)))
     return out
 
@@ -114,33 +109,30 @@ def by_size(rows: Sequence[Row], patches: dict[str, Patches]) -> list[Line]:
 def by_class(rows: Sequence[Row]) -> list[Line]:
     """A line a task, method and class of detectability that has lesions: `class`, and the figures of `_figures`. Of
     noise-free data all are in the highest."""
-    out, found = [], lesions_of(rows)
-    for task, label in dict.fromkeys((one["task"], one["label"]) for one in found):
+    out = []
+    for (task, label), found in _grouped(lesions_of(rows), OF_RUN).items():
         for name, (low, high) in CLASSES.items():
             own = [
                 one
                 for one in found
-                if (one["task"], one["label"]) == (task, label)
-                and low <= (1e9 if one["detectability"] is None else one["detectability"]) < high
+                if low <= (1e9 if one["detectability"] is None else one["detectability"]) < high
             ]
             if own:
-                figures = _figures(own, [one["patient"] for one in own])
-                out.append({"task": task, "label": label, "class": name, **figures})
+                out.append({"task": task, "label": label, "class": name, **_figures(own)})
     return out
 
 
-def _figures(found: Sequence[Line], patients: Sequence[int]) -> Line:
+def _figures(found: Sequence[Line]) -> Line:
     """`lesions`, `patients`; means of `recovery` and `plain` (with `_low` and `_high`: 95 % bootstrap over patients);
     the part that is `kept`, `told` (the interval of its mean holds the truth), `kept_or_told`, and each of VERDICTS;
     `pixels`, and the roots of the mean squares of `unexplained` and `z`. None of single images for what samples say."""
     many = found[0]["verdict"] is not None
-    kept = np.array([one["recovery"] >= KEPT for one in found])
-    verdicts = [one["verdict"] for one in found]
-    told = np.array([verdict in ("found", "open") for verdict in verdicts])
+    kept, told = (np.array([bool(one[key]) for one in found]) for key in ("kept", "told"))
+    verdicts, patients = ([one[key] for one in found] for key in ("verdict", "patient"))
     out: Line = {"lesions": len(found), "patients": len(set(patients))}
     for key in ("recovery", "plain"):
-        values = bootstrap_interval([one[key] for one in found], list(patients), resamples=2000)
-        out |= {key: values["mean"], **{f"{key}_{end}": _number(values[end]) for end in ("low", "high")}}
+        values = bootstrap_interval([one[key] for one in found], patients, resamples=2000)
+        out |= {key: values["mean"], **{f"{key}_{end}": finite(values[end]) for end in ("low", "high")}}
     out["kept"] = float(kept.mean())
     out["told"] = float(told.mean()) if many else None
     out["kept_or_told"] = float((kept | told).mean())
@@ -152,18 +144,18 @@ def _figures(found: Sequence[Line], patients: Sequence[int]) -> Line:
     return out
 
 
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def finite(value: float) -> float | None:
+    """A number as JSON has it; None for what is none."""
+    return float(value) if np.isfinite(value) else None
 
 
 def false_of(rows: Sequence[Row]) -> list[Line]:
     """A line a task and method: false lesions a picture, `false`, with a 95 % interval over patients; and `slices`."""
     out = []
-    for task, label in dict.fromkeys((row["task"], row["label"]) for row in rows if "false" in row):
-        own = [row for row in rows if (row["task"], row["label"]) == (task, label) and "false" in row]
+    for (task, label), own in _grouped((row for row in rows if "false" in row), OF_RUN).items():
         found = bootstrap_interval([row["false"] for row in own], [row["patient"] for row in own])
         line = {"task": task, "label": label, "slices": len(own), "false": found["mean"]}
-        out.append(line | {f"false_{end}": _number(found[end]) for end in ("low", "high")})
+        out.append(line | {f"false_{end}": finite(found[end]) for end in ("low", "high")})
     return out
 
 
@@ -171,9 +163,8 @@ def smallest(kinds: Sequence[Line], figure: str) -> list[Line]:
     """The smallest lesion that survives: a line a task, method, site and contrast, with `diameter_mm`, of which and of
     every larger one at least HALF have `figure` ("kept", "kept_or_told"); None where not even the largest does."""
     out: list[Line] = []
-    names = ("task", "label", "site", "contrast")
-    for group in dict.fromkeys(tuple(line[name] for name in names) for line in kinds):
-        own = [line for line in kinds if tuple(line[name] for name in names) == group]
+    names = (*OF_RUN, "site", "contrast")
+    for group, own in _grouped(kinds, names).items():
         survived = None
         for line in sorted(own, key=lambda line: -line["diameter_mm"]):
             if line[figure] < HALF:

@@ -17,6 +17,7 @@ from ..report.page import write_sidecar
 from .benchmark.results import Selection, run_suite
 from .benchmark.rows import Row
 from .benchmark.suite import Suite, read_suite
+from .benchmark.table import refusals
 from .lesion_rows import FALSE_MM, FALSE_THRESHOLD, Insertion, lesion_jobs
 from .lesion_table import by_class, by_kind, by_size, false_of, lesions_of, smallest, write_csv
 from .progress import Progress, told
@@ -59,7 +60,7 @@ def lesions(
     """Run the methods of a suite on its slices with lesions and without, and write the output folder.
 
     Args:
-        suite: shipped, a TOML file, or one put together (`suite_of`).
+        suite: shipped, a TOML file, or one put together in Python.
         selection: what of it, as `benchmark`.
         insertion: which lesions, and how many a slice.
 
@@ -77,7 +78,7 @@ def lesions(
     found = lesions_of(rows)
     kinds, classes, false = by_kind(rows), by_class(rows), false_of(rows)
     sizes = by_size(rows, _patches(output, rows))
-    errors = list({f"{row['task']}: {row['label']}: {row['error']}": None for row in rows if "error" in row})
+    errors = refusals(rows)
     write_csv(output / "lesions.csv", found)
     write_csv(output / "kinds.csv", kinds)
     facts |= {

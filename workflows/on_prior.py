@@ -31,7 +31,7 @@ from ..recon.study import problem_of
 from .benchmark.cases import Case
 from .benchmark.rows import Job, Row, jobs, picture
 from .benchmark.suite import Suite, Task
-from .benchmark.table import calibrated
+from .benchmark.table import by_method, calibrated
 from .output import check_output
 from .progress import Progress
 from .sample import SampleSettings, sample
@@ -148,14 +148,10 @@ def by_quantity(suite: Suite, rows: Sequence[Row], folder: Path) -> list[dict[st
     """Lines as those of calibrate.py, one a task, method and quantity of recon/sbc.py as the place, with `uniformity`,
     the p-value of the truths' ranks. They have no units of an image: no width and no scores."""
     out = []
-    for task in suite.tasks:
-        for label in suite.methods:
-            own = [row for row in rows if (row["task"], row["label"]) == (task.name, label) and "mean" in row]
-            members = {
-                name: [picture(folder, row, name) for row in own] for name in (*sbc.QUANTITIES, sbc.TARP)
-            }
-            for name, each in members.items() if own else ():
-                out.append({"task": task.name, "label": label, "place": name, **_judged(name, each)})
+    for task, label, own in by_method(suite, rows, "mean"):
+        for name in (*sbc.QUANTITIES, sbc.TARP):
+            members = [picture(folder, row, name) for row in own]
+            out.append({"task": task.name, "label": label, "place": name, **_judged(name, members)})
     return out
 
 

@@ -14,6 +14,7 @@ from ..modality import Modality
 from ..pretrained.card import Card
 from ..pretrained.load import default_for, load_any, load_supervised
 from ..priors.score import Prior
+from ..recon.audit.reference import Usual
 from ..recon.baselines.method import Baseline
 from ..recon.baselines.supervised import Supervised, differences, measurement_of
 from ..recon.domain import outside
@@ -29,6 +30,7 @@ from .estimate import tried
 from .intervals import promised
 from .objects import Method, Objects
 from .progress import Progress
+from .references import usual_for
 from .remarks import remarks
 from .request import Request
 from .simulate import given, measured, slice_list
@@ -55,6 +57,7 @@ class Plan:
         assumptions: what was assumed, dropped, repaired or estimated, a sentence each.
         kind: of scan (recon/family.py); {} for methods without samples.
         warnings: what speaks against the network here, or against the intervals that were asked for.
+        usual: what the audit will compare with (references.py); None: the limits of theory.
     """
 
     scan: Scan
@@ -69,6 +72,7 @@ class Plan:
     assumptions: list[str]
     kind: Facts
     warnings: list[str]
+    usual: Usual | None = None
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -84,7 +88,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
     Raises:
         FormatError: images without a simulation, or what a reader refuses.
         UsageError: an unknown method or setting, a prior of another modality, intervals of a method without samples.
-        ValueError: a damaged calibration record, or file of presets.
+        ValueError: a damaged calibration record, file of presets, or reference of audits.
     """
     method = _asked_method(request, objects)  # refused before anything is read
     _check_kind(method, item, request)
@@ -111,7 +115,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
         kind=_kind_of(scan, problem) if isinstance(method, PosteriorMethod) else {},
         warnings=[],
     )
-    plan = replace(plan, warnings=_beforehand(plan, request))
+    plan = replace(plan, warnings=_beforehand(plan, request), usual=_usual(plan))
     for line in plan.warnings:
         tell.warn(line)
     return plan
@@ -234,6 +238,13 @@ def _posed(scan: Scan, request: Request, device: str, tell: Progress) -> tuple[P
 def _kind_of(scan: Scan, problem: Problem) -> Facts:
     """What kind of scan it is, for intervals."""
     return facts_of(problem, None if scan.pixel_assumed else (scan.voxel[1], scan.voxel[2]))
+
+
+def _usual(plan: Plan) -> Usual | None:
+    """What is usual for samples of the prior."""
+    if plan.card is None or not isinstance(plan.method, PosteriorMethod):
+        return None
+    return usual_for(plan.card.sha256, measurement_of(plan.problem), plan.name)
 
 
 def _beforehand(plan: Plan, request: Request) -> list[str]:

@@ -55,10 +55,10 @@ def missed(problem: Problem, images: Tensor, held: Tensor) -> list[float]:
     error = held * (own.operator(images.to(own.y.device) / own.unit) - own.y)
     noise = 0.0 if own.noise is None else 1 / own.noise.weights(own.y)
     expected = (held * noise * torch.ones_like(own.y.abs())).flatten(1).sum(1, dtype=torch.float64)
-    missed, whole = (
+    off, whole = (
         x.abs().square().flatten(1).sum(1, dtype=torch.float64) - expected for x in (error, held * own.y)
     )
     return [
         math.sqrt(max(float(a), 0.0) / float(b)) if b > 0 else math.nan
-        for a, b in zip(missed, whole, strict=True)
+        for a, b in zip(off, whole, strict=True)
     ]

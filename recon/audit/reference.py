@@ -76,7 +76,7 @@ def usual_of(
     Raises:
         ValueError: no patient.
     """
-    values = [slice_ for family in same for own in family.patients.values() for slice_ in own]
+    values = [slice_ for family in same for patient in family.patients.values() for slice_ in patient]
     if not values:
         raise ValueError("got families without a patient, expected a reference")
     z, rate, patients = threshold(families)

@@ -29,7 +29,6 @@ def data_share(
     posed: Posed,
     variance: Tensor | float | None = None,
     probes: int = PROBES,
-    window: int = WINDOW,
 ) -> Tensor:
     """The data's share of each pixel, (B, H, W) in [0, 1]; the rest is the prior's.
 
@@ -37,11 +36,10 @@ def data_share(
         variance: v, of real and imaginary parts alike, in the prior's units; by default that of the rough
             reconstruction.
         probes: random images.
-        window: side of the average in pixels.
     """
     v = _variance(posed.initial) if variance is None else variance
     found = probed(posed, v, probes, ItemNoise([1] * len(posed.initial)))
-    return window_mean(found, window).clamp(0, 1).cpu()
+    return window_mean(found, WINDOW).clamp(0, 1).cpu()
 
 
 def probed(posed: Posed, variance: Tensor | float, probes: int, noise: NoiseSource) -> Tensor:

@@ -22,14 +22,11 @@ LEVELS = (0.05, 0.2, 0.8)  # in the prior's units: texture, organs, anatomy
 
 
 @torch.no_grad()
-def surprise(posed: Posed, x: Tensor, levels: tuple[float, ...] = LEVELS, seed: int = 0) -> Tensor:
-    """The ratio of images (B, H, W) in the prior's units at each level: (B, levels). One evaluation a level.
-
-    Args:
-        seed: of the noise, the same for each item of the batch.
-    """
-    noise, found = ItemNoise([seed] * len(x)), []
-    for s in levels:
+def surprise(posed: Posed, x: Tensor) -> Tensor:
+    """The ratio of images (B, H, W) in the prior's units at each of LEVELS: (B, levels). One evaluation a level, with
+    the same noise for each item of the batch."""
+    noise, found = ItemNoise([0] * len(x)), []
+    for s in LEVELS:
         z = noise.like(x)
         error = posed.denoise(x + s * z, s) - x
         believed = s * inner(z, error)

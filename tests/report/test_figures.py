@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from scanprior.report.curves import training_curves
 from scanprior.report.figures import overview, sample_grid, save
+from scanprior.report.maps import audit_maps, interval_maps
 from scanprior.report.training_log import read_log
 
 METHODS = (
@@ -76,6 +77,27 @@ def test_pixels_are_square(shape) -> None:
         if axes.images:
             box = axes.get_window_extent()
             assert box.height / box.width == pytest.approx(shape[0] / shape[1], rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (90, 40)])
+def test_numbers_of_neighbouring_bars_do_not_meet(shape) -> None:
+    """The end of one map's scale, 1.00, and the beginning of the next, 0.00."""
+    share = np.random.default_rng(0).uniform(0, 1, shape)
+    figure = audit_maps(share, {"one": share, "other": share}, (0.0, 1.0), "scan")
+    figure.draw_without_rendering()
+    bars = [axes for axes in figure.axes if not axes.images and axes.xaxis.label.get_text()]
+    boxes = [
+        label.get_window_extent() for axes in bars for label in axes.get_xticklabels() if label.get_text()
+    ]
+    assert len(bars) == 2
+    assert not any(a.padded(2).overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_intervals_say_their_window() -> None:
+    image = np.zeros((64, 64))
+    figure = interval_maps(image - 20, image, image + 20, (-1000.0, 1000.0), "HU", "scan")
+    said = [text.get_text() for text in figure.texts]
+    assert "Grey values from −1000 to 1000 HU. Research use only. Not for diagnosis." in said
 
 
 def test_scales() -> None:

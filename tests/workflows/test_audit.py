@@ -9,11 +9,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from scanprior.cli.main import main
 from scanprior.errors import UsageError
 from scanprior.formats.scan import Volume
 from scanprior.formats.store import write_scan
 from scanprior.pretrained.cache import find
+from scanprior.pretrained.load import load
+from scanprior.recon.audit.reference import Usual
+from scanprior.report.verdict import verdict
+from scanprior.workflows.audit import Audit
 from scanprior.workflows.audit_folder import OURS
 from scanprior.workflows.progress import SILENT
 from scanprior.workflows.references import read_reference, usual_for
@@ -112,7 +117,9 @@ def test_what_reconstruct_wrote_has_an_audit(ct_scan, ct_prior, tmp_path, capsys
         (["{other}"], "holds no audit"),
         (["{other}", "-o", "{other}/new"], "needs its scan"),
         (["{other}", "--scan", "{scan}"], "is no report of a reconstruction"),
-        (["{scan}", "--method", "fbp", "--as-reference"], "has no prior"),
+        (["{other}", "--samples", "2"], "settings of its own"),
+        (["{other}", "--scan", "{scan}", "--pixel-mm", "2"], "settings of its own"),
+        (["{scan}", "--method", "fbp", "--options", "", "--as-reference"], "has no prior"),
         (["{missing}"], "missing.h5"),
     ],
 )
@@ -121,7 +128,7 @@ def test_wrong_use_is_one_line(words, said, ct_scan, tmp_path, capsys) -> None:
     other.mkdir()
     (other / "report.json").write_text("{}")
     places = {"scan": ct_scan, "other": other, "missing": tmp_path / "missing.h5"}
-    assert run(*(word.format(**places) for word in words), "--options", "", "--quiet") == 2
+    assert run(*(word.format(**places) for word in words), "--quiet") == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and said in error[0]
 
@@ -138,6 +145,23 @@ def test_the_bundled_priors_have_references() -> None:
         assert 0.3 < low < high < 1.5
         other = usual_for(sha256, measurement | dict.fromkeys(("views", "acceleration"), 99), "dds")
         assert other is not None and not other.own and not other.like and "fit" not in other.ranges
+
+
+@pytest.mark.parametrize("own, like", [(True, True), (False, True), (True, False)])
+def test_a_rate_of_false_flags_is_promised_for_scans_like_the_references_only(own, like) -> None:
+    usual = Usual({}, 20, 0.1, own, like, ["auto, views 23: 12 patients"])
+    facts = Audit([], [], [], usual, [], torch.zeros(0)).facts
+    assert facts["compared"]["false_flags"] == (0.1 if own and like else None)
+    assert ("10%" in verdict(facts)) == (own and like)
+
+
+def test_a_damaged_reference_is_refused_before_anything_is_sampled(ct_scan, ct_prior, capsys) -> None:
+    path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / f"{load(ct_prior)[1].sha256[:16]}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert run(str(ct_scan), "--prior", str(ct_prior), "--options", "steps=2", "--device", "cpu") == 2
+    error = capsys.readouterr().err
+    assert "remove it" in error and "sampling" not in error
 
 
 def test_a_damaged_reference_is_refused_in_one_line() -> None:

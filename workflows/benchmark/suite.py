@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -156,15 +155,6 @@ def _by_modality(table: dict[str, Any], where: str) -> dict[Modality, Images]:
         if not all(isinstance(one, str) for one in ([given] if isinstance(given, str) else given)):
             raise ValueError(f"{where}: got {key} = {given!r}, expected a file or a list of files")
     return {Modality(key): files for key, files in table.items()}
-
-
-def suite_of(images: Path, spec: str, methods: Sequence[str], samples: int = 8, slices: int = 1) -> Suite:
-    """One measurement of the user's own images, said as --simulate. Raises ValueError for an unknown one or method."""
-    task = Task(spec, spec, simulation_of(spec, "--simulate"))
-    for label in methods:
-        method_from_label(label)
-    data: dict[Modality, Images] = {task.modality: str(images)}
-    return Suite("own images", spec, (task,), tuple(methods), data, {}, {}, samples, 0, slices)
 
 
 def method_from_label(label: str) -> Any:

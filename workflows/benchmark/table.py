@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ...recon.calibration import LEVELS, Calibration, average, interval
 from ...recon.metrics import bootstrap_interval
 from ...recon.places import WHOLE
 from .rows import Row
-from .suite import Suite
+from .suite import Suite, Task
 
 METRICS = ("psnr", "ssim", "nrmse", "vif", "residual")
 CALIBRATED: dict[str, Callable[[Calibration], float]] = {  # of several samples
@@ -55,6 +55,20 @@ def summary(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
                         line["floor"] = "below" if line["psnr"] < np.mean(bottom) else "above"
                     out.append(line)
     return out
+
+
+def by_method(suite: Suite, rows: Sequence[Row], key: str) -> Iterator[tuple[Task, str, list[Row]]]:
+    """A suite's tasks and methods, each with its rows that have `key`; those without any are left out."""
+    for task in suite.tasks:
+        for label in suite.methods:
+            own = [row for row in rows if (row["task"], row["label"]) == (task.name, label) and key in row]
+            if own:
+                yield task, label, own
+
+
+def refusals(rows: Sequence[Row]) -> list[str]:
+    """Methods that refused, and why, a line each."""
+    return list({f"{row['task']}: {row['label']}: {row['error']}": None for row in rows if "error" in row})
 
 
 def _line(task: str, label: str, rows: Sequence[Row], kind: str) -> dict[str, Any]:

@@ -63,17 +63,16 @@ def audit(
         check_output(output, overwrite, OURS)
     from ..workflows.audit_folder import audit_file, audit_of_folder, request_of_folder
 
-    made = (path / "report.json").is_file()
+    asked, made = replace(request, reader=reader or {}), (path / "report.json").is_file()
     if scan is not None and not made:
         raise UsageError(f"--scan: {path} is no folder that `reconstruct` wrote")
     if made and scan is None:
         if output is not None or as_reference or lesions:
             raise UsageError(f"{path} needs its scan for that: add --scan SCAN")
-        give(console, audit_of_folder(path), None)
+        give(console, audit_of_folder(path, asked), None)
         return
-    asked = replace(request, reader=reader or {})
     if scan is not None:
-        asked = request_of_folder(path, scan, request.prior)
+        asked = request_of_folder(path, scan, asked)
     how: dict[str, Any] = {"overwrite": overwrite, "as_reference": as_reference, "lesions": lesions}
     how["progress"] = console
     give(console, audit_file(path if scan is None else scan, asked, output, **how), output)

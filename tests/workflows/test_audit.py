@@ -103,6 +103,13 @@ def test_what_reconstruct_wrote_has_an_audit(ct_scan, ct_prior, tmp_path, capsys
     again = json.loads(capsys.readouterr().out)
     assert "error in data held out, relative" in {line["check"] for line in again["table"]}
     assert again["by_slice"][0]["fit"] == pytest.approx(stored["by_slice"][0]["fit"], rel=1e-4)
+    for words, said in (  # the folder has its own settings; what is asked beside it would be ignored
+        (["--method", "fbp", "--samples", "3"], "got --method, --samples with"),
+        (["--scan", str(ct_scan), "--series", "1"], "got --series with"),
+        (["--scan", str(out / "report.json")], "got report.json, but"),
+    ):
+        assert run(str(out), *words) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -140,9 +147,31 @@ def test_the_bundled_priors_have_references() -> None:
         assert other is not None and not other.own and not other.like and "fit" not in other.ranges
 
 
-def test_a_damaged_reference_is_refused_in_one_line() -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"patients": None},
+        {"patients": {"1": []}},
+        {"patients": {"1": [{"fit": "much"}]}},
+        {"patients": {"1": [{"taste": 1.0}]}},
+        {"measurement": 3},
+        {"method": None},
+        {"colour": "red"},
+    ],
+)
+def test_a_damaged_reference_is_refused_in_one_line(changed) -> None:
     path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / f"{'a' * 16}.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{"families": [{"method": 3}], "prior": "' + "a" * 64 + '"}')
+    family = {"measurement": {}, "method": "auto", "patients": {"1": [{"fit": 1.0}]}}
+    path.write_text(json.dumps({"prior": "a" * 64, "families": [family]}))
+    assert len(read_reference("a" * 64)) == 1
+    path.write_text(json.dumps({"prior": "a" * 64, "families": [family | changed]}))
     with pytest.raises(UsageError, match="remove it"):
         read_reference("a" * 64)
+
+
+@pytest.mark.parametrize("audit", [None, [], {"flags": []}, {"flags": [], "compared": {}, "table": [3]}])
+def test_a_report_with_a_damaged_audit_is_refused(audit, tmp_path, capsys) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({"audit": audit}))
+    assert run(str(tmp_path)) == 2
+    assert "holds no audit" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..errors import UsageError
-from ..workflows.settings import AuditRequest
+from ..workflows.settings import QUICK, AuditRequest
 from .console import Console
 from .options import Overwrite, argument, into, option, settings_options
 from .reading import Reader, reading_options
@@ -17,6 +17,7 @@ from .verb import HIDDEN, verb
 __all__ = ["audit", "epilog"]
 HIDES = ("reader", "interval", "baselines", "name_in_report")
 SHOWN: dict[str, Any] = {name: more for name, more in OWN.items() if name not in HIDES}
+SHOWN["options"] = SHOWN["options"] | {"show_default": f"{QUICK} of auto"}
 
 
 @verb

@@ -84,7 +84,7 @@ def audit_of_folder(folder: Path, request: Request) -> dict[str, Any]:
             raise TypeError("no audit")
     except (ValueError, KeyError, TypeError):
         raise FormatError(
-            f"{folder}/report.json holds no audit; audit the scan itself: scanprior audit SCAN --config run.toml"
+            f"{folder}/report.json holds no audit; audit the scan itself: scanprior audit SCAN"
         ) from None
     _check_nothing_asked(request, folder)
     return found
@@ -117,7 +117,7 @@ def request_of_folder(folder: Path, scan: Path, request: Request) -> Request:
 
 def _check_nothing_asked(request: Request, folder: Path, free: Collection[str] = ()) -> None:
     """Refuse settings beside a folder, which has its own: they would be ignored."""
-    usual = vars(AuditRequest())
+    usual = vars(AuditRequest(method=request.method)) | {"method": AuditRequest.method}
     said = [name for name, value in vars(request).items() if name not in free and value != usual[name]]
     if said:
         words = ", ".join(

@@ -63,7 +63,7 @@ def test_lesions_are_put_into_the_data(ct_scan, ct_prior, capsys) -> None:
     assert run(*words, "--json") == 0
     found = json.loads(capsys.readouterr().out)["lesions"]
     assert found == [] or all({"recovery", "detectability", "denied"} <= line.keys() for line in found)
-    assert run(str(ct_scan), "--method", "fbp", "--options", "", "--lesions", "--device", "cpu") == 0
+    assert run(str(ct_scan), "--method", "fbp", "--lesions", "--device", "cpu") == 0  # of settings of its own
     said = capsys.readouterr().out
     assert "lesions put into the data" in said and "soft tissue" in said and "recovery" in said
 

@@ -29,6 +29,7 @@ from .estimate import tried
 from .intervals import promised
 from .objects import Method, Objects
 from .progress import Progress
+from .references import every_family
 from .remarks import remarks
 from .request import Request
 from .simulate import given, measured, slice_list
@@ -84,7 +85,7 @@ def plan_of(item: Scan | Volume | Path, request: Request, tell: Progress, object
     Raises:
         FormatError: images without a simulation, or what a reader refuses.
         UsageError: an unknown method or setting, a prior of another modality, intervals of a method without samples.
-        ValueError: a damaged calibration record, or file of presets.
+        ValueError: a damaged calibration record, reference of audits, or file of presets.
     """
     method = _asked_method(request, objects)  # refused before anything is read
     _check_kind(method, item, request)
@@ -240,6 +241,7 @@ def _beforehand(plan: Plan, request: Request) -> list[str]:
     """What can be said against a network before it is run, and against intervals."""
     if plan.card is None:
         return []
+    every_family()  # a damaged reference is refused now, not after the sampling
     known, scan = plan.card.to_dict(), plan.scan
     found = outside(known, plan.problem.operator.domain[-2:], None if scan.pixel_assumed else scan.voxel[1:])
     if isinstance(plan.method, Supervised):

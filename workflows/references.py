@@ -51,12 +51,12 @@ def usual_for(sha256: str, measurement: dict[str, Any], method: str) -> Usual | 
     by_method = [family for family in families if family.method == method]
     known = by_method or families
     same = [family for family in known if not differences(family.measurement, measurement)]
-    everyone = [family for family in _everything() if family.method == known[0].method]
+    everyone = [family for family in every_family() if family.method == known[0].method]
     return usual_of(everyone, same[:1] or known, own=bool(same), like=bool(by_method))
 
 
-def _everything() -> list[Family]:
-    """The families of all priors."""
+def every_family() -> list[Family]:
+    """The families of all priors. Raises UsageError for a damaged file."""
     paths = [path for folder in (_own(), SHIPPED) for path in sorted(folder.glob("*.json"))]
     return [family for path in paths for family in _read(path)]
 

@@ -170,6 +170,17 @@ def test_a_damaged_reference_is_refused_in_one_line(changed) -> None:
         read_reference("a" * 64)
 
 
+def test_a_damaged_reference_is_refused_before_the_sampling(ct_scan, ct_prior, tmp_path, capsys) -> None:
+    path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / "any.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pytest.raises(SystemExit) as left:
+        main(["reconstruct", str(ct_scan), "--prior", str(ct_prior), "-o", str(tmp_path / "out"), *SETTINGS])
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and "any.json: got no reference" in said and "sampling" not in said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("audit", [None, [], {"flags": []}, {"flags": [], "compared": {}, "table": [3]}])
 def test_a_report_with_a_damaged_audit_is_refused(audit, tmp_path, capsys) -> None:
     (tmp_path / "report.json").write_text(json.dumps({"audit": audit}))

@@ -67,6 +67,8 @@ def audit(
     asked, made = replace(request, reader=reader or {}), (path / "report.json").is_file()
     if scan is not None and not made:
         raise UsageError(f"--scan: {path} is no folder that `reconstruct` wrote")
+    if (path / "audit.json").is_file() and not made:
+        raise UsageError(f"{path} is what `audit` wrote: look at audit.html there, or audit the scan again")
     if made and scan is None:
         if output is not None or as_reference or lesions:
             raise UsageError(f"{path} needs its scan for that: add --scan SCAN")

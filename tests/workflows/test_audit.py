@@ -84,6 +84,7 @@ def test_a_folder_with_the_maps_and_a_reference_of_ones_own(ct_scan, ct_prior, t
     (family,) = json.loads(kept.read_text())["families"]
     assert family["method"] == "auto" and len(family["patients"]) == 1
     assert run(*words, "-o", str(out)) == 2  # not without --overwrite
+    assert run(str(out)) == 2 and "is what `audit` wrote" in capsys.readouterr().err
 
 
 def test_what_reconstruct_wrote_has_an_audit(ct_scan, ct_prior, tmp_path, capsys) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..errors import UsageError
-from ..workflows.settings import AuditRequest
+from ..workflows.settings import QUICK, AuditRequest
 from .console import Console
 from .options import Overwrite, argument, into, option, settings_options
 from .reading import Reader, reading_options
@@ -17,6 +17,7 @@ from .verb import HIDDEN, verb
 __all__ = ["audit", "epilog"]
 HIDES = ("reader", "interval", "baselines", "name_in_report")
 SHOWN: dict[str, Any] = {name: more for name, more in OWN.items() if name not in HIDES}
+SHOWN["options"] = SHOWN["options"] | {"show_default": f"{QUICK} of auto"}
 
 
 @verb
@@ -63,19 +64,18 @@ def audit(
         check_output(output, overwrite, OURS)
     from ..workflows.audit_folder import audit_file, audit_of_folder, request_of_folder
 
-    made = (path / "report.json").is_file()
+    asked, made = replace(request, reader=reader or {}), (path / "report.json").is_file()
     if scan is not None and not made:
         raise UsageError(f"--scan: {path} is no folder that `reconstruct` wrote")
-    if made and (reader or replace(request, prior=None) != AuditRequest()):
-        raise UsageError(f"{path} was made with settings of its own; leave out all but --scan and --prior")
+    if (path / "audit.json").is_file() and not made:
+        raise UsageError(f"{path} is what `audit` wrote: look at audit.html there, or audit the scan again")
     if made and scan is None:
         if output is not None or as_reference or lesions:
             raise UsageError(f"{path} needs its scan for that: add --scan SCAN")
-        give(console, audit_of_folder(path), None)
+        give(console, audit_of_folder(path, asked), None)
         return
-    asked = replace(request, reader=reader or {})
     if scan is not None:
-        asked = request_of_folder(path, scan, request.prior)
+        asked = request_of_folder(path, scan, asked)
     how: dict[str, Any] = {"overwrite": overwrite, "as_reference": as_reference, "lesions": lesions}
     how["progress"] = console
     give(console, audit_file(path if scan is None else scan, asked, output, **how), output)

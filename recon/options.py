@@ -58,15 +58,16 @@ def parse(text: str, kind: type[T], what: str, before: dict[str, Any] | None = N
     Raises UsageError for an unknown name or a value of the wrong type.
     """
     fields = _fields(kind)
-    known = ", ".join(f"{name} ({_words(hint)})" for name, (_, hint) in fields.items()) or "none"
+    listed = ", ".join(f"{name} ({_words(hint)})" for name, (_, hint) in fields.items())
+    known = f"some of {listed}" if listed else "no settings"
     values: dict[str, Any] = dict(before or {})
     given: set[str] = set()
     if strange := sorted(values.keys() - fields.keys()):
-        raise ValueError(f"{what}: a preset has {strange[0]!r}, expected some of {known}")
+        raise ValueError(f"{what}: a preset has {strange[0]!r}, expected {known}")
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = (word.strip() for word in part.partition("="))
         if name not in fields:
-            raise UsageError(f"{what}: got {name!r}, expected some of {known}{meant(name, fields)}")
+            raise UsageError(f"{what}: got {name!r}, expected {known}{meant(name, fields)}")
         if name in given:
             raise UsageError(f"{what}: got {name} twice, expected each setting once")
         given.add(name)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,20 @@ from ..report.audit import write_audit_page
 from ..report.figures import save
 from ..report.maps import audit_maps
 from ..report.page import write_sidecar
+from ..report.verdict import block
 from .audit import Audit, audited
 from .output import whole_folder
 from .plan import Plan, plan_of
 from .progress import Progress, told
 from .references import keep
 from .request import fingerprint
-from .settings import Request
+from .settings import AuditRequest, Request
 
 MAPS = {  # as HDF5 and as pictures call them
     "data_share": "the data's share; the rest is the prior's",
     "residual_over_noise": "residual over that of the noise; 1 is expected",
 }
+HERE = ("device", "batch")  # of a request: nothing that a result is a function of
 OURS = {"audit.html", "audit.json", "audit.png", "audit.h5"}
 
 
@@ -71,38 +74,61 @@ def audit_file(
         tell.close()
 
 
-def audit_of_folder(folder: Path) -> dict[str, Any]:
-    """What `reconstruct` found when it wrote a folder. Raises FormatError for a folder without an audit."""
+def audit_of_folder(folder: Path, request: Request) -> dict[str, Any]:
+    """What `reconstruct` found when it wrote a folder. Raises FormatError for a folder without an audit, UsageError for
+    a request that asks for anything."""
     try:
         facts = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        return facts["audit"]
+        found = facts["audit"]
+        if block(found) is None:  # nothing of what is shown is missing
+            raise TypeError("no audit")
     except (ValueError, KeyError, TypeError):
         raise FormatError(
-            f"{folder}/report.json holds no audit; audit the scan itself: scanprior audit SCAN --config run.toml"
+            f"{folder}/report.json holds no audit; audit the scan itself: scanprior audit SCAN"
         ) from None
+    _check_nothing_asked(request, folder)
+    return found
 
 
-def request_of_folder(folder: Path, scan: Path, prior: str | None = None) -> Request:
+def request_of_folder(folder: Path, scan: Path, request: Request) -> Request:
     """What a folder was reconstructed by, to do it again with some of the data held out.
 
     Args:
-        prior: where it is, for one that the folder names and is in no cache.
+        request: where it computes, and where the prior is, for one that the folder names and is in no cache.
 
     Raises:
         FormatError: a folder that `reconstruct` did not write.
-        UsageError: another scan than the folder's.
+        UsageError: another scan than the folder's, or a request of more.
     """
     try:
         facts = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         asked, digest = facts["provenance"]["request"], facts["input"]["sha256"]
-        request = Request(**asked | {"baselines": False, "prior": prior or asked["prior"]})
+        here = {name: getattr(request, name) for name in HERE}
+        found = Request(**asked | here | {"baselines": False, "prior": request.prior or asked["prior"]})
     except (ValueError, KeyError, TypeError):
         raise FormatError(f"{folder}/report.json is no report of a reconstruction") from None
+    _check_nothing_asked(request, folder, {"prior", *HERE})
     if fingerprint(scan) != digest:
         raise UsageError(
-            f"--scan: {folder} was made from another file than {scan.name} (sha256 {digest[:12]}…)"
+            f"--scan: got {scan.resolve().name}, but {folder} was made from another file (sha256 {digest[:12]}…)"
         )
-    return request
+    return found
+
+
+def _check_nothing_asked(request: Request, folder: Path, free: Collection[str] = ()) -> None:
+    """Refuse settings beside a folder, which has its own: they would be ignored."""
+    usual = vars(AuditRequest(method=request.method)) | {"method": AuditRequest.method}
+    said = [name for name, value in vars(request).items() if name not in free and value != usual[name]]
+    if said:
+        words = ", ".join(
+            f"--{name}".replace("_", "-")
+            for one in said
+            for name in (request.reader if one == "reader" else [one])
+        )
+        raise UsageError(
+            f"got {words} with {folder}, which was made by settings of its own; to choose them audit the scan itself: "
+            "scanprior audit SCAN"
+        )
 
 
 def _kept(plan: Plan, result: Audit, scan: Path | Scan | Volume) -> Path:

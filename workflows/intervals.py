@@ -137,7 +137,7 @@ def table_of_held(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ]
         for line in lines
     ]
-    title = f"{lines[0]['patients']} patients, calibrated on {lines[0]['calibrated_on']} others"
+    title = f"{lines[0]['patients']} patients; the calibration's {lines[0]['calibrated_on']} must be others"
     return {"title": title, "heads": ["of", "promise", "held", "patient by patient"], "rows": rows}
 
 

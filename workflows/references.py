@@ -4,6 +4,7 @@ priors lie in `references/`, a lab's own in $SCANPRIOR_HOME/audit and go first."
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from ..errors import UsageError
 from ..formats.write import atomic
 from ..pretrained.cache import home
+from ..recon.audit.checks import check_of
 from ..recon.audit.reference import LEAST_PATIENTS, Family, Usual, usual_of
 from ..recon.baselines.supervised import differences
 
@@ -49,12 +51,12 @@ def usual_for(sha256: str, measurement: dict[str, Any], method: str) -> Usual | 
     by_method = [family for family in families if family.method == method]
     known = by_method or families
     same = [family for family in known if not differences(family.measurement, measurement)]
-    everyone = [family for family in _everything() if family.method == known[0].method]
+    everyone = [family for family in every_family() if family.method == known[0].method]
     return usual_of(everyone, same[:1] or known, own=bool(same), like=bool(by_method))
 
 
-def _everything() -> list[Family]:
-    """The families of all priors."""
+def every_family() -> list[Family]:
+    """The families of all priors. Raises UsageError for a damaged file."""
     paths = [path for folder in (_own(), SHIPPED) for path in sorted(folder.glob("*.json"))]
     return [family for path in paths for family in _read(path)]
 
@@ -73,7 +75,20 @@ def _read(path: Path, sha256: str | None = None) -> list[Family]:
         return []
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        found = [Family(**family) for family in stored["families"]]
+        found = [_checked(Family(**family)) for family in stored["families"]]
         return found if sha256 in (None, stored["prior"]) else []
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: got no reference of an audit ({error}); remove it") from None
+
+
+def _checked(family: Family) -> Family:
+    """Refuse what would fail where it is used."""
+    if not (isinstance(family.measurement, dict) and isinstance(family.method, str)):
+        raise TypeError("a family without a measurement or a method")
+    for slices in family.patients.values():
+        if not slices:
+            raise ValueError("a patient without slices")
+        for name, value in (figure for one in slices for figure in one.items()):
+            check_of(name)
+            math.isfinite(value)  # no number: TypeError
+    return family

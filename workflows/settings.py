@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("flow", "ancestral", "pc")
 Sampler = Literal["flow", "ancestral", "pc"]
 Slices = str | Sequence[int] | None  # "0,3,8", "4-9", a mixture, or numbers; None: all
+QUICK = "steps=10"  # of an audit by `auto`
 INTERVALS = (50, 80, 90, 95)  # percent, the LEVELS of recon/calibration.py
 TYPES: dict[str, tuple[tuple[type, ...], str]] = {  # Python's callers are not checked by Typer
     **dict.fromkeys(("method", "options", "device", "dtype"), ((str,), "a text")),
@@ -124,10 +125,14 @@ class Request:
 class AuditRequest(Request):
     __doc__ = Request.__doc__  # the same, with what an audit does by default: little
 
-    method: str = "auto"
-    options: str = "steps=10"
+    method: str = "auto"  # by default of QUICK steps; another method has defaults of its own
     samples: int = 4
     baselines: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method == AuditRequest.method and not self.options:
+            object.__setattr__(self, "options", QUICK)
 
 
 @dataclass(frozen=True)

@@ -177,8 +177,9 @@ def findings(
         said = ""
         if flagged:
             seen = check.seen.format(value=value, where=where.get(name, ""))
-            range_ = f"usual: {low:.3g} to {high:.3g}" if low > 0 else f"usual: up to {high:.3g}"
-            said = f"slice {number}: {seen} ({range_}); check {check.advice}"
+            least, most = (f"{end:.2%}" if "%}" in check.seen else f"{end:.3g}" for end in (low, high))
+            usually = f"{least} to {most}" if low > 0 else f"up to {most}"
+            said = f"slice {number}: {seen} (usual: {usually}); check {check.advice}"
         found.append(Finding(name, number, float(value), (low, high), flagged, said))
     return found
 

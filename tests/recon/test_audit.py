@@ -143,6 +143,13 @@ def test_faults_are_flagged_and_sound_scans_at_the_rate_that_was_set(reference) 
     assert flagged(reference, figures(scan(5, 33, prior(4.0)), TRUE, noise)) == 1
 
 
+def test_a_flag_says_what_is_usual_in_the_unit_of_what_it_saw() -> None:
+    (part,) = findings({"unseen": 0.651}, {}, {"unseen": (0.0, 0.491)}, 3)
+    assert "missed by 65.10% of their size (usual: up to 49.10%)" in part.said
+    (number,) = findings({"fit": 2.0}, {}, {"fit": (0.32, 1.3)}, 3)
+    assert "is 2 times what the noise leaves (usual: 0.32 to 1.3)" in number.said
+
+
 def test_samples_in_two_groups_are_found_with_their_place() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(0, 1, (8, 48, 48)).astype(np.float32)

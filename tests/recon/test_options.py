@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from scanprior.priors.sde import SDE, VE, VP, SubVP
+from scanprior.recon.methods import method_of
 from scanprior.recon.options import attribute_docs, parse, settings_of
 from scanprior.recon.posterior.dds import DDS
 from scanprior.recon.posterior.projection import Projection
@@ -89,3 +90,8 @@ def test_nothing_is_automatic_by_being_zero(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected a positive number, or .*=auto"):
         simulate(volume, simulation_of(f"ct:{text}", "--simulate"))
     assert simulate(volume, CTSimulation(views=3, arc=90)).noise == {"type": "gaussian", "sigma": 0.0}
+
+
+def test_a_class_without_settings_says_so() -> None:
+    with pytest.raises(ValueError, match="--options: got 'steps', expected no settings"):
+        method_of("zero-filled", "steps=10")

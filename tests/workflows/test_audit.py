@@ -15,7 +15,6 @@ from scanprior.errors import UsageError
 from scanprior.formats.scan import Volume
 from scanprior.formats.store import write_scan
 from scanprior.pretrained.cache import find
-from scanprior.pretrained.load import load
 from scanprior.recon.audit.reference import Usual
 from scanprior.report.verdict import verdict
 from scanprior.workflows.audit import Audit
@@ -68,7 +67,7 @@ def test_lesions_are_put_into_the_data(ct_scan, ct_prior, capsys) -> None:
     assert run(*words, "--json") == 0
     found = json.loads(capsys.readouterr().out)["lesions"]
     assert found == [] or all({"recovery", "detectability", "denied"} <= line.keys() for line in found)
-    assert run(str(ct_scan), "--method", "fbp", "--options", "", "--lesions", "--device", "cpu") == 0
+    assert run(str(ct_scan), "--method", "fbp", "--lesions", "--device", "cpu") == 0  # of settings of its own
     said = capsys.readouterr().out
     assert "lesions put into the data" in said and "soft tissue" in said and "recovery" in said
 
@@ -89,6 +88,7 @@ def test_a_folder_with_the_maps_and_a_reference_of_ones_own(ct_scan, ct_prior, t
     (family,) = json.loads(kept.read_text())["families"]
     assert family["method"] == "auto" and len(family["patients"]) == 1
     assert run(*words, "-o", str(out)) == 2  # not without --overwrite
+    assert run(str(out)) == 2 and "is what `audit` wrote" in capsys.readouterr().err
 
 
 def test_what_reconstruct_wrote_has_an_audit(ct_scan, ct_prior, tmp_path, capsys) -> None:
@@ -108,6 +108,13 @@ def test_what_reconstruct_wrote_has_an_audit(ct_scan, ct_prior, tmp_path, capsys
     again = json.loads(capsys.readouterr().out)
     assert "error in data held out, relative" in {line["check"] for line in again["table"]}
     assert again["by_slice"][0]["fit"] == pytest.approx(stored["by_slice"][0]["fit"], rel=1e-4)
+    for words, said in (  # the folder has its own settings; what is asked beside it would be ignored
+        (["--method", "fbp", "--samples", "3"], "got --method, --samples with"),
+        (["--scan", str(ct_scan), "--series", "1"], "got --series with"),
+        (["--scan", str(out / "report.json")], "got report.json, but"),
+    ):
+        assert run(str(out), *words) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -117,8 +124,6 @@ def test_what_reconstruct_wrote_has_an_audit(ct_scan, ct_prior, tmp_path, capsys
         (["{other}"], "holds no audit"),
         (["{other}", "-o", "{other}/new"], "needs its scan"),
         (["{other}", "--scan", "{scan}"], "is no report of a reconstruction"),
-        (["{other}", "--samples", "2"], "settings of its own"),
-        (["{other}", "--scan", "{scan}", "--pixel-mm", "2"], "settings of its own"),
         (["{scan}", "--method", "fbp", "--options", "", "--as-reference"], "has no prior"),
         (["{missing}"], "missing.h5"),
     ],
@@ -155,18 +160,42 @@ def test_a_rate_of_false_flags_is_promised_for_scans_like_the_references_only(ow
     assert ("10%" in verdict(facts)) == (own and like)
 
 
-def test_a_damaged_reference_is_refused_before_anything_is_sampled(ct_scan, ct_prior, capsys) -> None:
-    path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / f"{load(ct_prior)[1].sha256[:16]}.json"
-    path.parent.mkdir(parents=True)
-    path.write_text("{}")
-    assert run(str(ct_scan), "--prior", str(ct_prior), "--options", "steps=2", "--device", "cpu") == 2
-    error = capsys.readouterr().err
-    assert "remove it" in error and "sampling" not in error
-
-
-def test_a_damaged_reference_is_refused_in_one_line() -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"patients": None},
+        {"patients": {"1": []}},
+        {"patients": {"1": [{"fit": "much"}]}},
+        {"patients": {"1": [{"taste": 1.0}]}},
+        {"measurement": 3},
+        {"method": None},
+        {"colour": "red"},
+    ],
+)
+def test_a_damaged_reference_is_refused_in_one_line(changed) -> None:
     path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / f"{'a' * 16}.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{"families": [{"method": 3}], "prior": "' + "a" * 64 + '"}')
+    family = {"measurement": {}, "method": "auto", "patients": {"1": [{"fit": 1.0}]}}
+    path.write_text(json.dumps({"prior": "a" * 64, "families": [family]}))
+    assert len(read_reference("a" * 64)) == 1
+    path.write_text(json.dumps({"prior": "a" * 64, "families": [family | changed]}))
     with pytest.raises(UsageError, match="remove it"):
         read_reference("a" * 64)
+
+
+def test_a_damaged_reference_is_refused_before_the_sampling(ct_scan, ct_prior, tmp_path, capsys) -> None:
+    path = Path(os.environ["SCANPRIOR_HOME"]) / "audit" / f"{load(ct_prior)[1].sha256[:16]}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pytest.raises(SystemExit) as left:
+        main(["reconstruct", str(ct_scan), "--prior", str(ct_prior), "-o", str(tmp_path / "out"), *SETTINGS])
+    said = capsys.readouterr().err
+    assert left.value.code == 2 and "got no reference" in said and "sampling" not in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("audit", [None, [], {"flags": []}, {"flags": [], "compared": {}, "table": [3]}])
+def test_a_report_with_a_damaged_audit_is_refused(audit, tmp_path, capsys) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({"audit": audit}))
+    assert run(str(tmp_path)) == 2
+    assert "holds no audit" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from scanprior.errors import UsageError
 from scanprior.formats.scan import Volume
 from scanprior.formats.store import write_scan
 from scanprior.pretrained.cache import find
+from scanprior.pretrained.load import load
 from scanprior.recon.audit.reference import Usual
 from scanprior.report.verdict import verdict
 from scanprior.workflows.audit import Audit

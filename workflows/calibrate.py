@@ -8,7 +8,6 @@ own in the user's place, too, where `reconstruct` finds them. On test patients w
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..formats.write import atomic
 from ..recon.calibration import average
 from ..recon.places import WHOLE
 from ..recon.records import Record, own_records, write_record
@@ -26,10 +24,16 @@ from ..report.page import write_sidecar
 from .benchmark.results import RAN, Selection, command_of, run_suite
 from .benchmark.rows import Row, jobs
 from .benchmark.suite import Suite, is_posterior, read_suite, shipped
-from .benchmark.table import CALIBRATED, by_method, by_patient, calibrated, refusals
+from .benchmark.table import CALIBRATED, by_method, by_patient, calibrated, refusals, write_lines
 from .intervals import held, records_of, table_of_held, table_of_record
 from .on_prior import by_quantity, drawn
 from .progress import Progress, told
+
+COLUMNS = [  # of calibration.csv
+    *("task", "label", "place", "patients", "slices", "samples"),
+    *(name for key in CALIBRATED for name in (key, f"{key}_low", f"{key}_high")),
+    "uniformity",
+]
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def calibrate(
     result = CalibrationResult(chosen, lines, records, found, own, errors, output)
     facts |= {"on": on, "errors": errors}
     write_sidecar(output / "calibration.json", {**facts, "lines": lines, "held": found})
-    _write_csv(output / "calibration.csv", lines)
+    write_lines(output / "calibration.csv", COLUMNS, lines)
     facts |= {
         "command": command,
         "run": {key: facts[key] for key in RAN},
@@ -153,15 +157,6 @@ def by_place(suite: Suite, rows: Sequence[Row]) -> list[dict[str, Any]]:
                 }
             )
     return out
-
-
-def _write_csv(path: Path, lines: list[dict[str, Any]]) -> None:
-    figures = [name for key in CALIBRATED for name in (key, f"{key}_low", f"{key}_high")]
-    names = ["task", "label", "place", "patients", "slices", "samples", *figures, "uniformity"]
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(lines)
 
 
 def _draw(folder: Path, suite: Suite, lines: list[dict[str, Any]]) -> dict[str, list[str]]:

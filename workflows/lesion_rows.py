@@ -141,17 +141,12 @@ class LesionJob(Job):
         `absent` (lesions, SIDE, SIDE): means of as many samples, around each lesion."""
         method, case = self.tuned.method, self.case
         assert isinstance(case, LesionCase)
-        row: Row = {
-            "settings": method.settings,
-            "patient": case.patient,
-            "slice": case.index,
-            "seed": self.seed,
-        }
+        row = self.head
         try:
             with_ = solve(method, case.problem, self.prior, self.samples, self.seed)
             without = solve(method, case.bare_problem, self.prior, min(BARE, self.samples), self.seed)
         except ValueError as error:
-            return {**row, "error": " ".join(str(error).split())}, {}
+            return self.refused(error), {}
         count = with_.samples.shape[1]
         row |= {"samples": count, "nfe": with_.nfe, "seconds": with_.seconds / count}
         samples, bare_samples = (case.display(found.samples[0]) for found in (with_, without))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.write import atomic
 from ..recon.lesion_figures import KEPT, TOLD, VERDICTS
 from ..recon.metrics import bootstrap_interval
 from ..recon.observer import channelised_hotelling, ideal_auc, laguerre_gauss
 from .benchmark.rows import Row
+from .benchmark.table import write_lines
 
 CLASSES = {  # of the ideal observer's d': name -> from, to
     "d' of 5 and more": (5.0, np.inf),
@@ -178,7 +177,4 @@ def smallest(kinds: Sequence[Line], figure: str) -> list[Line]:
 def write_csv(path: Path, lines: Sequence[Line]) -> None:
     """Lines of one kind as CSV; an empty file has no columns."""
     names = list(dict.fromkeys(key for line in lines for key in line))
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(lines)
+    write_lines(path, names, lines)

@@ -235,9 +235,14 @@ def _posed(scan: Scan, request: Request, device: str, tell: Progress) -> tuple[P
     return problem, estimated
 
 
+def _pixel(scan: Scan) -> tuple[float, float] | None:
+    """(dy, dx) [mm]; None where it is a guess."""
+    return None if scan.pixel_assumed else scan.voxel[1:]
+
+
 def _kind_of(scan: Scan, problem: Problem) -> Facts:
     """What kind of scan it is, for intervals."""
-    return facts_of(problem, None if scan.pixel_assumed else (scan.voxel[1], scan.voxel[2]))
+    return facts_of(problem, _pixel(scan))
 
 
 def _usual(plan: Plan) -> Usual | None:
@@ -252,7 +257,7 @@ def _beforehand(plan: Plan, request: Request) -> list[str]:
     if plan.card is None:
         return []
     known, scan = plan.card.to_dict(), plan.scan
-    found = outside(known, plan.problem.operator.domain[-2:], None if scan.pixel_assumed else scan.voxel[1:])
+    found = outside(known, plan.problem.operator.domain[-2:], _pixel(scan))
     if isinstance(plan.method, Supervised):
         found += differences(known["measurement"], measurement_of(plan.problem))
     said = [f"outside of the network's training: {line}" for line in found]

@@ -17,16 +17,8 @@ from scanprior.formats.store import read_reconstruction, write_scan
 from scanprior.workflows.progress import SILENT
 from scanprior.workflows.remarks import nameless
 from scanprior.workflows.request import Request, fingerprint
+from written import FILES
 
-FILES = [
-    "audit.png",
-    "dicom",
-    "reconstruction.h5",
-    "reconstruction.nii.gz",
-    "report.html",
-    "report.json",
-    "report.png",
-]
 FAST = {"method": "dds", "samples": 2, "options": {"steps": 3}, "baselines": False, "progress": SILENT}
 
 
@@ -94,7 +86,7 @@ def test_a_scan_in_memory_gives_what_its_file_gives(
 def test_a_result_is_saved_as_the_command_line_saves_it(ct_scan: Scan, ct_prior, tmp_path) -> None:
     result = package.reconstruct(ct_scan, prior=ct_prior, **FAST)
     assert result.save(tmp_path / "out") == tmp_path / "out"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [*FILES, "run.toml"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
     stored = read_reconstruction(tmp_path / "out" / "reconstruction.h5")
     np.testing.assert_array_equal(stored.mean, result.mean)
     report = json.loads((tmp_path / "out" / "report.json").read_text())

@@ -20,18 +20,9 @@ from scanprior.formats.read import read
 from scanprior.formats.scan import Scan, Volume
 from scanprior.formats.store import read_reconstruction, read_scan, write_scan
 from scanprior.recon.methods import BASELINES, METHODS
+from written import FILES
 
 SIDE = 32
-FILES = [
-    "audit.png",
-    "dicom",
-    "reconstruction.h5",
-    "reconstruction.nii.gz",
-    "report.html",
-    "report.json",
-    "report.png",
-    "run.toml",
-]
 FAST = ("--method", "dds", "--samples", 2, "--options", "steps=3", "--no-baselines")
 
 

@@ -16,13 +16,14 @@ from scanprior.operators.noise import ComplexGaussian, Photon
 from scanprior.operators.radon import Radon
 from scanprior.operators.sampling import equispaced, gaussian_2d, random_lines
 from scanprior.recon import records
-from scanprior.recon.calibration import discs
+from scanprior.recon.calibration import LEVELS, discs
 from scanprior.recon.conformal import split_conformal
 from scanprior.recon.family import facts_of, family_of, mask_kind, unlike
 from scanprior.recon.intervals import KINDS, intervals, kept_ratios, ratios, similarities
 from scanprior.recon.problem import Problem
 from scanprior.recon.promises import MeasuredSlice, Promises, factor_of, losses_of, overstated, promises
 from scanprior.recon.records import Record, own_records, read_record, record_for, remove, write_record
+from scanprior.workflows.settings import INTERVALS
 from scipy import stats
 
 S, SIDE, PIXEL = 8, 32, 1.0
@@ -289,3 +290,8 @@ def test_a_damaged_record_is_one_line(record: Record, damage, tmp_path: Path) ->
 def test_records_of_the_package_are_whole() -> None:
     for path in records.SHIPPED.glob("*.json"):
         assert read_record(path).name == path.stem
+
+
+def test_the_levels_that_may_be_asked_for_are_those_that_are_calibrated() -> None:
+    """The settings are read before anything heavy is, so that they say the levels themselves."""
+    assert [level / 100 for level in INTERVALS] == list(LEVELS)

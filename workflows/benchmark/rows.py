@@ -55,24 +55,34 @@ class Job:
     seed: int
     key: str
 
+    @property
+    def head(self) -> Row:
+        """What a row says before anything is run."""
+        case = self.case
+        return {
+            "settings": self.tuned.method.settings,
+            "patient": case.patient,
+            "slice": case.index,
+            "seed": self.seed,
+        }
+
+    def refused(self, error: ValueError) -> Row:
+        """The row of a method that refuses the problem."""
+        return {**self.head, "error": " ".join(str(error).split())}
+
     def __call__(self) -> tuple[Row, dict[str, np.ndarray]]:
         """The row, and the pictures `image` (the mean) and `truth` in display units; of several samples the ratios of
         recon/intervals.py with them. A method that refuses the problem, or whose figures are not finite, leaves a row
         with `error`, and no picture."""
         method, case = self.tuned.method, self.case
         arrays: dict[str, np.ndarray] = {}
-        row: Row = {
-            "settings": method.settings,
-            "patient": case.patient,
-            "slice": case.index,
-            "seed": self.seed,
-        }
+        row = self.head
         try:
             with peak_memory(case.device) as memory:
                 found = solve(method, case.problem, self.prior, self.samples, self.seed)
             one, mean = case.figures(found.samples[:, 0]), case.figures(found.mean)
         except ValueError as error:
-            return {**row, "error": " ".join(str(error).split())}, {}
+            return self.refused(error), {}
         count = found.samples.shape[1]
         row |= {
             "samples": count,

@@ -116,6 +116,14 @@ def by_patient(rows: Sequence[Row], place: str) -> list[Calibration]:
     return [average(slices) for slices in found.values()]
 
 
+def write_lines(path: Path, names: Sequence[str], lines: Iterable[dict[str, Any]]) -> None:
+    """Lines as CSV: of each what `names` says, in this order."""
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """All rows, one line a picture."""
     names = ["task", "label", "patient", "slice", "picture", *METRICS, *SPREAD, *COST, "error"]
